@@ -1,0 +1,62 @@
+# fer_features. `make help` lists what can be done.
+
+PYTHON  ?= python3
+VENV    ?= .venv
+DATA    ?= sample
+WEIGHTS ?= random:0
+SPLIT   ?= grouped
+EXTRACT ?=
+FIT     ?=
+
+FER := $(VENV)/bin/fer
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup compare test lint format build clean
+
+help: ## list what can be done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@echo
+	@echo '  make compare DATA=path/to/fer2013.csv WEIGHTS=imagenet    is the real job'
+	@echo '  SPLIT=grouped|reference|usage, EXTRACT="more flags", FIT="more flags", PYTHON=python3.12'
+
+compare: $(VENV)/.installed ## extract features, fit all heads, print the table (DATA=, WEIGHTS=, SPLIT=)
+	@$(FER) extract "$(DATA)" --weights "$(WEIGHTS)" $(EXTRACT)
+	@$(FER) fit --head all --split $(SPLIT) $(FIT)
+	@$(FER) compare
+
+setup: $(VENV)/.installed-dev ## make .venv with everything that development needs
+
+test: $(VENV)/.installed-dev ## run the tests
+	@$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/.installed-dev ## check style and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.installed-dev ## put the code into the house style
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+build: $(VENV)/.installed-dev ## build wheel and sdist into dist/
+	@$(BIN)/python -m build
+
+clean: ## remove what was built; caches and runs stay
+	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'error: Python 3.11 or newer is needed' >&2; \
+	    echo 'hint: make PYTHON=python3.12, say' >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo 'installing into $(VENV) (TensorFlow is large; a few minutes) ...' >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@echo 'installing into $(VENV) with the tools of development (a few minutes) ...' >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed

@@ -1,0 +1,112 @@
+"""What a backbone is, and the registry of those that can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fer_features.errors import FerError
+from fer_features.keras_runtime import import_keras
+
+PREPROCESSING = ("keras", "raw")
+"""``keras``: the network's own `preprocess_input`; ``raw``: grey levels 0 to 255 as they are."""
+
+
+@dataclass(frozen=True)
+class PretrainedFile:
+    """A published weights file.
+
+    Attributes:
+        file_name: its name in Keras's cache folder.
+        url: where Keras Applications downloads it.
+        sha256: hex SHA-256 of the file.
+        size: its size in bytes.
+        terms: the terms it is published under.
+    """
+
+    file_name: str
+    url: str
+    sha256: str
+    size: int
+    terms: str
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network that is never trained here.
+
+    Attributes:
+        name: what `--backbone` calls it.
+        default_size: height and width that images are resized to.
+        min_size: the smallest size that the network accepts.
+        layers: the layers that can be asked for, in the network's order.
+        default_layer: the layer that is taken when none is named.
+        build: makes the Keras model, without pretrained weights, for RGB images (size, size, 3).
+        preprocess: maps RGB tensors in [0, 255] to what the network was trained on.
+        imagenet: the file behind the weights ``imagenet``; None where there is none.
+    """
+
+    name: str
+    default_size: int
+    min_size: int
+    layers: tuple[str, ...]
+    default_layer: str
+    build: Callable[[int], Any]
+    preprocess: Callable[[Any], Any]
+    imagenet: PretrainedFile | None = None
+
+
+def _build_inception_resnet_v2(size: int) -> Any:
+    return import_keras().applications.InceptionResNetV2(
+        include_top=False, weights=None, input_shape=(size, size, 3)
+    )
+
+
+def _preprocess_inception_resnet_v2(images: Any) -> Any:
+    return import_keras().applications.inception_resnet_v2.preprocess_input(images)
+
+
+# The outputs of the network's stages, in its order; Keras gives these layers fixed names.
+_STAGES = (
+    "mixed_5b",
+    *(f"block35_{i}_ac" for i in range(1, 11)),
+    "mixed_6a",
+    *(f"block17_{i}_ac" for i in range(1, 21)),
+    "mixed_7a",
+    *(f"block8_{i}_ac" for i in range(1, 10)),
+    "conv_7b_ac",
+)
+
+INCEPTION_RESNET_V2 = Backbone(
+    name="inception_resnet_v2",
+    default_size=139,
+    min_size=75,
+    layers=_STAGES,
+    default_layer="conv_7b_ac",
+    build=_build_inception_resnet_v2,
+    preprocess=_preprocess_inception_resnet_v2,
+    imagenet=PretrainedFile(
+        file_name="inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        url="https://storage.googleapis.com/tensorflow/keras-applications/inception_resnet_v2/"
+        "inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        sha256="937fb087127afa1d6d09f5eed7e560fc9ef20d3c6583b54653141c922a6dee0f",
+        size=219_055_592,
+        terms="Apache License 2.0 (Keras Applications, converted from TF-Slim)",
+    ),
+)
+"""Inception-ResNet-v2 (Szegedy et al., 2016, https://arxiv.org/abs/1602.07261)."""
+
+BACKBONES: dict[str, Backbone] = {INCEPTION_RESNET_V2.name: INCEPTION_RESNET_V2}
+"""All backbones by name; a new one is one entry here."""
+
+
+def get_backbone(name: str) -> Backbone:
+    """The backbone of that name.
+
+    Raises:
+        FerError: there is none.
+    """
+    if name not in BACKBONES:
+        raise FerError(f"no such backbone: {name}", hint=f"known are {', '.join(BACKBONES)}")
+    return BACKBONES[name]

@@ -1,0 +1,191 @@
+"""Where a backbone's weights come from: ImageNet, a local file, or a seed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fer_features.backbones.backbone import Backbone, PretrainedFile
+from fer_features.errors import FerError
+from fer_features.keras_runtime import import_keras
+
+DOWNLOAD_TIMEOUT_S = 10.0
+"""How long a download may stand still before it is given up."""
+
+FILE_SUFFIXES = (".h5", ".keras")  # ".weights.h5" ends in ".h5"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights that have been named and identified, but not loaded yet.
+
+    Attributes:
+        kind: ``imagenet``, ``file`` or ``random``.
+        label: what a person calls them: ``imagenet``, ``random:0``, or a file's name.
+        sha256: hex SHA-256 of the file; of the seed and the recipe for random weights.
+        path: the local file, for kind ``file``.
+        seed: the seed, for kind ``random``.
+    """
+
+    kind: Literal["imagenet", "file", "random"]
+    label: str
+    sha256: str
+    path: Path | None = None
+    seed: int | None = None
+
+
+def resolve_weights(text: str, backbone: Backbone) -> Weights:
+    """Say which weights `text` means, without building a network or downloading anything.
+
+    Args:
+        text: ``imagenet``, ``random:SEED``, or the path of a ``.h5``, ``.weights.h5`` or
+            ``.keras`` file.
+        backbone: the network they are for.
+
+    Raises:
+        FerError: the text means none of these, or the file does not exist.
+    """
+    if text == "imagenet":
+        if backbone.imagenet is None:
+            raise FerError(f"{backbone.name} has no ImageNet weights")
+        return Weights(kind="imagenet", label="imagenet", sha256=backbone.imagenet.sha256)
+    if text == "random" or text.startswith("random:"):
+        seed = text.removeprefix("random").removeprefix(":")
+        if not (seed.isascii() and seed.isdigit()):
+            raise FerError(f"no seed in --weights {text}", hint="write random:0, say")
+        recipe = f"glorot_uniform numpy.PCG64 seed={int(seed)}"
+        return Weights(
+            kind="random",
+            label=f"random:{int(seed)}",
+            sha256=hashlib.sha256(recipe.encode()).hexdigest(),
+            seed=int(seed),
+        )
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise FerError(
+            f"no such weights: {text}",
+            hint="give imagenet, random:SEED, or the path of a .h5, .weights.h5 or .keras file",
+        )
+    if path.suffix not in FILE_SUFFIXES:
+        raise FerError(
+            f"{path}: not a weights file", hint=f"known suffixes are {', '.join(FILE_SUFFIXES)}"
+        )
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Weights(kind="file", label=path.name, sha256=digest, path=path)
+
+
+def fetch_weights(weights: Weights, backbone: Backbone) -> Path | None:
+    """The local file that holds `weights`, downloaded by Keras if need be; None if random.
+
+    Worth calling before a network is built: what can fail, fails here.
+
+    Raises:
+        FerError: the file is not there and cannot be downloaded.
+    """
+    if weights.kind == "imagenet" and backbone.imagenet is not None:
+        return _download(backbone.imagenet)
+    return weights.path
+
+
+def load_weights(model: Any, weights: Weights, path: Path | None) -> None:
+    """Put weights into `model`, a network without its top, and freeze it.
+
+    Args:
+        model: the network that the weights' backbone built.
+        weights: which weights.
+        path: their file, as `fetch_weights` gives it.
+
+    Raises:
+        FerError: the file is not of this network.
+    """
+    if path is not None:
+        _load_file(model, path)
+    elif weights.seed is not None:
+        _draw(model, seed=weights.seed)
+    else:
+        raise ValueError(f"weights {weights.label} have neither a file nor a seed")
+    model.trainable = False
+
+
+def _draw(model: Any, *, seed: int) -> None:
+    """Glorot-uniform kernels from NumPy, so that every Keras backend gets the same numbers.
+
+    What is no kernel keeps the constant that Keras starts it with (batch normalisation: mean 0,
+    variance 1, offset 0).
+    """
+    kernels = [weight for weight in model.weights if weight.name == "kernel"]
+    for place, kernel in enumerate(kernels):
+        shape = tuple(kernel.shape)
+        receptive = int(np.prod(shape[:-2]))
+        limit = np.sqrt(6 / (receptive * (shape[-2] + shape[-1])))
+        rng = np.random.default_rng([seed, place])
+        kernel.assign((rng.random(shape, dtype=np.float32) * 2 - 1) * np.float32(limit))
+
+
+def _download(file: PretrainedFile) -> Path:
+    """The file in Keras's own cache folder, downloaded by Keras if need be, hash checked."""
+    keras = import_keras()
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    folder = home / "models"
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Keras draws its progress bar on stdout
+            return Path(
+                keras.utils.get_file(
+                    file.file_name,
+                    file.url,
+                    cache_dir=os.fspath(home),
+                    cache_subdir="models",
+                    file_hash=file.sha256,
+                    hash_algorithm="sha256",
+                )
+            )
+    except Exception as error:  # get_file raises bare Exceptions of several kinds
+        raise FerError(
+            f"the ImageNet weights are not in {folder} and could not be downloaded: "
+            f"{_short(error)}",
+            hint=f"fetch {file.url} ({file.size / 1e6:.0f} MB, SHA-256 {file.sha256}) elsewhere "
+            f"and put it in {folder}; or name another file with --weights FILE; or try the "
+            "machinery without them with --weights random:0",
+        ) from error
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _short(error: Exception) -> str:
+    """The last part of Keras's message, which holds the cause."""
+    return str(error).splitlines()[-1].split(" -- ")[-1] if str(error) else type(error).__name__
+
+
+def _load_file(model: Any, path: Path) -> None:
+    """Load a `.h5`, `.weights.h5` or `.keras` file, every array of it or none."""
+    keras = import_keras()
+    try:
+        if path.suffix == ".keras":
+            whole = keras.saving.load_model(path, compile=False)
+            found = [tuple(w.shape) for w in whole.weights]
+            expected = [tuple(w.shape) for w in model.weights]
+            if found != expected:
+                raise ValueError(f"it holds {len(found)} arrays, the network {len(expected)}")
+            model.set_weights(whole.get_weights())
+        else:
+            model.load_weights(os.fspath(path))
+    except Exception as error:  # h5py, zipfile and Keras each raise their own kinds
+        raise FerError(
+            f"{path}: not weights of {model.name} without its top: {_first_line(error)}",
+            hint="save them from keras.applications with include_top=False",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))

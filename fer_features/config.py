@@ -1,0 +1,153 @@
+"""The only home of defaults: what the commands take, and what a cache's key is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+CACHE_DIR = Path("cache")
+RUNS_DIR = Path("runs")
+SEED = 0
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """All that changes a feature's value, and nothing else.
+
+    Attributes:
+        backbone: the network's name.
+        weights: what a person calls the weights: ``imagenet``, ``random:0``, a file's name.
+        weights_sha256: what they are: hex SHA-256 of the file (of the recipe, if random).
+        size: height and width that images are resized to.
+        resize: how they are resized.
+        preprocess: ``keras`` or ``raw``.
+        layers: the layers whose outputs are kept.
+        outputs: ``pooled``, ``map``, or both.
+        precision: the arithmetic's type.
+    """
+
+    backbone: str
+    weights: str
+    weights_sha256: str
+    size: int
+    preprocess: str
+    layers: tuple[str, ...]
+    outputs: tuple[str, ...]
+    resize: str = "bilinear"
+    precision: str = "float32"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The spec as plain JSON types."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]  # tuples to lists
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What two specs must share for their features to be the same: all but the label."""
+        return {name: value for name, value in self.to_dict().items() if name != "weights"}
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """Which rows of which data: everything that the choice of rows depends on.
+
+    Attributes:
+        name: the source's name, for people.
+        sha256: hex SHA-256 of the source.
+        task: the task, as `Task.to_dict` gives it.
+        per_class: images of each class; None for the default, ``"all"`` for every row.
+        seed: seed of the draw.
+        skip_bad: whether bad rows were left out before the draw.
+    """
+
+    name: str
+    sha256: str
+    task: dict[str, Any]
+    per_class: int | str | None
+    seed: int
+    skip_bad: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The choice as plain JSON types."""
+        return asdict(self)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What two choices must share to be of the same rows: all but the name."""
+        return {name: value for name, value in self.to_dict().items() if name != "name"}
+
+
+def cache_key(spec: FeatureSpec, choice: DataChoice) -> str:
+    """Sixteen hex digits that are the same for the same features of the same rows."""
+    text = json.dumps([spec.identity, choice.identity], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig:
+    """What `fer extract` does; its flags and their defaults.
+
+    Attributes:
+        data: ``sample``, a ``fer2013.csv`` or a folder.
+        backbone: the network's name.
+        weights: ``imagenet``, ``random:SEED`` or a file.
+        task: ``binary``, ``seven`` or a TOML file.
+        per_class: images of each class; None for the task's default, ``"all"`` for every row.
+        size: height and width that images are resized to; None for the backbone's own.
+        preprocess: ``keras`` or ``raw``.
+        layers: layers to keep; empty for the backbone's default.
+        outputs: ``pooled``, ``map``, or both.
+        batch_size: images that go through the network at once.
+        seed: seed of the choice of rows.
+        cache_dir: where caches are kept.
+        skip_bad: leave bad rows out instead of stopping at the first.
+    """
+
+    data: str = "sample"
+    backbone: str = "inception_resnet_v2"
+    weights: str = "imagenet"
+    task: str = "binary"
+    per_class: int | str | None = None
+    size: int | None = None
+    preprocess: str = "keras"
+    layers: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ("pooled", "map")
+    batch_size: int = 32
+    seed: int = SEED
+    cache_dir: Path = CACHE_DIR
+    skip_bad: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """What `fer fit` does; its flags and their defaults.
+
+    Attributes:
+        cache: the cache file; None for the one that was extracted or asked for last.
+        heads: names of the heads to fit.
+        split: ``grouped``, ``reference`` or ``usage``.
+        task: ``binary``, ``seven`` or a TOML file; None for the cache's own.
+        per_class: images of each class, when another task than the cache's own is asked for.
+        layer: the cached layer; None for the only one, or the last.
+        seed: seed of the split and of the heads.
+        cv: folds of a cross-validation over training and validation rows; 0 for none.
+        params: parameters of the head, over its defaults.
+        cache_dir: where to look for the cache.
+        runs_dir: where runs are written.
+        jobs: processes or threads for parallel work; -1 for one each core.
+    """
+
+    cache: Path | None = None
+    heads: tuple[str, ...] = ("dense",)
+    split: str = "grouped"
+    task: str | None = None
+    per_class: int | str | None = None
+    layer: str | None = None
+    seed: int = SEED
+    cv: int = 0
+    params: dict[str, Any] = field(default_factory=dict)
+    cache_dir: Path = CACHE_DIR
+    runs_dir: Path = RUNS_DIR
+    jobs: int = -1

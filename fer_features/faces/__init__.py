@@ -1,0 +1,60 @@
+"""Images in: the `Faces` record, and one file for each kind of source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fer_features.errors import FerError
+from fer_features.faces.record import (
+    EMOTIONS,
+    IMAGE_SIZE,
+    USAGES,
+    BadRow,
+    FaceIndex,
+    Faces,
+    FaceSource,
+    read_all,
+)
+
+__all__ = [
+    "EMOTIONS",
+    "IMAGE_SIZE",
+    "USAGES",
+    "BadRow",
+    "FaceIndex",
+    "FaceSource",
+    "Faces",
+    "open_faces",
+    "read_all",
+]
+
+
+def open_faces(data: str | Path = "sample", *, skip_bad: bool = False) -> FaceSource:
+    """Open a source of faces by its name.
+
+    Args:
+        data: ``sample`` for the built-in drawn faces, a folder of class folders, or a
+            ``fer2013.csv`` (plain, or as ``.gz``, ``.xz``, ``.zip``).
+        skip_bad: check every row and leave bad ones out (listed in `FaceIndex.bad`) instead of
+            raising at the first.
+
+    Raises:
+        FerError: there is no such file or folder, or it is not of a known form.
+    """
+    if str(data) == "sample":
+        from fer_features.faces.sample import SampleFaces
+
+        return SampleFaces()
+    path = Path(data).expanduser()
+    if path.is_dir():
+        from fer_features.faces.folder import FolderFaces
+
+        return FolderFaces(path, skip_bad=skip_bad)
+    if path.is_file():
+        from fer_features.faces.csv import CsvFaces
+
+        return CsvFaces(path, skip_bad=skip_bad)
+    raise FerError(
+        f"no such file or folder: {data}",
+        hint="give the path of fer2013.csv, of a folder of class folders, or the word sample",
+    )

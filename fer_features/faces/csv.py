@@ -1,0 +1,232 @@
+"""Faces out of ``fer2013.csv``, the form in which FER2013 was published and Kaggle hands it out."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count, islice
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.errors import FerError
+from fer_features.faces.batches import find_places, in_batches, make_faces
+from fer_features.faces.csv_file import (
+    FileHash,
+    Packing,
+    find_packing,
+    open_unpacked,
+    translated_errors,
+)
+from fer_features.faces.csv_row import bare, read_header
+from fer_features.faces.pixel_text import BLOCK_ROWS, PixelDecoder
+from fer_features.faces.record import IMAGE_SIZE, BadRow, FaceIndex, Faces
+
+_PIXELS = IMAGE_SIZE * IMAGE_SIZE
+_LONGEST_LINE = 1 << 20  # a row of FER2013 has at most 9.3 kB
+
+
+class CsvFaces:
+    """The rows of a ``fer2013.csv``: plain, or packed as ``.gz``, ``.xz`` or ``.zip``.
+
+    Columns ``emotion`` (0 to 6), ``pixels`` (2,304 grey levels from 0 to 255 with single blanks
+    between) and, if there is one, ``Usage``, in any order; other columns are not looked at. Of a
+    ``.zip`` with several CSV files, ``fer2013.csv`` is taken, or else ``icml_face_data.csv``.
+
+    `index` reads the file once without decoding pixels; `read` decodes the rows asked for. In a
+    plain file it goes straight to them; a packed one is unpacked again from its start. Memory does
+    not grow with the file, but for some 80 bytes a row.
+
+    Args:
+        path: the file.
+        skip_bad: let `index` decode every row and leave the bad ones out.
+    """
+
+    def __init__(self, path: Path, *, skip_bad: bool = False) -> None:
+        self._path = Path(path)
+        self._skip_bad = skip_bad
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self._path.name
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the file's bytes, packed as they are.
+
+        `index` starts to compute it in the background: call `index` first where both are needed.
+
+        Raises:
+            FerError: the file cannot be read.
+        """
+        return self._hash.result()
+
+    def index(self) -> FaceIndex:
+        """Labels and row numbers of all usable rows; reads the file at the first call only.
+
+        Checked for each row: the number of fields, the emotion, the number of pixels, the usage;
+        with ``skip_bad`` also every pixel. Blank lines are not rows.
+
+        Raises:
+            FerError: the file cannot be used, or, without ``skip_bad``, a row of it cannot.
+        """
+        return self._table.index
+
+    def read(self, rows: NDArray[np.int64], *, batch_size: int = 1024) -> Iterator[Faces]:
+        """Decode `rows` (ascending row numbers out of `index`), `batch_size` at a time.
+
+        Raises:
+            FerError: a row is not in the index or has a pixel that is no whole number from 0 to
+                255, the batch size is below 1, or the file has changed since it was indexed.
+        """
+        places = find_places(self.index(), rows, name=self.name)
+        return self._decode(in_batches(places, batch_size=batch_size, name=self.name), places)
+
+    def _decode(
+        self, batches: Iterator[NDArray[np.int64]], places: NDArray[np.int64]
+    ) -> Iterator[Faces]:
+        table = self._table
+        decoder = PixelDecoder(_PIXELS)
+        with closing(_fields(self._path, table, places)) as fields:
+            for batch in batches:
+                images = np.empty((len(batch), _PIXELS), np.uint8)
+                wrong = decoder.decode(list(islice(fields, len(batch))), images)
+                for at, reason in wrong.items():
+                    row, line = table.index.row[batch[at]], table.line[batch[at]]
+                    raise _bad_row(self._path, row=row, line=line, reason=reason)
+                yield make_faces(table.index, batch, images)
+
+    @cached_property
+    def _hash(self) -> FileHash:
+        return FileHash(self._path)
+
+    @cached_property
+    def _table(self) -> _Table:
+        _ = self._hash  # starts it, to run beside the scan
+        return _scan(self._path, skip_bad=self._skip_bad)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A scanned file: its index, and where to find each usable row's pixels again.
+
+    Attributes:
+        index: the index.
+        packing: how the file is packed.
+        stamp: the file's size and time of change when the scan began.
+        line: int64 (N,), the row's line, counted from 1.
+        start: int64 (N,), the first byte of the row's pixels in the unpacked file.
+        stop: int64 (N,), the byte after their last.
+    """
+
+    index: FaceIndex
+    packing: Packing
+    stamp: tuple[int, int]
+    line: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+
+
+def _scan(path: Path, *, skip_bad: bool) -> _Table:
+    """Find and check all rows of a file."""
+    stamp, packing = _stamp(path), find_packing(path)
+    found = array("q")  # six numbers a row; a list of tuples would take five times the memory
+    bad: list[BadRow] = []
+    unchecked: dict[int, bytes] = {}
+    with open_unpacked(path, packing) as file:
+        lines = _lines(file, path)
+        header = next(lines, None)
+        if header is None:
+            raise FerError(f"{path.name} is empty")
+        form = read_header(header[2], name=path.name)
+        for row, (number, offset, line) in enumerate(lines):
+            try:
+                emotion, usage, start, stop = form.check(line, pixels=_PIXELS)
+            except ValueError as error:
+                if not skip_bad:
+                    raise _bad_row(path, row=row, line=number, reason=str(error)) from None
+                bad.append(BadRow(row, str(error)))
+                continue
+            found.extend((row, emotion, usage, number, offset + start, offset + stop))
+            if skip_bad:
+                unchecked[row] = bare(line[start:stop])
+            if len(unchecked) == BLOCK_ROWS:
+                bad += _undecodable(unchecked)
+                unchecked.clear()
+    bad += _undecodable(unchecked)
+    return _make_table(path, packing, stamp, np.array(found).reshape(-1, 6), bad)
+
+
+def _make_table(
+    path: Path,
+    packing: Packing,
+    stamp: tuple[int, int],
+    found: NDArray[np.int64],
+    bad: list[BadRow],
+) -> _Table:
+    usable = found[~np.isin(found[:, 0], [one.row for one in bad])]
+    if len(usable) == 0:
+        if bad:
+            raise FerError(f"{path.name} has no usable row; row {bad[0].row}: {bad[0].reason}")
+        raise FerError(f"{path.name} has a header and no rows")
+    row, emotion, usage, line, start, stop = usable.T.copy()
+    index = FaceIndex(
+        row=row,
+        emotion=emotion.astype(np.int8),
+        usage=usage.astype(np.int8),
+        bad=tuple(sorted(bad, key=lambda one: one.row)),
+    )
+    return _Table(index=index, packing=packing, stamp=stamp, line=line, start=start, stop=stop)
+
+
+def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Each line that is not blank: its number from 1, its place in the file, and itself."""
+    offset = 0
+    for number in count(1):
+        line = file.readline(_LONGEST_LINE)
+        if not line:
+            return
+        if len(line) == _LONGEST_LINE:
+            raise FerError(
+                f"{path.name} is no table of faces: line {number} has more than {len(line)} bytes"
+            )
+        if not line.isspace():
+            yield number, offset, line
+        offset += len(line)
+
+
+def _fields(path: Path, table: _Table, places: NDArray[np.int64]) -> Generator[bytes]:
+    """The text of the pixels at each of `places`, which ascend."""
+    if _stamp(path) != table.stamp:
+        raise FerError(f"{path.name} has changed since it was indexed", hint="open it again")
+    starts, stops = table.start[places].tolist(), table.stop[places].tolist()
+    with open_unpacked(path, table.packing) as file:
+        for start, stop in zip(starts, stops, strict=True):
+            file.seek(start)  # in a packed file: unpacks what lies between, and drops it
+            yield bare(file.read(stop - start))
+
+
+def _undecodable(fields: dict[int, bytes]) -> list[BadRow]:
+    """Those of the rows (by number) whose pixels cannot be decoded."""
+    images = np.empty((len(fields), _PIXELS), np.uint8)
+    wrong = PixelDecoder(_PIXELS).decode(list(fields.values()), images)
+    rows = list(fields)
+    return [BadRow(rows[at], reason) for at, reason in wrong.items()]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    with translated_errors(path):
+        found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _bad_row(path: Path, *, row: int, line: int, reason: str) -> FerError:
+    return FerError(
+        f"{path.name}, row {row} (line {line}): {reason}",
+        hint="mend it, or leave bad rows out: --skip-bad",
+    )

@@ -1,0 +1,123 @@
+"""What every source of faces yields, and what every source must be able to do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""The seven classes in FER2013's order: an emotion's code is its place here."""
+
+USAGES = ("Training", "PublicTest", "PrivateTest")
+"""FER2013's official parts: a usage's code is its place here, -1 where the source names none."""
+
+IMAGE_SIZE = 48
+"""Height and width of a face, in pixels."""
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that could not be used: its number in the source, and why."""
+
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class FaceIndex:
+    """What is known of a source before any pixel is decoded; one entry for each usable row.
+
+    Attributes:
+        row: int64 (N,), the row's number in the source, counted from 0, ascending.
+        emotion: int8 (N,), a place in `EMOTIONS`.
+        usage: int8 (N,), a place in `USAGES`, or -1.
+        bad: rows left out because the source was opened with ``skip_bad=True``.
+    """
+
+    row: NDArray[np.int64]
+    emotion: NDArray[np.int8]
+    usage: NDArray[np.int8]
+    bad: tuple[BadRow, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Decoded faces.
+
+    Attributes:
+        images: uint8 (N, 48, 48), grey levels 0 to 255.
+        emotion: int8 (N,), a place in `EMOTIONS`.
+        usage: int8 (N,), a place in `USAGES`, or -1.
+        row: int64 (N,), the row's number in the source, counted from 0.
+        sha256: bytes (N,) as ``S64``, the hex SHA-256 of each image's 2,304 pixel bytes.
+    """
+
+    images: NDArray[np.uint8]
+    emotion: NDArray[np.int8]
+    usage: NDArray[np.int8]
+    row: NDArray[np.int64]
+    sha256: NDArray[np.bytes_]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class FaceSource(Protocol):
+    """Where faces come from: a CSV file, a folder of pictures, the built-in sample.
+
+    A source is opened once and may be read many times. `index` is cheap; `read` decodes only the
+    rows it is asked for.
+    """
+
+    @property
+    def name(self) -> str:
+        """The source's short name: the file's or folder's own name, or ``sample``."""
+
+    def digest(self) -> str:
+        """Hex SHA-256 of what the source is made of (the file's bytes, say)."""
+
+    def index(self) -> FaceIndex:
+        """Labels and row numbers of all usable rows, without decoding pixels."""
+
+    def read(self, rows: NDArray[np.int64], *, batch_size: int = 1024) -> Iterator[Faces]:
+        """Decode `rows` (ascending row numbers out of `index`), `batch_size` at a time.
+
+        Memory stays flat: one batch is held at a time. A row that cannot be decoded is a
+        `FerError` that names the file and the row.
+        """
+
+
+def pixel_sha256(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    """Hex SHA-256 of each image's pixel bytes: uint8 (N, H, W) to ``S64`` (N,)."""
+    flat = np.ascontiguousarray(images).reshape(len(images), -1)
+    return np.array([hashlib.sha256(image).hexdigest().encode() for image in flat], dtype="S64")
+
+
+def read_all(source: FaceSource, rows: NDArray[np.int64] | None = None) -> Faces:
+    """All of `rows` (default: every usable row) as one record; memory grows with their number."""
+    wanted = source.index().row if rows is None else rows
+    parts = list(source.read(wanted))
+    if not parts:
+        empty = np.empty(0)
+        return Faces(
+            images=np.empty((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8),
+            emotion=empty.astype(np.int8),
+            usage=empty.astype(np.int8),
+            row=empty.astype(np.int64),
+            sha256=empty.astype("S64"),
+        )
+    return Faces(
+        images=np.concatenate([part.images for part in parts]),
+        emotion=np.concatenate([part.emotion for part in parts]),
+        usage=np.concatenate([part.usage for part in parts]),
+        row=np.concatenate([part.row for part in parts]),
+        sha256=np.concatenate([part.sha256 for part in parts]),
+    )

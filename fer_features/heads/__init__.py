@@ -1,0 +1,92 @@
+"""Heads: classifiers on cached features, found by name and imported when asked for.
+
+A new head is one file with a `fer_features.heads.base.Head` in it and one line in `HEADS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+from collections.abc import Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_features.errors import FerError
+
+if TYPE_CHECKING:
+    from fer_features.heads.base import Head
+
+__all__ = ["HEADS", "head_class", "head_names", "load_head", "make_head"]
+
+HEADS = {
+    "dense": "fer_features.heads.dense:DenseHead",
+    "logreg": "fer_features.heads.logreg:LogisticRegressionHead",
+    "svm": "fer_features.heads.svm:SupportVectorHead",
+}
+"""Where each head's class is: ``module:Class``."""
+
+
+def head_names() -> tuple[str, ...]:
+    """Return the heads' names; imports none of them."""
+    return tuple(HEADS)
+
+
+def head_class(name: str) -> type[Head]:
+    """Return a head's class.
+
+    Raises:
+        FerError: there is no head of that name.
+    """
+    if name not in HEADS:
+        raise FerError(f"there is no head {name!r}", hint=f"the heads are {', '.join(HEADS)}")
+    module, _, attribute = HEADS[name].partition(":")
+    found: type[Head] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def make_head(name: str, **parameters: Any) -> Head:
+    """Make an unfitted head.
+
+    Args:
+        name: one of `head_names`.
+        parameters: what to give its constructor; the rest keep their defaults.
+
+    Raises:
+        FerError: there is no such head, it has no such parameter, or a value is of another type
+            than the parameter's.
+    """
+    cls = head_class(name)
+    hints = typing.get_type_hints(cls.__init__)
+    known = inspect.signature(cls).parameters
+    listed = ", ".join(f"{key}={known[key].default!r}" for key in known)
+    for key, value in parameters.items():
+        if key not in known:
+            raise FerError(
+                f"the {name} head has no parameter {key!r}", hint=f"its parameters are {listed}"
+            )
+        if not _is_of_type(value, hints[key]):
+            raise FerError(
+                f"the {name} head's {key} cannot be {value!r}", hint=f"its parameters are {listed}"
+            )
+    return cls(**parameters)
+
+
+def load_head(name: str, path: str | Path) -> Head:
+    """Read a fitted head from the file that its `save` wrote.
+
+    Raises:
+        FerError: there is no such head, or the file is missing, damaged, of another head, or
+            holds what no head's file holds.
+    """
+    return head_class(name).load(path)
+
+
+def _is_of_type(value: object, hint: Any) -> bool:
+    """Say whether `value` is what `hint` says: a plain type, or a sequence of one."""
+    if typing.get_origin(hint) is Sequence:
+        (item,) = typing.get_args(hint)
+        return isinstance(value, (list, tuple)) and all(_is_of_type(each, item) for each in value)
+    kind = {int: Integral, float: Real}.get(hint, hint)
+    return isinstance(value, kind) and (hint is bool or not isinstance(value, bool))

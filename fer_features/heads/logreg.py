@@ -1,0 +1,118 @@
+"""Logistic regression on pooled features: the linear probe."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships none
+
+from fer_features.heads.base import SkopsHead
+from fer_features.heads.choice import Part, check_above_zero, choose, validation_scores
+
+
+class LogisticRegressionHead(SkopsHead):
+    """Standardised features and L2-penalised logistic regression, C chosen on validation.
+
+    C is the one with the lowest log loss on the validation rows. `chosen_["at_edge"]` warns where
+    that is the lowest or highest of `Cs`, so that a better one may lie beyond;
+    `chosen_["converged"]` says whether the optimiser came to its end within `max_iter`.
+
+    With no validation rows given, a stratified `validation_fraction` of the training rows is held
+    out to choose C, and the model is then fitted to all of them.
+
+    Measured on 10,200 rows of 1,536 features, two classes: 5 s for the default `Cs` on two cores,
+    with the lowest log loss at 1e-2.
+
+    Args:
+        Cs: the candidates for C, the inverse strength of the penalty; above 0.
+        max_iter: most iterations of L-BFGS for one candidate.
+        validation_fraction: share of the training rows held out where none are given.
+        n_jobs: candidates fitted at once (joblib's meaning: -1 is one for each core).
+        random_state: seed of the held-out choice.
+    """
+
+    name: ClassVar[str] = "logreg"
+    title: ClassVar[str] = "Logistic regression"
+    needs: ClassVar[Literal["pooled", "map"]] = "pooled"
+
+    scaler_: StandardScaler
+    model_: LogisticRegression
+
+    def __init__(
+        self,
+        *,
+        Cs: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1),
+        max_iter: int = 2000,
+        validation_fraction: float = 0.2,
+        n_jobs: int = -1,
+        random_state: int = 0,
+    ) -> None:
+        self.Cs = Cs
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, *, validation: tuple[ArrayLike, ArrayLike] | None = None
+    ) -> Self:
+        """Choose C and fit.
+
+        Args:
+            X: float32 (N, C), finite.
+            y: (N,), at least two distinct labels.
+            validation: features and labels to choose C on; they are not fitted to.
+
+        Raises:
+            HeadError: of what the arrays hold or of a parameter, no model can be made.
+        """
+        check_above_zero(Cs=self.Cs, max_iter=self.max_iter)
+        training, held = self._parts(
+            X, y, validation, fraction=self.validation_fraction, random_state=self.random_state
+        )
+        self.scaler_, models = self._fitted(self.Cs, training)
+        scaled = self.scaler_.transform(held.features())
+        candidates = [
+            {"C": float(C)}
+            | validation_scores(held.codes, model.predict_proba(scaled))
+            | {"converged": bool(model.n_iter_.max() < self.max_iter)}
+            for C, model in zip(self.Cs, models, strict=True)
+        ]
+        self.chosen_, best = choose(
+            candidates, varied=["C"], given=validation is not None, rows=len(held.codes)
+        )
+        self.model_ = models[best]
+        if validation is None:
+            self.scaler_, (self.model_,) = self._fitted([self.Cs[best]], training.with_rows(held))
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
+        """Return the classes' probabilities, float32 (N, K), for float32 (N, C) features."""
+        check_is_fitted(self)
+        probability: NDArray[np.floating[Any]] = self.model_.predict_proba(
+            self.scaler_.transform(self._checked(X, reset=False))
+        )
+        return probability
+
+    def _fitted(
+        self, Cs: Sequence[float], part: Part
+    ) -> tuple[StandardScaler, list[LogisticRegression]]:
+        scaler = StandardScaler()
+        scaled = scaler.fit_transform(part.features())
+        # One BLAS thread for each fit: on matrices of this size L-BFGS with several is slower.
+        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+            warnings.simplefilter("ignore", ConvergenceWarning)  # `chosen_` says so instead
+            models = Parallel(n_jobs=self.n_jobs, prefer="threads")(
+                delayed(LogisticRegression(C=C, max_iter=self.max_iter).fit)(scaled, part.codes)
+                for C in Cs
+            )
+        return scaler, models

@@ -1,0 +1,186 @@
+"""Pictures, all in one house style: quiet, colour-blind safe, legible in grey print.
+
+Figures are made without pyplot: no global state, no window, no display needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fer_features.errors import FerError
+from fer_features.faces.record import EMOTIONS, Faces
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), dark and light enough in grey.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#777777"
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "figure.dpi": 120,
+    "savefig.dpi": 120,
+}
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[Figure]:
+    """An empty figure of that many inches, in the house style."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_STYLE):
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Save a figure under a temporary name and rename it.
+
+    Raises:
+        FerError: the file's suffix is not a picture's, or it cannot be written.
+    """
+    known = figure.canvas.get_supported_filetypes()
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in known:
+        raise FerError(f"{path}: not a picture's name", hint="give a name that ends in .png")
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(draft, format=kind)
+        draft.replace(path)
+    except OSError as error:
+        raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def learning_curves(history: Mapping[str, Sequence[float]], *, title: str) -> Figure:
+    """Loss and accuracy by epoch, training and validation; the best epoch is marked."""
+    epochs = np.arange(1, len(history["loss"]) + 1)
+    best = int(np.argmin(history["val_loss"])) + 1
+    with _figure(9, 3.6) as figure:
+        for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+            axes.plot(epochs, history[name], color=BLUE, marker="o", ms=3, label="training")
+            axes.plot(
+                epochs, history[f"val_{name}"], color=ORANGE, marker="s", ms=3, label="validation"
+            )
+            axes.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch ({best})")
+            axes.set(title=name.capitalize(), xlabel="epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        figure.axes[0].legend()
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def accuracy_bars(
+    rows: Sequence[Mapping[str, Any]], *, title: str, published: float | None
+) -> Figure:
+    """Validation and test accuracy of each run as bars, best first.
+
+    Args:
+        rows: one mapping for each run with ``label``, ``validation`` and ``test`` accuracy.
+        title: what is compared.
+        published: the published validation accuracy, drawn as a line; None leaves it out.
+    """
+    place = np.arange(len(rows))
+    with _figure(8, 1.6 + 0.62 * len(rows)) as figure:
+        axes = figure.subplots()
+        for name, shift, colour, hatch in (
+            ("validation", -0.2, BLUE, None),
+            ("test", 0.2, ORANGE, "//"),
+        ):
+            values = [row[name] for row in rows]
+            bars = axes.barh(
+                place + shift, values, 0.38, color=colour, hatch=hatch, ec="white", label=name
+            )
+            axes.bar_label(bars, [f"{value:.3f}" for value in values], padding=3, fontsize=9)
+        if published is not None:
+            axes.axvline(
+                published, color=GREY, ls="--", lw=1, label=f"published, not re-run ({published})"
+            )
+        axes.set(
+            yticks=place,
+            yticklabels=[row["label"] for row in rows],
+            xlabel="accuracy",
+            xlim=(0, 1.08),
+        )
+        axes.set_xticks(np.arange(0, 1.01, 0.2))
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        figure.legend(loc="outside lower center", ncols=3)
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def confusion_matrices(rows: Sequence[Mapping[str, Any]], *, title: str) -> Figure:
+    """The test confusion matrix of each run: counts, and shade by share of the true class.
+
+    Args:
+        rows: one mapping for each run with ``label``, ``classes`` and ``confusion`` (K, K).
+        title: what is compared.
+    """
+    n_classes = len(rows[0]["classes"])
+    columns = min(len(rows), 3)
+    lines = -(-len(rows) // columns)
+    side = 2.6 if n_classes <= 3 else 4.2
+    with _figure(side * columns + 0.6, (side + 0.4) * lines + 0.5) as figure:
+        grid = figure.subplots(lines, columns, squeeze=False).ravel()
+        for axes, row in zip(grid, rows, strict=False):
+            _one_confusion(axes, row)
+        for axes in grid[len(rows) :]:
+            axes.remove()
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def _one_confusion(axes: Any, row: Mapping[str, Any]) -> None:
+    counts = np.asarray(row["confusion"])
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (true, said), count in np.ndenumerate(counts):
+        colour = "white" if share[true, said] > 0.55 else "black"
+        text = f"{count}\n{share[true, said]:.0%}" if len(counts) <= 3 else f"{count}"
+        axes.text(said, true, text, ha="center", va="center", color=colour, fontsize=9)
+    place = range(len(counts))
+    slant = {"rotation": 45, "ha": "right"} if len(counts) > 3 else {}
+    axes.set_xticks(place, row["classes"], **slant)
+    axes.set_yticks(place, row["classes"])
+    axes.set(title=row["label"], xlabel="predicted", ylabel="true")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
+def faces_grid(faces: Faces, *, title: str) -> Figure:
+    """A grid of faces, one line for each emotion, each with its row number in the source."""
+    lines = [np.flatnonzero(faces.emotion == code) for code in range(len(EMOTIONS))]
+    present = [(name, places) for name, places in zip(EMOTIONS, lines, strict=True) if len(places)]
+    columns = max(len(places) for _, places in present)
+    with _figure(1.0 * columns + 1.2, 1.2 * len(present) + 0.5) as figure:
+        grid = figure.subplots(len(present), columns, squeeze=False)
+        for axes_line, (name, places) in zip(grid, present, strict=True):
+            for axes in axes_line:
+                axes.set_axis_off()
+            for axes, place in zip(axes_line, places, strict=False):
+                axes.imshow(faces.images[place], cmap="gray", vmin=0, vmax=255)
+                axes.set_title(str(faces.row[place]), fontsize=7, color=GREY, loc="center", pad=2)
+            axes_line[0].text(
+                -0.15, 0.5, name, transform=axes_line[0].transAxes, ha="right", va="center"
+            )
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure

@@ -1,0 +1,265 @@
+"""Results as people read them, and as JSON; the command line's words."""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_features.console import emit_json, say, table, tell
+from fer_features.errors import FerError
+
+if TYPE_CHECKING:
+    from fer_features.compare import Comparison
+    from fer_features.extract import Extraction
+    from fer_features.faces import BadRow
+    from fer_features.faces.inspect import DataSummary
+    from fer_features.runs import Run
+
+MANY = 10
+"""How many rows of a list a person is shown before the rest is only counted."""
+
+
+def show_summary(summary: DataSummary) -> None:
+    """The counts of a source by emotion and usage, and what is odd about its images."""
+    from fer_features.faces import EMOTIONS, USAGES
+
+    names = [*USAGES, "no usage"]
+    kept = [place for place, _ in enumerate(names) if summary.counts[:, place].any()]
+    rows = [
+        [emotion, *(f"{line[place]:,}" for place in kept), f"{line.sum():,}"]
+        for emotion, line in zip(EMOTIONS, summary.counts, strict=True)
+    ]
+    total = summary.counts.sum(axis=0)
+    rows.append(["all", *(f"{total[place]:,}" for place in kept), f"{total.sum():,}"])
+    table(
+        ["emotion", *(names[place] for place in kept), "all"],
+        rows,
+        title=f"{summary.name}: {summary.rows:,} images",
+        text_columns=["emotion"],
+        last_apart=True,
+    )
+    height, width = summary.image_size
+    say(f"image size          {height} × {width}")
+    say(f"surplus exact copies {summary.copies:,}")
+    say(f"copies that disagree {summary.conflicts:,} groups")
+    say(f"constant images     {_few(summary.constant)}")
+    show_bad(summary.bad)
+
+
+def _few(rows: Sequence[int]) -> str:
+    shown = ", ".join(str(row) for row in rows[:MANY])
+    more = f" and {len(rows) - MANY} more" if len(rows) > MANY else ""
+    return f"{len(rows)}" + (f" (rows {shown}{more})" if rows else "")
+
+
+def show_bad(bad: Sequence[BadRow]) -> None:
+    """Rows that were left out, on stderr."""
+    if not bad:
+        return
+    tell(f"{len(bad)} bad rows were left out:")
+    for one in bad[:MANY]:
+        tell(f"  row {one.row}: {one.reason}")
+    if len(bad) > MANY:
+        tell(f"  and {len(bad) - MANY} more (--json lists all)")
+
+
+def bad_dicts(bad: Sequence[BadRow]) -> list[dict[str, Any]]:
+    """Rows that were left out, as plain JSON types."""
+    return [{"row": one.row, "reason": one.reason} for one in bad]
+
+
+def extraction_dict(done: Extraction) -> dict[str, Any]:
+    """An extraction as plain JSON types."""
+    return {
+        "cache": str(done.cache),
+        "rows": done.rows,
+        "reused": done.reused,
+        "engine": done.engine or None,
+        "images_per_s": done.images_per_s,
+        "seconds": None if done.reused else vars(done.clocks),
+        "bad_rows": bad_dicts(done.bad),
+    }
+
+
+def show_extraction(done: Extraction) -> None:
+    """What an extraction did, in one line."""
+    show_bad(done.bad)
+    if done.reused:
+        say(f"{done.cache}: {done.rows:,} images, there already; nothing to compute")
+        return
+    clocks = done.clocks
+    say(
+        f"{done.cache}: {done.rows:,} images at {done.images_per_s:.1f} images/s "
+        f"(read {clocks.read:.1f} s, run {clocks.run:.1f} s, write {clocks.write:.1f} s, "
+        f"preparation {clocks.prepare:.1f} s)"
+    )
+
+
+def parse_params(pairs: Sequence[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` texts as a dict; values are Python literals, or else plain text."""
+    params = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not (name and equals):
+            raise FerError(f"--set {pair}: not of the form NAME=VALUE")
+        try:
+            params[name] = ast.literal_eval(_WORDS.get(text, text))
+        except (ValueError, SyntaxError):
+            params[name] = text
+    return params
+
+
+_WORDS = {"true": "True", "false": "False", "none": "None"}
+
+
+def epoch_progress(head: str) -> Callable[[int, dict[str, float]], None]:
+    """Tell that a head is being fitted, and of its epochs every few seconds, on stderr."""
+    begun = last = time.perf_counter()
+    tell(f"fitting {head}")
+
+    def told(epoch: int, logs: dict[str, float]) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        if now - last < 2:
+            return
+        last = now
+        losses = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
+        tell(f"  epoch {epoch + 1}: {losses}; {(epoch + 1) / (now - begun):.2f} epochs/s")
+
+    return told
+
+
+def run_dict(run: Run) -> dict[str, Any]:
+    """A run as plain JSON types, without its learning curves."""
+    record = run.record
+    kept = ("id", "validation", "test", "cv", "seconds", "split", "task", "data")
+    return {
+        "path": str(run.path),
+        "head": record["head"]["name"],
+        "chosen": record["head"]["chosen"],
+        **{name: record[name] for name in kept},
+    }
+
+
+def show_run(run: Run) -> None:
+    """A run's scores in one line, and its cross-validation's in another."""
+    record = run.record
+    validation, test = record["validation"], record["test"]
+    say(
+        f"{record['head']['name']}: validation accuracy {validation['accuracy']:.4f}, "
+        f"test accuracy {test['accuracy']:.4f}, F1 {test['f1']:.4f}; "
+        f"fitted in {record['seconds']['fit']:.1f} s; {run.path}"
+    )
+    if record["cv"]:
+        mean, std = record["cv"]["mean"], record["cv"]["std"]
+        say(
+            f"  {record['cv']['folds']} folds: accuracy {mean['accuracy']:.4f} "
+            f"± {std['accuracy']:.4f}, F1 {mean['f1']:.4f} ± {std['f1']:.4f} (mean ± standard "
+            "deviation)"
+        )
+
+
+_SHOWN = {
+    "head": "head",
+    "features": "features",
+    "validation accuracy": "val acc",
+    "validation precision": "val prec",
+    "validation recall": "val rec",
+    "validation f1": "val F1",
+    "test accuracy": "test acc",
+    "test f1": "test F1",
+    "test roc_auc": "test AUC",
+    "test log_loss": "log loss",
+    "fit seconds": "fit s",
+    "predict seconds": "pred s",
+}
+
+
+def show_comparisons(tables: Sequence[Comparison], format_: str) -> None:
+    """Comparisons as a table, Markdown, CSV or JSON on stdout."""
+    from fer_features import compare
+
+    if format_ == "json":
+        emit_json({"tables": compare.to_json(tables)})
+    elif format_ == "csv":
+        print(compare.to_csv(tables), end="")
+    elif format_ == "markdown":
+        print(compare.to_markdown(tables), end="")
+    elif format_ == "table":
+        for one in tables:
+            _show_comparison(one)
+    else:
+        raise FerError(f"no such format: {format_}", hint="known are table, markdown, csv, json")
+
+
+def _show_comparison(comparison: Comparison) -> None:
+    from fer_features.compare import PUBLISHED_MARK, cells
+
+    rows = []
+    for row in comparison.rows():
+        shown = cells({name: row[name] for name in _SHOWN})
+        if row["run"] == PUBLISHED_MARK:
+            shown[0] += f" ({PUBLISHED_MARK})"
+        rows.append(shown)
+    table(
+        list(_SHOWN.values()),
+        rows,
+        title=comparison.title,
+        text_columns=["head", "features"],
+        last_apart=comparison.published,
+    )
+    for note in comparison.notes:
+        say(f"  ! {note}")
+    say()
+
+
+def cache_dict(path: Path) -> dict[str, Any]:
+    """What a cache says of itself, as plain JSON types."""
+    from fer_features.store import Cache
+
+    with Cache(path) as cache:
+        return {
+            "cache": str(path),
+            "rows": len(cache),
+            "bytes": path.stat().st_size,
+            "created": cache.created,
+            "key": cache.header.key,
+            "outputs": {name: list(shape) for name, shape in cache.shapes().items()},
+            "spec": cache.header.spec,
+            "dataset": cache.header.dataset,
+            "software": cache.header.software,
+        }
+
+
+def show_caches(caches: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Caches as a table, one line each."""
+    if not caches:
+        say(f"no caches in {folder}")
+        return
+    rows = [
+        [
+            Path(one["cache"]).name,
+            one["dataset"]["name"],
+            one["dataset"]["task"]["name"],
+            one["spec"]["weights"],
+            f"{one['rows']:,}",
+            f"{one['bytes'] / 1e6:,.1f}",
+        ]
+        for one in caches
+    ]
+    columns = ["cache", "data", "task", "weights", "rows", "MB"]
+    table(columns, rows, text_columns=columns[:4])
+
+
+def show_cache(info: dict[str, Any]) -> None:
+    """One cache, field by field."""
+    say(f"{info['cache']}: {info['rows']:,} rows, {info['bytes'] / 1e6:,.1f} MB, {info['created']}")
+    for name, shape in info["outputs"].items():
+        say(f"  features/{name}  {' × '.join(str(n) for n in shape)}")
+    for part in ("spec", "dataset", "software"):
+        say(f"{part}:")
+        for name, value in info[part].items():
+            say(f"  {name}: {value}")

@@ -1,0 +1,80 @@
+"""A run: one head fitted on one split of one cache, as a folder with ``run.json`` in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fer_features.errors import FerError
+
+RUN_FORMAT_VERSION = 1
+RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        path: its folder.
+        record: what ``run.json`` says.
+    """
+
+    path: Path
+    record: dict[str, Any]
+
+
+@contextmanager
+def new_run(path: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `path` only when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        draft.chmod(0o755)  # mkdtemp makes it private
+        yield draft
+        if path.exists():
+            shutil.rmtree(path)
+        draft.rename(path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write ``run.json``; numbers that JSON lacks (NaN, infinity) are a fault of the program."""
+    text = json.dumps({"format_version": RUN_FORMAT_VERSION, **record}, indent=2, allow_nan=False)
+    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+
+
+def read_run(path: Path) -> Run:
+    """Read a run's folder, or its ``run.json``.
+
+    Raises:
+        FerError: it is no run, or one of a newer version.
+    """
+    folder = path.parent if path.name == RECORD else path
+    file = folder / RECORD
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        version = int(record["format_version"])
+    except FileNotFoundError as error:
+        raise FerError(f"no run in {path}", hint="fer fit makes one") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FerError(f"{file}: not a run's record: {error}") from error
+    if version > RUN_FORMAT_VERSION:
+        raise FerError(
+            f"{file}: run format {version} is newer than this program's {RUN_FORMAT_VERSION}",
+            hint="pip install --upgrade fer-features",
+        )
+    return Run(folder, record)
+
+
+def list_runs(folder: Path) -> list[Run]:
+    """All runs in a folder, the newest at the end."""
+    runs = [read_run(path) for path in sorted(folder.glob(f"*/{RECORD}"))]
+    return sorted(runs, key=lambda run: str(run.record.get("created", "")))

@@ -1,0 +1,229 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from fer_features import __version__
+from fer_features.backbones import Backbone
+from fer_features.cli import app
+
+COMMANDS = [
+    [],
+    ["data"],
+    ["data", "info"],
+    ["data", "show"],
+    ["extract"],
+    ["fit"],
+    ["compare"],
+    ["cache"],
+    ["cache", "list"],
+    ["cache", "info"],
+]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fer(*args: str) -> Result:
+    return CliRunner().invoke(app, args)
+
+
+def ok(*args: str) -> dict[str, object]:
+    """Run with --json; stdout must be one JSON object and nothing else."""
+    result = fer(*args, "--json")
+    assert result.exit_code == 0, result.stderr
+    value = json.loads(result.stdout)
+    assert isinstance(value, dict)
+    return value
+
+
+EXTRACT = ["extract", "--backbone", "tiny", "--weights", "random:0", "--per-class", "40"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(command: list[str]) -> None:
+    result = fer(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+
+
+def test_the_version_is_printed() -> None:
+    assert fer("--version").stdout.strip() == __version__
+
+
+def test_the_whole_job(tiny: Backbone, folder: Path) -> None:
+    done = ok(*EXTRACT)
+    assert done["rows"] == 80
+    assert done["reused"] is False
+    assert ok(*EXTRACT)["reused"] is True
+
+    runs = ok("fit", "--head", "logreg", "--head", "svm", "--split", "reference")["runs"]
+    assert [run["head"] for run in runs] == ["logreg", "svm"]
+    assert runs[0]["test"]["n"] == 16
+
+    (table,) = ok("compare")["tables"]
+    assert len(table["rows"]) == 3
+    assert table["rows"][-1]["run"] == "published, not re-run"
+    assert any("RANDOM WEIGHTS" in note for note in table["notes"])
+    assert len(list((folder / "runs" / "compare").glob("*.png"))) == 2
+
+
+def test_people_get_lines_on_stdout_and_progress_on_stderr(tiny: Backbone) -> None:
+    result = fer(*EXTRACT)
+    assert len(result.stdout.splitlines()) == 1
+    assert "80 images at" in result.stdout
+    assert "extracting 80 images with tiny (random:0)" in result.stderr
+    assert "nothing to compute" in fer(*EXTRACT).stdout
+
+    result = fer("fit", "--head", "logreg", "--cv", "2")
+    assert "logreg: validation accuracy" in result.stdout
+    assert "2 folds: accuracy" in result.stdout
+    assert "fitting on cache/sample-tiny-random0-binary-" in result.stderr
+
+    table = fer("compare").stdout
+    assert "conv/dense (published, not re-run)" in table
+    assert "0.7944" in table
+    assert "RANDOM WEIGHTS" in table
+
+
+def test_a_fit_takes_the_cache_that_was_asked_for_last(tiny: Backbone) -> None:
+    first = ok(*EXTRACT)["cache"]
+    second = ok(*EXTRACT, "--seed", "1")["cache"]
+    assert ok("cache", "info")["cache"] == second
+    ok(*EXTRACT)
+    assert ok("cache", "info")["cache"] == first
+    assert [one["cache"] for one in ok("cache", "list")["caches"]] == [second, first]
+
+
+def test_formats_of_a_comparison(tiny: Backbone) -> None:
+    ok(*EXTRACT)
+    ok("fit", "--head", "logreg")
+    assert fer("compare", "--format", "markdown").stdout.startswith("### binary: 80 images")
+    assert fer("compare", "--format", "csv").stdout.startswith("table,head,features")
+    assert json.loads(fer("compare", "--format", "json").stdout)["tables"]
+    assert fer("compare", "--format", "xml").exit_code == 2
+
+
+def test_other_images_are_shown_apart_and_only_when_asked(tiny: Backbone) -> None:
+    for seed in ("0", "1"):
+        ok(*EXTRACT, "--seed", seed)
+        ok("fit", "--head", "logreg")
+    result = fer("compare")
+    assert "1 runs on other images are not shown" in result.stderr
+    assert len(ok("compare", "--all")["tables"]) == 2
+
+
+def test_data_info_counts(folder: Path) -> None:
+    info = ok("data", "info")
+    assert info["rows"] == 600
+    text = fer("data", "info").stdout
+    assert "sample: 600 images" in text
+    assert "happy" in text
+
+
+def test_data_show_draws_a_picture(folder: Path) -> None:
+    shown = ok("data", "show", "--out", "some/faces.png", "--per-emotion", "3")
+    assert len(shown["rows"]) == 21
+    assert (folder / "some" / "faces.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_parameters_of_a_head_can_be_set(tiny: Backbone) -> None:
+    ok(*EXTRACT)
+    ok("fit", "--head", "logreg", "--set", "Cs=(0.5,)", "--set", "max_iter=50")
+    (run,) = Path("runs").glob("logreg-*/run.json")
+    params = json.loads(run.read_text())["head"]["params"]
+    assert params["Cs"] == [0.5]
+    assert params["max_iter"] == 50
+
+
+MISTAKES = [
+    (["extract", "nowhere.csv"], "no such file or folder: nowhere.csv"),
+    (["extract", "--backbone", "none"], "no such backbone: none"),
+    (["extract", "--weights", "random:0", "--task", "none"], "no such task: none"),
+    (["extract", "--weights", "none.h5"], "no such weights: none.h5"),
+    (["extract", "--per-class", "many"], "neither a number"),
+    (["extract", "--per-class", "0"], "neither a number"),
+    (["extract", "--output", "vector"], "no such outputs: vector"),
+    (["data", "info", "nowhere"], "no such file or folder: nowhere"),
+    (["data", "show", "--out", "faces.txtt"], "not a picture's name"),
+    (["fit"], "no cache in cache"),
+    (["fit", "none.h5"], "no such cache: none.h5"),
+    (["fit", "--set", "x"], "no cache in cache"),
+    (["compare"], "no runs to compare"),
+    (["compare", "nowhere"], "no run in nowhere"),
+    (["cache", "info"], "no cache in cache"),
+    (["cache", "info", "pyproject.toml"], "no such cache: pyproject.toml"),
+]
+
+
+@pytest.mark.parametrize(("args", "told"), MISTAKES, ids=[" ".join(args) for args, _ in MISTAKES])
+def test_a_callers_mistake_is_two_lines_and_status_2(args: list[str], told: str) -> None:
+    result = fer(*args)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("error: ")
+    assert told in lines[0]
+    assert len(lines) <= 2
+    assert all(line.startswith("hint: ") for line in lines[1:])
+
+
+def test_an_interruption_is_one_line_and_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fer_features.faces.open_faces", interrupted)
+    result = fer("data", "info")
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def loaded(code: str) -> set[str]:
+    """The names of all modules that are loaded after `code` has run in a fresh Python."""
+    program = f"{code}\nimport sys\nprint('MODULES', *sys.modules)"
+    done = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.rsplit("MODULES", 1)[1].split())
+
+
+CALL = """
+import fer_features.cli as cli
+try:
+    cli.app({args!r})
+except SystemExit as end:
+    assert not end.code, end.code
+"""
+
+
+def test_import_and_help_load_nothing_heavy() -> None:
+    heavy = {"tensorflow", "keras", "jax", "matplotlib", "sklearn", "h5py", "scipy"}
+    assert not loaded("import fer_features") & (heavy | {"numpy"})
+    assert not loaded(CALL.format(args=["--help"])) & (heavy | {"numpy"})
+    assert not loaded(CALL.format(args=["fit", "--help"])) & (heavy | {"numpy"})
+
+
+def test_a_light_head_loads_no_tensorflow(tiny_cache: Path) -> None:
+    modules = loaded(CALL.format(args=["fit", str(tiny_cache), "--head", "logreg"]))
+    assert "sklearn" in modules
+    assert not modules & {"tensorflow", "keras", "jax", "torch", "matplotlib"}
+
+
+def test_a_clone_runs_without_being_installed() -> None:
+    script = Path(__file__).parents[1] / "cli.py"
+    done = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, str(script), "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    assert done.stdout.strip() == __version__

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fer_features.errors import FerError
+from fer_features.splits import Split, folds, make_split
+
+
+def hashes(numbers: list[int] | NDArray[np.int64]) -> NDArray[np.bytes_]:
+    return np.array([b"%064d" % n for n in numbers], "S64")
+
+
+def split(name: str, label: NDArray[np.int64], images: NDArray[np.int64], seed: int = 0) -> Split:
+    usage = np.arange(len(label)).astype(np.int8) % 3
+    return make_split(name, label=label, usage=usage, sha256=hashes(images), seed=seed)
+
+
+LABEL = np.repeat(np.array([0, 1]), 50)
+TWINS = np.arange(100) // 2  # every image twice
+
+
+def test_reference_is_60_20_20_and_stratified() -> None:
+    made = split("reference", LABEL, np.arange(100))
+    parts = (made.train, made.validation, made.test)
+    assert [np.bincount(LABEL[part]).tolist() for part in parts] == [[30, 30], [10, 10], [10, 10]]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(100))
+    assert made.leaked == 0
+
+
+def test_reference_of_17000_validates_on_1700_and_1700() -> None:
+    label = np.repeat(np.array([0, 1]), 8500)
+    made = split("reference", label, np.arange(17000))
+    assert np.bincount(label[made.validation]).tolist() == [1700, 1700]
+
+
+def test_reference_counts_the_twins_that_leak() -> None:
+    made = split("reference", LABEL, TWINS)
+    known = set(TWINS[np.concatenate([made.train, made.validation])])
+    assert made.leaked == sum(TWINS[row] in known for row in made.test)
+    assert made.leaked > 0
+
+
+@given(st.integers(0, 20), st.integers(2, 4))
+def test_grouped_keeps_identical_images_on_one_side(seed: int, copies: int) -> None:
+    label = np.repeat(np.array([0, 1]), 60)
+    images = np.arange(120) // copies
+    made = split("grouped", label, images, seed)
+    sides = [set(images[part]) for part in (made.train, made.validation, made.test)]
+    assert not sides[0] & sides[1]
+    assert not sides[0] & sides[2]
+    assert not sides[1] & sides[2]
+    assert len(set().union(*sides)) == len(set(images))
+    assert made.leaked == 0
+
+
+def test_grouped_keeps_copies_with_different_labels_together() -> None:
+    images = np.arange(100)
+    images[99] = images[0]  # the same picture, once called 0 and once 1
+    for seed in range(5):
+        made = split("grouped", LABEL, images, seed)
+        assert any({0, 99} <= set(part) for part in (made.train, made.validation, made.test))
+
+
+def test_usage_follows_the_official_parts() -> None:
+    made = split("usage", LABEL, np.arange(100))
+    assert made.train.tolist() == list(range(0, 100, 3))
+    assert made.validation.tolist() == list(range(1, 100, 3))
+    assert made.test.tolist() == list(range(2, 100, 3))
+    assert made.seed is None
+
+
+def test_usage_needs_all_three_parts() -> None:
+    usage = np.zeros(100, np.int8)
+    with pytest.raises(FerError, match="PublicTest"):
+        make_split("usage", label=LABEL, usage=usage, sha256=hashes(np.arange(100)), seed=0)
+
+
+def test_a_part_that_lacks_a_class_is_an_error() -> None:
+    usage = np.array([0, 0, 1, 1, 2, 2], np.int8)
+    label = np.array([0, 1, 0, 1, 0, 0])
+    with pytest.raises(FerError, match="no image in the test part"):
+        make_split("usage", label=label, usage=usage, sha256=hashes(np.arange(6)), seed=0)
+
+
+@pytest.mark.parametrize("name", ["grouped", "reference"])
+def test_a_seed_repeats_a_split_and_another_changes_it(name: str) -> None:
+    first, again, other = (split(name, LABEL, TWINS, seed).test.tolist() for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("name", ["grouped", "reference"])
+def test_too_few_images_are_an_error(name: str) -> None:
+    with pytest.raises(FerError):
+        split(name, np.array([0, 1, 0, 1]), np.arange(4))
+
+
+def test_an_unknown_split_names_the_known_ones() -> None:
+    with pytest.raises(FerError) as caught:
+        split("random", LABEL, TWINS)
+    assert "grouped, reference, usage" in caught.value.hint
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_folds_hold_every_row_out_once(grouped: bool) -> None:
+    made = list(folds(label=LABEL, sha256=hashes(TWINS), k=5, seed=0, grouped=grouped))
+    assert sorted(np.concatenate([held for _, held in made]).tolist()) == list(range(100))
+    leaks = [len(set(TWINS[train]) & set(TWINS[held])) for train, held in made]
+    assert (max(leaks) == 0) is grouped
+
+
+def test_more_folds_than_images_is_an_error() -> None:
+    label = np.array([0, 0, 0, 1, 1])
+    with pytest.raises(FerError, match="smallest has 2"):
+        list(folds(label=label, sha256=hashes(np.arange(5)), k=3, seed=0, grouped=False))

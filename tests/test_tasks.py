@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_features.errors import FerError
+from fer_features.tasks import BINARY, SEVEN, Task, choose_rows, load_task
+
+EMOTION = np.arange(7, dtype=np.int8)
+
+
+def test_binary_is_happy_against_angry_fear_sad() -> None:
+    # angry, disgust, fear, happy, sad, surprise, neutral
+    assert BINARY.labels(EMOTION).tolist() == [0, -1, 0, 1, 0, -1, -1]
+    assert BINARY.class_names == ("not happy", "happy")
+    assert BINARY.positive == "happy"
+
+
+def test_seven_keeps_every_emotion_apart() -> None:
+    assert SEVEN.labels(EMOTION).tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_a_task_survives_json() -> None:
+    assert Task.from_dict(BINARY.to_dict()) == BINARY
+
+
+def test_a_file_makes_a_task(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[classes]\nbad = ["angry", "sad"]\ngood = ["happy", "surprise"]\n')
+    task = load_task(str(file))
+    assert task.name == "mine"
+    assert task.positive == "good"
+    assert task.labels(EMOTION).tolist() == [0, -1, -1, 1, 0, 1, -1]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[classes]\na = ['happy']\n", "at least two classes"),
+        ("[classes]\na = ['happy']\nb = ['joy']\n", "no such emotion: joy"),
+        ("[classes]\na = ['happy']\nb = ['sad', 'happy']\n", "happy stands in both a and b"),
+        ("[classes]\na = ['happy']\nb = []\n", "class b needs a list"),
+        ("positive = 'c'\n[classes]\na = ['happy']\nb = ['sad']\n", "positive must name one"),
+        ("colour = 1\n[classes]\na = ['happy']\nb = ['sad']\n", "unknown key: colour"),
+        ("name = 7\n[classes]\na = ['happy']\nb = ['sad']\n", "name must be a text"),
+        ("[classes\n", "not a TOML file"),
+    ],
+)
+def test_a_bad_file_says_what_is_wrong(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "task.toml"
+    file.write_text(text)
+    with pytest.raises(FerError, match=told) as caught:
+        load_task(str(file))
+    assert str(file) in caught.value.message
+
+
+def test_an_unknown_task_names_the_known_ones() -> None:
+    with pytest.raises(FerError) as caught:
+        load_task("eight")
+    assert "binary, seven" in caught.value.hint
+
+
+def test_the_default_is_the_smallest_class() -> None:
+    emotion = np.array([3, 3, 3, 0, 2, 5, 6], np.int8)  # three happy, two of the others
+    rows = choose_rows(BINARY, emotion)
+    assert np.bincount(BINARY.labels(emotion[rows])).tolist() == [2, 2]
+    assert set(rows) >= {3, 4}
+
+
+def test_binary_takes_8500_of_each_where_there_are_that_many() -> None:
+    emotion = np.repeat(np.array([3, 0, 2], np.int8), [9000, 6000, 4000])
+    rows = choose_rows(BINARY, emotion)
+    assert np.bincount(BINARY.labels(emotion[rows])).tolist() == [8500, 8500]
+
+
+def test_all_takes_every_row_of_every_class() -> None:
+    emotion = np.array([3, 3, 0, 5, 3], np.int8)
+    assert choose_rows(BINARY, emotion, per_class="all").tolist() == [0, 1, 2, 4]
+
+
+def test_too_few_rows_is_an_error_with_the_counts() -> None:
+    emotion = np.array([3, 3, 0], np.int8)
+    with pytest.raises(FerError, match="not happy 1, happy 2") as caught:
+        choose_rows(BINARY, emotion, per_class=2)
+    assert "--per-class 1" in caught.value.hint
+
+
+def test_a_class_without_images_is_an_error() -> None:
+    with pytest.raises(FerError, match="no images at all"):
+        choose_rows(BINARY, np.array([3, 3], np.int8), per_class="all")
+
+
+@given(st.lists(st.sampled_from([0, 2, 3, 4, 6]), min_size=2, max_size=60), st.integers(0, 9))
+def test_the_choice_is_balanced_ascending_and_repeats_by_seed(codes: list[int], seed: int) -> None:
+    emotion = np.array([3, 0, *codes], np.int8)
+    rows = choose_rows(BINARY, emotion, seed=seed)
+    counts = np.bincount(BINARY.labels(emotion[rows]))
+    assert counts[0] == counts[1]
+    assert (np.diff(rows) > 0).all()
+    assert rows.tolist() == choose_rows(BINARY, emotion, seed=seed).tolist()
+
+
+def test_another_seed_draws_other_rows() -> None:
+    emotion = np.repeat(np.array([3, 0], np.int8), [50, 10])
+    first, second = (choose_rows(BINARY, emotion, seed=seed).tolist() for seed in (0, 1))
+    assert first != second
