@@ -230,28 +230,26 @@ def fit(
 ) -> None:
     """Stage 2: fit light heads on a cache, score them, and write a run for each."""
     from fer_features.fit import fit as run
-    from fer_features.fit import with_cache
     from fer_features.render import epoch_progress, parse_params, run_dict, show_run
+    from fer_features.store import latest_cache
 
-    config = with_cache(
-        FitConfig(
-            cache=cache,
-            heads=tuple(head or FitConfig.heads),
-            split=split,
-            task=task,
-            per_class=_per_class(per_class),
-            layer=layer,
-            seed=seed,
-            cv=cv,
-            params=parse_params(set_ or []),
-            cache_dir=cache_dir,
-            runs_dir=runs_dir,
-            jobs=jobs,
-        )
+    used = cache or latest_cache(cache_dir)
+    config = FitConfig(
+        cache=used,
+        heads=tuple(head or FitConfig.heads),
+        split=split,
+        task=task,
+        per_class=_per_class(per_class),
+        layer=layer,
+        seed=seed,
+        cv=cv,
+        params=parse_params(set_ or []),
+        cache_dir=cache_dir,
+        runs_dir=runs_dir,
+        jobs=jobs,
     )
-    tell(f"fitting on {config.cache}")
     runs = []
-    for one in run(config, progress=epoch_progress):
+    for one in run(config, progress=functools.partial(epoch_progress, cache=used)):
         runs.append(one)
         if not json:
             show_run(one)

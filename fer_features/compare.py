@@ -67,9 +67,8 @@ class Comparison:
         rows = [_row(run.record) for run in self.runs]
         if self.published:
             validation = {f"validation {k}": v for k, v in PUBLISHED.items() if k in _SCORES}
-            label = {"head": "conv/dense", "features": "inception_resnet_v2 imagenet"}
-            blank = dict.fromkeys(COLUMNS)
-            rows.append({**blank, **label, **validation, "run": PUBLISHED_MARK})
+            label = {"head": PUBLISHED_MARK, "features": "inception_resnet_v2 imagenet"}
+            rows.append({**dict.fromkeys(COLUMNS), **label, **validation})
         return rows
 
 

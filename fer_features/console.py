@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-NARROWEST = 100
+FILE_WIDTH = 180
 """Columns assumed where stdout is no terminal, so that nothing is folded in a file."""
 
 
@@ -49,15 +50,31 @@ def table(
     from rich.table import Table
 
     drawn = Table(
-        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold"
+        box=box.SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
-    for name in columns:
-        left = name in text_columns
-        drawn.add_column(
-            name, justify="left" if left else "right", no_wrap=not left, overflow="fold"
-        )
     cells = list(rows)
+    for place, name in enumerate(columns):
+        if name in text_columns:
+            words = [word for row in cells for word in row[place].split()]
+            drawn.add_column(name, overflow="fold", min_width=max(map(len, words), default=1))
+        else:
+            drawn.add_column(name, justify="right", no_wrap=True)
     for place, row in enumerate(cells):
         drawn.add_row(*row, end_section=last_apart and place == len(cells) - 2)
-    width = None if sys.stdout.isatty() else max(NARROWEST, shutil.get_terminal_size().columns)
-    Console(width=width, highlight=False).print(drawn)
+    if sys.stdout.isatty():
+        Console(highlight=False).print(drawn)
+        return
+    text = io.StringIO()
+    Console(file=text, width=FILE_WIDTH, highlight=False).print(drawn)
+    for line in text.getvalue().splitlines():
+        print(line.rstrip())
+
+
+def width() -> int:
+    """How many columns a table may take: the terminal's, or `FILE_WIDTH` where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else FILE_WIDTH

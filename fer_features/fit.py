@@ -8,7 +8,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +27,7 @@ from fer_features.store import Cache, Rows, latest_cache
 from fer_features.tasks import OUTSIDE, Task, choose_rows, load_task
 
 EpochProgress = Callable[[int, dict[str, float]], None]
-"""Told of each epoch that a head has been trained for, with its losses."""
+"""Told of each epoch, counted from 1, that a head has been trained for, and of its losses."""
 
 
 @dataclass(frozen=True)
@@ -258,8 +258,3 @@ def _write(runs_dir: Path, name: str, head: Any, record: dict[str, Any]) -> Run:
             files["curves"] = save_figure(figure, folder / "curves.png").name
         write_record(folder, {"id": run_id, **record, "files": files})
     return read_run(path)
-
-
-def with_cache(config: FitConfig) -> FitConfig:
-    """The same configuration with the cache that it means named outright."""
-    return replace(config, cache=config.cache or latest_cache(config.cache_dir))

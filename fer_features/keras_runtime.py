@@ -22,6 +22,9 @@ from fer_features.errors import FerError
 BACKENDS = ("tensorflow", "jax", "torch")
 """The Keras backends that can train a head."""
 
+QUIET = "3"
+"""The value of ``TF_CPP_MIN_LOG_LEVEL`` that lets no message through."""
+
 # What C++ logs through absl: severity and date ("I0000 00:00:1795381792.194609 ..."), and the
 # continuation and preamble lines that come with it.
 _CHATTER = re.compile(
@@ -41,18 +44,46 @@ def import_keras() -> ModuleType:
     """
     if "keras" in sys.modules:
         return sys.modules["keras"]
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        return _import()
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    for name in ("absl", "tensorflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with _without_chatter():
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", QUIET) == QUIET:
+        for name in ("absl", "tensorflow"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+    with without_chatter():
         return _import()
 
 
 def backend_name() -> str:
     """The name of Keras's backend: ``tensorflow``, ``jax`` or ``torch`` (imports Keras)."""
     return str(import_keras().backend.backend())
+
+
+@contextmanager
+def without_chatter() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2; give back all but log lines at the end.
+
+    For code that may import TensorFlow: its first messages come before it reads
+    ``TF_CPP_MIN_LOG_LEVEL``, and from C++, which `contextlib.redirect_stderr` does not reach.
+    Does nothing where the caller has set that variable to let messages through.
+    """
+    try:
+        kept = os.dup(2) if os.environ.get("TF_CPP_MIN_LOG_LEVEL", QUIET) == QUIET else None
+    except OSError:  # there is no stderr, as in a daemon
+        kept = None
+    if kept is None:
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            if sys.stderr is not None:
+                sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            held.seek(0)
+            for line in held.read().decode(errors="replace").splitlines(keepends=True):
+                if not _CHATTER.match(line):
+                    os.write(2, line.encode())
 
 
 def _import() -> ModuleType:
@@ -85,30 +116,3 @@ def _backend_error(error: Exception) -> FerError:
 
 def _one_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
-
-
-@contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2; give back all but log lines at the end.
-
-    TensorFlow's first messages come before it reads ``TF_CPP_MIN_LOG_LEVEL`` and from C++, which
-    `contextlib.redirect_stderr` does not reach.
-    """
-    try:
-        kept = os.dup(2)
-    except OSError:  # no stderr at all (pythonw, a daemon): there is nothing to keep silent
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            if sys.stderr is not None:
-                sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            held.seek(0)
-            for line in held.read().decode(errors="replace").splitlines(keepends=True):
-                if not _CHATTER.match(line):
-                    os.write(2, line.encode())

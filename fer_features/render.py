@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_features.console import emit_json, say, table, tell
+from fer_features.console import emit_json, say, table, tell, width
 from fer_features.errors import FerError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def show_summary(summary: DataSummary) -> None:
         text_columns=["emotion"],
         last_apart=True,
     )
-    height, width = summary.image_size
-    say(f"image size          {height} × {width}")
+    image_height, image_width = summary.image_size
+    say(f"image size          {image_height} × {image_width}")
     say(f"surplus exact copies {summary.copies:,}")
     say(f"copies that disagree {summary.conflicts:,} groups")
     say(f"constant images     {_few(summary.constant)}")
@@ -115,10 +115,10 @@ def parse_params(pairs: Sequence[str]) -> dict[str, Any]:
 _WORDS = {"true": "True", "false": "False", "none": "None"}
 
 
-def epoch_progress(head: str) -> Callable[[int, dict[str, float]], None]:
+def epoch_progress(head: str, *, cache: Path) -> Callable[[int, dict[str, float]], None]:
     """Tell that a head is being fitted, and of its epochs every few seconds, on stderr."""
     begun = last = time.perf_counter()
-    tell(f"fitting {head}")
+    tell(f"fitting {head} on {cache}")
 
     def told(epoch: int, logs: dict[str, float]) -> None:
         nonlocal last
@@ -127,7 +127,7 @@ def epoch_progress(head: str) -> Callable[[int, dict[str, float]], None]:
             return
         last = now
         losses = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
-        tell(f"  epoch {epoch + 1}: {losses}; {(epoch + 1) / (now - begun):.2f} epochs/s")
+        tell(f"  epoch {epoch}: {losses}; {epoch / (now - begun):.2f} epochs/s")
 
     return told
 
@@ -162,7 +162,15 @@ def show_run(run: Run) -> None:
         )
 
 
-_SHOWN = {
+_NARROW = {
+    "head": "head",
+    "features": "features",
+    "validation accuracy": "val acc",
+    "test accuracy": "test acc",
+    "test f1": "test F1",
+    "fit seconds": "fit s",
+}
+_WIDE = {
     "head": "head",
     "features": "features",
     "validation accuracy": "val acc",
@@ -170,12 +178,15 @@ _SHOWN = {
     "validation recall": "val rec",
     "validation f1": "val F1",
     "test accuracy": "test acc",
+    "test precision": "test prec",
+    "test recall": "test rec",
     "test f1": "test F1",
-    "test roc_auc": "test AUC",
+    "test roc_auc": "AUC",
     "test log_loss": "log loss",
     "fit seconds": "fit s",
     "predict seconds": "pred s",
 }
+_WIDE_ENOUGH = 150
 
 
 def show_comparisons(tables: Sequence[Comparison], format_: str) -> None:
@@ -196,23 +207,20 @@ def show_comparisons(tables: Sequence[Comparison], format_: str) -> None:
 
 
 def _show_comparison(comparison: Comparison) -> None:
-    from fer_features.compare import PUBLISHED_MARK, cells
+    from fer_features.compare import cells
 
-    rows = []
-    for row in comparison.rows():
-        shown = cells({name: row[name] for name in _SHOWN})
-        if row["run"] == PUBLISHED_MARK:
-            shown[0] += f" ({PUBLISHED_MARK})"
-        rows.append(shown)
+    shown = _WIDE if width() >= _WIDE_ENOUGH else _NARROW
     table(
-        list(_SHOWN.values()),
-        rows,
+        list(shown.values()),
+        [cells({name: row[name] for name in shown}) for row in comparison.rows()],
         title=comparison.title,
         text_columns=["head", "features"],
         last_apart=comparison.published,
     )
     for note in comparison.notes:
         say(f"  ! {note}")
+    if shown is _NARROW:
+        say("  More columns in a wider terminal, or with --format markdown, csv or json.")
     say()
 
 

@@ -52,14 +52,17 @@ class Task:
         """The task as plain JSON types; `Task.from_dict` reads it back."""
         return {
             "name": self.name,
-            "classes": {name: list(emotions) for name, emotions in self.classes},
+            # a list, not an object: the order is the classes' codes, and JSON objects have none
+            "classes": [
+                {"name": name, "emotions": list(emotions)} for name, emotions in self.classes
+            ],
             "positive": self.positive,
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Task:
         """The inverse of `to_dict`."""
-        classes = tuple((name, tuple(emotions)) for name, emotions in data["classes"].items())
+        classes = tuple((one["name"], tuple(one["emotions"])) for one in data["classes"])
         return cls(name=data["name"], classes=classes, positive=data["positive"])
 
 

@@ -70,7 +70,7 @@ def test_the_whole_job(tiny: Backbone, folder: Path) -> None:
 
     (table,) = ok("compare")["tables"]
     assert len(table["rows"]) == 3
-    assert table["rows"][-1]["run"] == "published, not re-run"
+    assert table["rows"][-1]["head"] == "published, not re-run"
     assert any("RANDOM WEIGHTS" in note for note in table["notes"])
     assert len(list((folder / "runs" / "compare").glob("*.png"))) == 2
 
@@ -85,10 +85,10 @@ def test_people_get_lines_on_stdout_and_progress_on_stderr(tiny: Backbone) -> No
     result = fer("fit", "--head", "logreg", "--cv", "2")
     assert "logreg: validation accuracy" in result.stdout
     assert "2 folds: accuracy" in result.stdout
-    assert "fitting on cache/sample-tiny-random0-binary-" in result.stderr
+    assert "fitting logreg on cache/sample-tiny-random0-binary-" in result.stderr
 
     table = fer("compare").stdout
-    assert "conv/dense (published, not re-run)" in table
+    assert "published, not re-run" in table
     assert "0.7944" in table
     assert "RANDOM WEIGHTS" in table
 
@@ -155,7 +155,7 @@ MISTAKES = [
     (["data", "show", "--out", "faces.txtt"], "not a picture's name"),
     (["fit"], "no cache in cache"),
     (["fit", "none.h5"], "no such cache: none.h5"),
-    (["fit", "--set", "x"], "no cache in cache"),
+    (["fit", "--set", "x"], "--set x: not of the form NAME=VALUE"),
     (["compare"], "no runs to compare"),
     (["compare", "nowhere"], "no run in nowhere"),
     (["cache", "info"], "no cache in cache"),

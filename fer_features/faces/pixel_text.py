@@ -62,8 +62,7 @@ class PixelDecoder:
         found = self._find_numbers(np.frombuffer(_LEAD + b" ".join(fields) + b" ", np.uint8))
         if found is None:
             return False
-        values, is_end = found
-        ends = np.flatnonzero(is_end)
+        values, ends = found
         row_ends = np.cumsum([len(field) + 1 for field in fields]) - 1
         if len(ends) != out.size or (ends[self.pixels - 1 :: self.pixels] != row_ends).any():
             return False
@@ -73,15 +72,16 @@ class PixelDecoder:
 
     def _find_numbers(
         self, text: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | None:
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
         """Find all numbers of a text that starts with `_LEAD` and ends with a blank.
 
         Args:
             text: uint8 (3 + n,).
 
         Returns:
-            uint8 (n,), the value of the number that ends before each byte, and bool (n,), whether
-            one does; None unless the text is all numbers from 0 to 255 with single blanks between.
+            uint8 (n,), the value of the number that ends before each byte, and int64 (M,), before
+            which bytes one does; None unless the text is all numbers from 0 to 255 with single
+            blanks between them.
         """
         n = len(text) - len(_LEAD)
         if self._scratch.shape[1] < len(text):
@@ -92,7 +92,8 @@ class PixelDecoder:
         np.subtract(text, _ZERO, out=digit)  # bytes below "0" wrap round to 208 and more
         np.less(digit, _TEN, out=digit_mask)
         is_end = np.equal(text[3:], _BLANK, out=is_blank[:n].view(np.bool_))
-        if np.count_nonzero(digit_mask) + np.count_nonzero(is_end) != n:
+        ends = np.flatnonzero(is_end)
+        if np.count_nonzero(digit_mask) + len(ends) != n:
             return None
         np.multiply(digit, is_digit, out=digit)
 
@@ -100,11 +101,9 @@ class PixelDecoder:
         np.bitwise_and(is_digit[: n + 1], is_digit[1 : n + 2], out=triple[: n + 1])
         np.bitwise_and(triple[: n + 1], is_digit[2:], out=triple[: n + 1])
         too_long = np.bitwise_and(triple[:n], triple[1 : n + 1], out=low[:n]).any()
-        two_blanks = (
-            is_end[0] or np.logical_and(is_end[1:], is_end[:-1], out=low[1:n].view(bool)).any()
-        )
+        two_blanks = np.bitwise_and(is_blank[1:n], is_blank[: n - 1], out=low[: n - 1]).any()
         hundreds = np.multiply(digit[:n], triple[:n], out=high[:n])
-        if too_long or two_blanks or hundreds.max() > _TWO:
+        if too_long or two_blanks or is_end[0] or hundreds.max() > _TWO:
             return None
 
         np.multiply(digit[1 : n + 1], _TEN, out=low[:n])
@@ -113,7 +112,7 @@ class PixelDecoder:
         values = np.add(high[:n], low[:n], out=high[:n])
         # With at most 299, a sum past 255 has wrapped round once and is below each of its terms.
         wrapped = np.less(values, low[:n], out=low[:n].view(np.bool_))
-        return None if wrapped.any() else (values, is_end)
+        return None if wrapped.any() else (values, ends)
 
     def _decode_row(self, field: bytes) -> list[int]:
         """Decode one row, slowly; a `ValueError` says what is wrong with it."""

@@ -98,7 +98,8 @@ class FaceSource(Protocol):
 def pixel_sha256(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
     """Hex SHA-256 of each image's pixel bytes: uint8 (N, H, W) to ``S64`` (N,)."""
     flat = np.ascontiguousarray(images).reshape(len(images), -1)
-    return np.array([hashlib.sha256(image).hexdigest().encode() for image in flat], dtype="S64")
+    digests = [hashlib.sha256(image.data).hexdigest().encode() for image in flat]
+    return np.array(digests, dtype="S64")
 
 
 def read_all(source: FaceSource, rows: NDArray[np.int64] | None = None) -> Faces:

@@ -60,7 +60,8 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return each row's most probable class (N,), of equals the first of `classes_`."""
-        predicted: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        codes = self.predict_proba(X).argmax(axis=1)
+        predicted: NDArray[Any] = self.classes_[codes]
         return predicted
 
     def save(self, path: str | Path) -> Path:
@@ -203,5 +204,7 @@ def _checked_labels(y: ArrayLike, *, n: int) -> NDArray[Any]:
     labels: NDArray[Any] = column_or_1d(y, warn=True)
     if len(labels) != n:
         raise HeadError(f"{len(labels)} labels for {n} rows of features")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise HeadError("the labels hold NaN or infinity")
     check_classification_targets(labels)
     return labels

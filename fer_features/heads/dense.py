@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -13,26 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from fer_features.errors import FerError
-from fer_features.heads.base import CHUNK, Head, model_paths
-from fer_features.heads.choice import HeadError, Part, check_above_zero, choose
-from fer_features.keras_runtime import import_keras
-
-Progress = Callable[[int, dict[str, float]], None]
-"""Called after each epoch with its number, from 1, and what it adds to `history_`."""
+from fer_features.heads.base import Head, model_paths
+from fer_features.heads.choice import HeadError, check_above_zero, choose
+from fer_features.heads.network import Progress, channel_moments, network, outputs, train
+from fer_features.keras_runtime import import_keras, without_chatter
 
 NOTES = "head.json"
 """The entry of a model file with what Keras does not keep: labels, parameters, history."""
-
-CURVES = {
-    "loss": "cross_entropy",
-    "accuracy": "accuracy",
-    "val_loss": "val_cross_entropy",
-    "val_accuracy": "val_accuracy",
-}
-"""The names in `DenseHead.history_`, and what Keras calls the same: its "loss" has the penalty."""
-
-PREDICTED = 256
-"""Rows put through the network at once where nothing is learnt from them."""
 
 
 class DenseHead(Head):
@@ -140,24 +127,27 @@ class DenseHead(Head):
             X, y, validation, fraction=self.validation_fraction, random_state=self.random_state
         )
         self.moments_ = channel_moments(training) if self.standardize else None
-        keras = import_keras()
-        history, weights = self._train(keras, training, held, progress)
+        trained = self._network()
+        history = train(
+            trained,
+            training,
+            held,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            patience=self.patience,
+            seed=self.random_state,
+            progress=progress,
+        )
         self._note(history, given=validation is not None, rows=len(held.codes))
-        self.model_ = self._network(keras)
-        self.model_.set_weights(weights)
+        self.model_ = self._network()  # without the optimiser, which is twice the weights' size
+        self.model_.set_weights(trained.get_weights())
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """Return the classes' probabilities, float32 (N, K), for float16 (N, h, w, C) maps."""
         check_is_fitted(self)
-        maps = self._checked(X, reset=False)
-        keras = import_keras()
-        out = np.concatenate(
-            [
-                keras.ops.convert_to_numpy(self.model_(maps[i : i + PREDICTED], training=False))
-                for i in range(0, len(maps), PREDICTED)
-            ]
-        )
+        out = outputs(self.model_, self._checked(X, reset=False))
         return np.hstack([1 - out, out]) if len(self.classes_) == 2 else out
 
     def save(self, path: str | Path) -> Path:
@@ -180,7 +170,8 @@ class DenseHead(Head):
         }
         target, draft = model_paths(path, suffix=self.suffix)
         try:
-            self.model_.save(draft)
+            with without_chatter():  # saving imports TensorFlow on whichever backend
+                self.model_.save(draft)
             with zipfile.ZipFile(draft, "a") as archive:
                 archive.writestr(NOTES, json.dumps(notes, allow_nan=False))
             draft.replace(target)
@@ -199,7 +190,7 @@ class DenseHead(Head):
             FerError: the file is missing, damaged or of another head, or Keras's backend cannot
                 be imported.
         """
-        keras = import_keras()
+        import_keras()  # a fault of the backend is no fault of the file
         try:
             with zipfile.ZipFile(path) as archive:
                 notes = json.loads(archive.read(NOTES))
@@ -213,7 +204,7 @@ class DenseHead(Head):
             head.moments_ = moments and (np.array(moments[0]), np.array(moments[1]))
             head.chosen_, head.history_ = notes["chosen"], notes["history"]
             head.best_epoch_ = notes["best_epoch"]
-            head.model_ = head._network(keras)
+            head.model_ = head._network()
             head.model_.load_weights(path)
         except Exception as error:  # a damaged archive can fail anywhere in it
             raise FerError(
@@ -221,96 +212,6 @@ class DenseHead(Head):
                 hint="give the file that the head's own `save` wrote",
             ) from error
         return head
-
-    def _network(self, keras: Any) -> Any:
-        layers, binary = keras.layers, len(self.classes_) == 2
-        # Seeds of its own for each layer, so that no global random state is read or written.
-        seeds = iter(np.random.default_rng(self.random_state).integers(2**31, size=99).tolist())
-
-        def drawn() -> Any:
-            return keras.initializers.GlorotUniform(seed=next(seeds))
-
-        stack = [keras.Input(self.map_shape_, dtype="float32", name="maps")]
-        if self.moments_ is not None:
-            mean, variance = self.moments_
-            stack.append(layers.Normalization(mean=mean, variance=variance, name="standardize"))
-        stack += [
-            layers.Conv2D(
-                self.filters,
-                3,
-                padding="same",
-                activation="relu",
-                kernel_initializer=drawn(),
-                name="convolution",
-            ),
-            # "same": a map smaller than 2×2 has a maximum too.
-            layers.MaxPooling2D(2, padding="same", name="pool"),
-            layers.Flatten(name="flatten"),
-        ]
-        stack += [
-            layers.Dense(
-                width,
-                activation="relu",
-                kernel_initializer=drawn(),
-                kernel_regularizer=keras.regularizers.L2(self.l2) if self.l2 else None,
-                name=f"dense_{place}",
-            )
-            for place, width in enumerate(self.units, start=1)
-        ]
-        if self.dropout:
-            stack.append(layers.Dropout(self.dropout, seed=next(seeds), name="dropout"))
-        stack.append(
-            layers.Dense(
-                1 if binary else len(self.classes_),
-                activation="sigmoid" if binary else "softmax",
-                kernel_initializer=drawn(),
-                name="probability",
-            )
-        )
-        return keras.Sequential(stack, name="dense_head")
-
-    def _train(
-        self, keras: Any, training: Part, held: Part, progress: Progress | None
-    ) -> tuple[dict[str, list[float]], list[NDArray[Any]]]:
-        """Return the history, and the weights of the epoch with the lowest val_loss."""
-        metrics = keras.metrics
-        if len(self.classes_) == 2:
-            loss, surprise = "binary_crossentropy", metrics.BinaryCrossentropy
-        else:
-            loss, surprise = (
-                "sparse_categorical_crossentropy",
-                metrics.SparseCategoricalCrossentropy,
-            )
-        model = self._network(keras)
-        model.compile(
-            optimizer=keras.optimizers.Adam(self.learning_rate),
-            loss=loss,
-            metrics=["accuracy", surprise(name="cross_entropy")],
-            # XLA takes 15 s to compile this for a CPU and gains nothing; without it JAX crawls.
-            jit_compile="auto" if keras.backend.backend() == "jax" else False,
-        )
-        history: dict[str, list[float]] = {name: [] for name in CURVES}
-
-        def on_epoch_end(epoch: int, logs: dict[str, float]) -> None:
-            values = {name: float(logs[key]) for name, key in CURVES.items()}
-            for name, value in values.items():
-                history[name].append(value)
-            if progress is not None:
-                progress(epoch + 1, values)
-
-        model.fit(
-            _batches(keras, training, size=self.batch_size, shuffle=self.random_state),
-            validation_data=_batches(keras, held, size=PREDICTED),
-            epochs=self.epochs,
-            verbose=0,
-            callbacks=[
-                keras.callbacks.EarlyStopping(
-                    "val_cross_entropy", patience=self.patience, restore_best_weights=True
-                ),
-                keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end),
-            ],
-        )
-        return history, model.get_weights()
 
     def _note(self, history: dict[str, list[float]], *, given: bool, rows: int) -> None:
         bad = ~np.isfinite([history["loss"], history["val_loss"]]).all(axis=0)
@@ -331,51 +232,14 @@ class DenseHead(Head):
         if self.best_epoch_ == self.epochs:
             self.chosen_["at_edge"]["epoch"] = "highest"
 
-
-def channel_moments(part: Part) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return each channel's mean and variance, float64 (C,), over the rows and places of maps.
-
-    Chunks of rows are summed in float64 and merged (Chan, Golub and LeVeque, 1983), so that
-    float16 maps need no copy. A channel that varies by less than float16 can resolve counts as
-    constant and has variance 1: divided by its own it would be made of rounding.
-    """
-    channels = part.X.shape[-1]
-    count, mean, squares = 0, np.zeros(channels), np.zeros(channels)
-    for start in range(0, len(part.rows), CHUNK // 4):
-        block = part.X[part.rows[start : start + CHUNK // 4]].astype(np.float64)
-        block = block.reshape(-1, channels)
-        block_mean = block.mean(axis=0)
-        apart = block_mean - mean
-        total = count + len(block)
-        squares += ((block - block_mean) ** 2).sum(axis=0) + apart**2 * count * len(block) / total
-        mean += apart * len(block) / total
-        count = total
-    variance = squares / count
-    return mean, np.where(variance > 1e-10 * mean**2, variance, 1.0)
-
-
-def _batches(keras: Any, part: Part, *, size: int, shuffle: int | None = None) -> Any:
-    """Return a Keras data set of batches of `part`, in a new order each epoch if `shuffle`d.
-
-    Given whole arrays instead, Keras would first copy all maps to float32.
-    """
-
-    class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is known only when run
-        def __init__(self) -> None:
-            super().__init__()
-            self.order = np.arange(len(part.rows))
-            self.random = np.random.default_rng(shuffle)
-            self.on_epoch_end()
-
-        def __len__(self) -> int:
-            return -(-len(self.order) // size)
-
-        def __getitem__(self, index: int) -> tuple[NDArray[Any], NDArray[np.int32]]:
-            chosen = self.order[index * size : (index + 1) * size]
-            return part.X[part.rows[chosen]], part.codes[chosen, None].astype(np.int32)
-
-        def on_epoch_end(self) -> None:
-            if shuffle is not None:
-                self.random.shuffle(self.order)
-
-    return Batches()
+    def _network(self) -> Any:
+        return network(
+            map_shape=self.map_shape_,
+            n_classes=len(self.classes_),
+            moments=self.moments_,
+            filters=self.filters,
+            units=self.units,
+            l2=self.l2,
+            dropout=self.dropout,
+            seed=self.random_state,
+        )

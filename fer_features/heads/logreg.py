@@ -46,6 +46,7 @@ class LogisticRegressionHead(SkopsHead):
 
     scaler_: StandardScaler
     model_: LogisticRegression
+    n_iter_: int
 
     def __init__(
         self,
@@ -93,6 +94,7 @@ class LogisticRegressionHead(SkopsHead):
         self.model_ = models[best]
         if validation is None:
             self.scaler_, (self.model_,) = self._fitted([self.Cs[best]], training.with_rows(held))
+        self.n_iter_ = int(self.model_.n_iter_.max())
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:

@@ -1,0 +1,355 @@
+"""``fer2013.csv`` in all its forms, good and bad."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_features.errors import FerError
+from fer_features.faces import Faces, open_faces, read_all
+from fer_features.faces.csv import CsvFaces
+
+HEADER = "emotion,pixels,Usage"
+LABELS = [(0, "Training"), (3, "Training"), (6, "PublicTest"), (4, "PrivateTest")]
+IMAGES = np.random.default_rng(7).integers(0, 256, (4, 48, 48)).astype(np.uint8)
+
+
+def text_of(image: np.ndarray) -> str:
+    return " ".join(str(value) for value in image.ravel())
+
+
+ROWS = [f"{label},{text_of(image)},{usage}" for (label, usage), image in zip(LABELS, IMAGES)]  # noqa: B905
+GOOD = "\n".join([HEADER, *ROWS]) + "\n"
+
+
+def write(folder: Path, content: str | bytes, name: str = "fer2013.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def write_zip(path: Path, members: dict[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def assert_good(faces: Faces) -> None:
+    assert (faces.images == IMAGES).all()
+    assert faces.images.dtype == np.uint8
+    assert faces.emotion.tolist() == [0, 3, 6, 4]
+    assert faces.usage.tolist() == [0, 0, 1, 2]
+    assert faces.row.tolist() == [0, 1, 2, 3]
+    assert faces.sha256[2] == hashlib.sha256(IMAGES[2].tobytes()).hexdigest().encode()
+
+
+PACKED: dict[str, Callable[[Path], Path]] = {
+    "plain": lambda folder: write(folder, GOOD),
+    "gz": lambda folder: write(folder, gzip.compress(GOOD.encode()), "fer2013.csv.gz"),
+    "xz": lambda folder: write(folder, lzma.compress(GOOD.encode()), "fer2013.csv.xz"),
+    "zip": lambda folder: write_zip(folder / "archive.zip", {"fer2013/fer2013.csv": GOOD}),
+}
+
+
+@pytest.mark.parametrize("packing", PACKED)
+def test_reads_all_rows_however_packed(tmp_path: Path, packing: str) -> None:
+    source = open_faces(PACKED[packing](tmp_path))
+    assert_good(read_all(source))
+
+
+@pytest.mark.parametrize("packing", PACKED)
+def test_reads_chosen_rows_in_batches_and_again(tmp_path: Path, packing: str) -> None:
+    source = CsvFaces(PACKED[packing](tmp_path))
+    for _ in range(2):
+        batches = list(source.read(np.array([0, 2, 3]), batch_size=2))
+        assert [batch.row.tolist() for batch in batches] == [[0, 2], [3]]
+        assert (batches[0].images == IMAGES[[0, 2]]).all()
+        assert (batches[1].images == IMAGES[[3]]).all()
+        assert batches[1].usage.tolist() == [2]
+
+
+@pytest.mark.parametrize("packing", PACKED)
+def test_digest_is_that_of_the_file_as_it_is(tmp_path: Path, packing: str) -> None:
+    path = PACKED[packing](tmp_path)
+    source = CsvFaces(path)
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert source.digest() == expected
+    source.index()
+    assert source.digest() == expected
+    assert source.name == path.name
+
+
+QUOTED = [f'"{label}","{text_of(image)}","{u}"' for (label, u), image in zip(LABELS, IMAGES)]  # noqa: B905
+SWAPPED = [f"{label},{u}, {text_of(image)}" for (label, u), image in zip(LABELS, IMAGES)]  # noqa: B905
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\n".join(["emotion, Usage, pixels", *SWAPPED]),
+        "\r\n".join(["emotion, Usage, pixels", *SWAPPED, ""]),
+        "\r\n".join([HEADER, *ROWS, ""]),
+        "\n".join(['"emotion","pixels","Usage"', *QUOTED]),
+        "\n".join([HEADER, *ROWS]),
+        "\n".join([HEADER, *ROWS, "", "  ", "", ""]),
+        "\ufeff" + GOOD,
+        "\n".join([f"id,{HEADER},note", *(f"7,{row},é" for row in ROWS)]),
+    ],
+    ids=["swapped", "swapped-crlf", "crlf", "quoted", "no-last-end", "blank-last", "bom", "more"],
+)
+def test_accepts_other_ways_to_write_the_same(tmp_path: Path, content: str) -> None:
+    assert_good(read_all(CsvFaces(write(tmp_path, content))))
+
+
+def test_without_usage_it_is_unknown(tmp_path: Path) -> None:
+    rows = [row.rpartition(",")[0] for row in ROWS]
+    source = CsvFaces(write(tmp_path, "\n".join(["emotion,pixels", *rows]), "train.csv"))
+    assert source.index().usage.tolist() == [-1] * 4
+    assert (read_all(source).images == IMAGES).all()
+
+
+def test_index_is_made_once_and_decodes_no_pixels(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD.replace(text_of(IMAGES[1]), "x " * 2303 + "x"))
+    source = CsvFaces(path)
+    index = source.index()
+    assert index.row.dtype == np.int64
+    assert index.emotion.tolist() == [0, 3, 6, 4]
+    assert index.bad == ()
+    path.unlink()
+    assert source.index() is index
+
+
+def broken(row: int, change: Callable[[str], str]) -> str:
+    rows = list(ROWS)
+    rows[row] = change(rows[row])
+    return "\n".join([HEADER, *rows]) + "\n"
+
+
+def with_first_pixel(value: str) -> Callable[[str], str]:
+    return lambda row: re.sub(r"^(\d),\d+ ", rf"\1,{value} ", row)
+
+
+SEEN_BY_INDEX = {
+    "few-fields": (lambda row: row.rpartition(",")[0], "2 fields instead of 3"),
+    "many-fields": (lambda row: row + ",", "4 fields instead of 3"),
+    "emotion-7": (lambda row: "7" + row[1:], "emotion is '7', not a whole number from 0 to 6"),
+    "emotion-empty": (lambda row: row[1:], "emotion is '', not a whole number from 0 to 6"),
+    "few-pixels": (lambda row: re.sub(r",\d+ ", ",", row), "2303 pixels instead of 2304"),
+    "many-pixels": (lambda row: row.replace(",", ",1 ", 1), "2305 pixels instead of 2304"),
+    "no-pixels": (lambda row: row[:2] + ",Training", "0 pixels instead of 2304"),
+    "usage": (
+        lambda row: row.replace("PublicTest", "Test"),
+        "usage is 'Test', none of Training, PublicTest, PrivateTest",
+    ),
+}
+SEEN_BY_READ = {
+    value: (with_first_pixel(value), f"pixel 0 is '{value}', not a whole number from 0 to 255")
+    for value in ("300", "256", "-1", "abc", "1.5", "1e1", "0x1")
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), SEEN_BY_INDEX.values(), ids=SEEN_BY_INDEX)
+def test_index_names_the_first_bad_row(
+    tmp_path: Path, change: Callable[[str], str], reason: str
+) -> None:
+    source = CsvFaces(write(tmp_path, broken(2, change)))
+    with pytest.raises(FerError) as caught:
+        source.index()
+    assert caught.value.message == f"fer2013.csv, row 2 (line 4): {reason}"
+    assert "--skip-bad" in caught.value.hint
+
+
+@pytest.mark.parametrize("packing", ["plain", "gz"])
+@pytest.mark.parametrize(("change", "reason"), SEEN_BY_READ.values(), ids=SEEN_BY_READ)
+def test_read_names_the_bad_row_and_reads_the_others(
+    tmp_path: Path, packing: str, change: Callable[[str], str], reason: str
+) -> None:
+    content = broken(2, change).encode()
+    path = write(tmp_path, content if packing == "plain" else gzip.compress(content))
+    source = CsvFaces(path)
+    assert (next(source.read(np.array([0, 1, 3]))).images == IMAGES[[0, 1, 3]]).all()
+    with pytest.raises(FerError) as caught:
+        list(source.read(np.array([1, 2])))
+    assert caught.value.message == f"fer2013.csv, row 2 (line 4): {reason}"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [*SEEN_BY_INDEX.values(), *SEEN_BY_READ.values()],
+    ids=[*SEEN_BY_INDEX, *SEEN_BY_READ],
+)
+def test_skip_bad_leaves_the_row_out_and_says_why(
+    tmp_path: Path, change: Callable[[str], str], reason: str
+) -> None:
+    source = CsvFaces(write(tmp_path, broken(2, change)), skip_bad=True)
+    index = source.index()
+    assert index.row.tolist() == [0, 1, 3]
+    assert index.usage.tolist() == [0, 0, 2]
+    assert [(one.row, one.reason) for one in index.bad] == [(2, reason)]
+    assert (read_all(source).images == IMAGES[[0, 1, 3]]).all()
+    with pytest.raises(FerError, match="no usable row 2"):
+        source.read(np.array([2]))
+
+
+def test_skip_bad_lists_bad_rows_in_order_through_many_blocks(tmp_path: Path) -> None:
+    bad = {5: "7" + ROWS[0][1:], 20: with_first_pixel("999")(ROWS[0]), 38: ROWS[0][:-1]}
+    rows = [bad.get(row, ROWS[0]) for row in range(40)]
+    index = CsvFaces(write(tmp_path, "\n".join([HEADER, *rows])), skip_bad=True).index()
+    assert [one.row for one in index.bad] == [5, 20, 38]
+    assert index.row.tolist() == [row for row in range(40) if row not in bad]
+
+
+def test_lines_are_counted_with_the_blank_ones(tmp_path: Path) -> None:
+    content = "\n".join([HEADER, "", ROWS[0], "", "", "9" + ROWS[1][1:]])
+    with pytest.raises(FerError, match=re.escape("row 1 (line 6)")):
+        CsvFaces(write(tmp_path, content)).index()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "fer2013.csv is empty"),
+        (b"\n\n", "fer2013.csv is empty"),
+        (f"{HEADER}\n", "fer2013.csv has a header and no rows"),
+        (
+            f"pixels\n{text_of(IMAGES[0])}\n",
+            "fer2013.csv has no column emotion; its first line: pixels",
+        ),
+        ("emotion,Usage\n", "fer2013.csv has no column pixels; its first line: emotion, Usage"),
+        (
+            "emotion,pixels,Pixels\n",
+            "fer2013.csv has more than one column pixels; its first line: emotion, pixels, Pixels",
+        ),
+        (ROWS[0], "fer2013.csv has no column emotion; its first line: 0, "),
+        (bytes(range(256)) * 9, "fer2013.csv is not a text file in UTF-8"),
+        (HEADER.encode("utf-16"), "fer2013.csv is not a text file in UTF-8"),
+        (
+            HEADER + "\n" + "1" * (1 << 20),
+            "fer2013.csv is no table of faces: line 2 has more than 1048576 bytes",
+        ),
+    ],
+    ids=[
+        "empty",
+        "blank",
+        "header",
+        "no-emotion",
+        "no-pixels",
+        "twice",
+        "no-header",
+        "binary",
+        "utf-16",
+        "endless",
+    ],
+)
+def test_refuses_what_is_no_table_of_faces(
+    tmp_path: Path, content: str | bytes, message: str
+) -> None:
+    with pytest.raises(FerError) as caught:
+        CsvFaces(write(tmp_path, content)).index()
+    assert caught.value.message.startswith(message)
+    assert len(caught.value.message) < 160
+    assert "\n" not in str(caught.value)
+
+
+def test_says_which_row_is_bad_if_all_are(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{HEADER}\n0,1 2,Training\n")
+    with pytest.raises(FerError, match="no usable row; row 0: 2 pixels instead of 2304"):
+        CsvFaces(path, skip_bad=True).index()
+
+
+@pytest.mark.parametrize("packing", ["gz", "xz", "zip"])
+def test_a_packed_file_cut_short_is_refused(tmp_path: Path, packing: str) -> None:
+    path = PACKED[packing](tmp_path)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(FerError, match=f"{re.escape(path.name)} is truncated or corrupt"):
+        CsvFaces(path).index()
+
+
+@pytest.mark.parametrize("packing", ["gz", "xz", "zip"])
+def test_a_damaged_packed_file_is_refused(tmp_path: Path, packing: str) -> None:
+    path = PACKED[packing](tmp_path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(FerError, match=re.escape(path.name)):
+        CsvFaces(path).index()
+
+
+def test_a_suffix_that_lies_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FerError, match=r"fer2013\.csv\.gz is not a gzip file"):
+        CsvFaces(write(tmp_path, GOOD, "fer2013.csv.gz")).index()
+
+
+def test_prefers_fer2013_and_then_icml_in_a_zip(tmp_path: Path) -> None:
+    other = "\n".join(["pixels", text_of(IMAGES[0])])
+    swapped = "\n".join(["emotion, Usage, pixels", *SWAPPED])
+    members = {"test.csv": other, "__MACOSX/._x.csv": "", "icml_face_data.csv": swapped}
+    assert_good(read_all(CsvFaces(write_zip(tmp_path / "a.zip", members))))
+    members = {"icml_face_data.csv": other, "deep/FER2013.csv": GOOD}
+    assert_good(read_all(CsvFaces(write_zip(tmp_path / "b.zip", members))))
+
+
+def test_lists_the_members_it_cannot_choose_from(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"b.csv": GOOD, "a.csv": GOOD, "c.txt": ""})
+    with pytest.raises(FerError, match=r"a\.zip holds several \.csv files: a\.csv, b\.csv"):
+        CsvFaces(path).index()
+    with pytest.raises(FerError, match=r"b\.zip holds no \.csv file"):
+        CsvFaces(write_zip(tmp_path / "b.zip", {"c.txt": ""})).index()
+
+
+def test_a_locked_zip_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"fer2013.csv": GOOD})
+    content = bytearray(path.read_bytes())
+    content[6] |= 1  # "encrypted", in the member's own header and in the list of members
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(FerError, match=r"a\.zip cannot be unpacked: .*encrypted"):
+        CsvFaces(path).index()
+
+
+def test_a_file_that_is_gone_or_a_folder_is_refused(tmp_path: Path) -> None:
+    for source in (CsvFaces(tmp_path / "no.csv"), CsvFaces(tmp_path)):
+        with pytest.raises(FerError, match="cannot be read"):
+            source.index()
+        with pytest.raises(FerError, match="cannot be read"):
+            source.digest()
+
+
+def test_a_file_that_changed_after_the_index_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    source = CsvFaces(path)
+    source.index()
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(FerError, match="has changed since it was indexed"):
+        list(source.read(np.array([0])))
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "message"),
+    [
+        ([0, 4], 1, "no usable row 4"),
+        ([-1], 1, "no usable row -1"),
+        ([2, 1], 1, "ascending"),
+        ([1, 1], 1, "ascending"),
+        ([0], 0, "batch size"),
+    ],
+)
+def test_refuses_rows_it_cannot_read(
+    tmp_path: Path, rows: list[int], batch_size: int, message: str
+) -> None:
+    with pytest.raises(FerError, match=message):
+        CsvFaces(write(tmp_path, GOOD)).read(np.array(rows), batch_size=batch_size)
+
+
+def test_no_rows_are_no_batches(tmp_path: Path) -> None:
+    assert list(CsvFaces(write(tmp_path, GOOD)).read(np.array([], np.int64))) == []
