@@ -46,40 +46,53 @@ def _bar(title: str, total: int, unit: str, stream: TextIO) -> Iterator[Advance]
         Remaining(),
         TextColumn("left"),
     )
-    begun = time.perf_counter()
+    rate = _Rate()
     with Progress(*columns, console=Console(file=stream), transient=True) as progress:
         bar = progress.add_task(title, total=total, rate="")
-        done = 0
 
         def advance(n: int) -> None:
-            nonlocal done
-            done += n
-            rate = done / (time.perf_counter() - begun)
-            progress.update(bar, advance=n, rate=f"{rate:.1f} {unit}/s")
+            rate.add(n)
+            progress.update(bar, advance=n, rate=f"{rate.per_s:.1f} {unit}/s")
 
         yield advance
 
 
 def _lines(title: str, total: int, unit: str, stream: TextIO) -> Advance:
-    begun = last = time.perf_counter()
-    done = 0
+    rate = _Rate()
+    last = time.perf_counter()
 
     def advance(n: int) -> None:
-        nonlocal done, last
-        done += n
+        nonlocal last
+        rate.add(n)
         now = time.perf_counter()
         if now - last < SECONDS_BETWEEN_LINES:
             return
         last = now
-        rate = done / (now - begun)
-        left = (total - done) / rate
-        print(
-            f"{title}: {done} of {total} {unit}, {rate:.1f} {unit}/s, {_clock(left)} left",
-            file=stream,
-            flush=True,
-        )
+        text = f"{title}: {rate.done} of {total} {unit}"
+        if rate.per_s:
+            left = _clock((total - rate.done) / rate.per_s)
+            text += f", {rate.per_s:.1f} {unit}/s, {left} left"
+        print(text, file=stream, flush=True)
 
     return advance
+
+
+class _Rate:
+    """Units a second since the first batch was done: that one also waits for the compiler."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self._first = 0
+        self._begun = 0.0
+        self.per_s = 0.0
+
+    def add(self, n: int) -> None:
+        self.done += n
+        now = time.perf_counter()
+        if not self._first:
+            self._first, self._begun = n, now
+            return
+        self.per_s = (self.done - self._first) / max(now - self._begun, 1e-9)
 
 
 def _clock(seconds: float) -> str:

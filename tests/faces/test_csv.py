@@ -202,10 +202,11 @@ def test_skip_bad_leaves_the_row_out_and_says_why(
 
 
 def test_skip_bad_lists_bad_rows_in_order_through_many_blocks(tmp_path: Path) -> None:
-    bad = {5: "7" + ROWS[0][1:], 20: with_first_pixel("999")(ROWS[0]), 38: ROWS[0][:-1]}
+    bad = {4: with_first_pixel("999")(ROWS[0]), 5: "7" + ROWS[0][1:], 20: ROWS[0][:-1]}
+    bad[39] = with_first_pixel("x")(ROWS[0])
     rows = [bad.get(row, ROWS[0]) for row in range(40)]
     index = CsvFaces(write(tmp_path, "\n".join([HEADER, *rows])), skip_bad=True).index()
-    assert [one.row for one in index.bad] == [5, 20, 38]
+    assert [one.row for one in index.bad] == [4, 5, 20, 39]
     assert index.row.tolist() == [row for row in range(40) if row not in bad]
 
 
@@ -297,6 +298,11 @@ def test_prefers_fer2013_and_then_icml_in_a_zip(tmp_path: Path) -> None:
     assert_good(read_all(CsvFaces(write_zip(tmp_path / "a.zip", members))))
     members = {"icml_face_data.csv": other, "deep/FER2013.csv": GOOD}
     assert_good(read_all(CsvFaces(write_zip(tmp_path / "b.zip", members))))
+
+
+def test_takes_the_one_table_of_a_zip_made_by_macos(tmp_path: Path) -> None:
+    members = {"faces.csv": GOOD, "__MACOSX/._faces.csv": "\0", "notes.txt": ""}
+    assert_good(read_all(CsvFaces(write_zip(tmp_path / "a.zip", members))))
 
 
 def test_lists_the_members_it_cannot_choose_from(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -200,6 +201,22 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_is_gone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FerError, match="cannot be listed"):
         FolderFaces(tmp_path / "no").index()
+
+
+def test_a_class_folder_that_may_not_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, "happy/1.png", "sad/deep/2.png")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(FerError, match="deep cannot be listed: Permission denied"):
+        FolderFaces(tmp_path).index()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' file names are Unicode")

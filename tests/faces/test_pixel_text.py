@@ -71,6 +71,10 @@ def test_a_missing_pixel_is_not_made_up_for_by_the_next_row() -> None:
     assert wrong == {0: "2 pixels instead of 3", 1: "4 pixels instead of 3"}
 
 
+def test_a_blank_before_the_first_pixel_is_no_pixel() -> None:
+    assert decode([b" 2 3"], 3)[1] == {0: "2 pixels instead of 3"}
+
+
 def test_places_count_through_all_blocks() -> None:
     fields = [b"%d" % row for row in range(2 * BLOCK_ROWS + 3)]
     fields[BLOCK_ROWS + 1] = b"x"
