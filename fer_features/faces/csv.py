@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from fer_features.errors import FerError
 from fer_features.faces.batches import find_places, in_batches, make_faces
 from fer_features.faces.csv_file import (
-    FileHash,
     Packing,
+    file_sha256,
     find_packing,
     open_unpacked,
     translated_errors,
@@ -47,7 +47,7 @@ class CsvFaces:
         skip_bad: let `index` decode every row and leave the bad ones out.
     """
 
-    def __init__(self, path: Path, *, skip_bad: bool = False) -> None:
+    def __init__(self, path: str | Path, *, skip_bad: bool = False) -> None:
         self._path = Path(path)
         self._skip_bad = skip_bad
 
@@ -57,14 +57,12 @@ class CsvFaces:
         return self._path.name
 
     def digest(self) -> str:
-        """Hex SHA-256 of the file's bytes, packed as they are.
-
-        `index` starts to compute it in the background: call `index` first where both are needed.
+        """Hex SHA-256 of the file's bytes, packed as they are; computed at the first call only.
 
         Raises:
             FerError: the file cannot be read.
         """
-        return self._hash.result()
+        return self._digest
 
     def index(self) -> FaceIndex:
         """Labels and row numbers of all usable rows; reads the file at the first call only.
@@ -102,12 +100,11 @@ class CsvFaces:
                 yield make_faces(table.index, batch, images)
 
     @cached_property
-    def _hash(self) -> FileHash:
-        return FileHash(self._path)
+    def _digest(self) -> str:
+        return file_sha256(self._path)
 
     @cached_property
     def _table(self) -> _Table:
-        _ = self._hash  # starts it, to run beside the scan
         return _scan(self._path, skip_bad=self._skip_bad)
 
 

@@ -71,7 +71,7 @@ class FolderFaces:
         skip_bad: let `index` decode every picture and leave the bad ones out.
     """
 
-    def __init__(self, path: Path, *, skip_bad: bool = False) -> None:
+    def __init__(self, path: str | Path, *, skip_bad: bool = False) -> None:
         self._path = Path(path)
         self._skip_bad = skip_bad
 

@@ -292,9 +292,10 @@ def test_a_missing_or_damaged_file_is_refused_by_name(content, tmp_path):
         load_head("logreg", path)
 
 
-def test_an_archive_of_something_else_is_refused(tmp_path):
+@pytest.mark.parametrize("wrap", [lambda _: functools.partial(np.add, 1), lambda head: [head]])
+def test_an_archive_of_something_else_is_refused(wrap, tmp_path):
     path = tmp_path / "model.skops"
-    skops.io.dump(functools.partial(np.add, 1), path)
+    skops.io.dump(wrap(make_head("logreg", Cs=(1.0,)).fit(*TRAIN)), path)
     with pytest.raises(FerError, match="not a model of the logreg head"):
         load_head("logreg", path)
 
@@ -355,8 +356,9 @@ def test_decision_values_are_scikit_learns(n_classes):
 
 
 def test_svm_probabilities_are_platts_of_the_validation_rows():
-    head = make_head("svm", Cs=(0.5, 2.0)).fit(*TRAIN, validation=VALID)
-    svc = make_pipeline(StandardScaler(), SVC(C=head.chosen_["C"])).fit(*TRAIN)
+    head = make_head("svm", Cs=(1e-3, 2.0)).fit(*TRAIN, validation=VALID)
+    assert head.chosen_["C"] == 2.0
+    svc = make_pipeline(StandardScaler(), SVC(C=2.0)).fit(*TRAIN)
     platt = LogisticRegression().fit(svc.decision_function(VALID[0])[:, None], VALID[1])
     expected = platt.predict_proba(svc.decision_function(TEST[0])[:, None])
     np.testing.assert_allclose(head.predict_proba(TEST[0]), expected, atol=2e-3)
