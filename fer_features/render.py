@@ -42,10 +42,10 @@ def show_summary(summary: DataSummary) -> None:
         last_apart=True,
     )
     image_height, image_width = summary.image_size
-    say(f"image size          {image_height} × {image_width}")
-    say(f"surplus exact copies {summary.copies:,}")
-    say(f"copies that disagree {summary.conflicts:,} groups")
-    say(f"constant images     {_few(summary.constant)}")
+    say(f"image size            {image_height} × {image_width}")
+    say(f"surplus exact copies  {summary.copies:,}")
+    say(f"copies that disagree  {summary.conflicts:,} groups")
+    say(f"constant images       {_few(summary.constant)}")
     show_bad(summary.bad)
 
 

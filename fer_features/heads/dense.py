@@ -75,7 +75,7 @@ class DenseHead(Head):
         l2: float = 1e-2,
         dropout: float = 0.0,
         learning_rate: float = 1e-3,
-        batch_size: int = 64,
+        batch_size: int = 128,
         epochs: int = 50,
         patience: int = 5,
         standardize: bool = True,

@@ -158,8 +158,7 @@ def channel_moments(part: Part) -> Moments:
     """Return each channel's mean and variance, float64 (C,), over the rows and places of maps.
 
     Chunks of rows are summed in float64 and merged (Chan, Golub and LeVeque, 1983), so that
-    float16 maps need no copy. A channel that varies by less than float16 can resolve counts as
-    constant and has variance 1: divided by its own it would be made of rounding.
+    float16 maps need no copy. A constant channel's variance is given as 1, to divide by.
     """
     channels = part.X.shape[-1]
     count, mean, squares = 0, np.zeros(channels), np.zeros(channels)
@@ -173,7 +172,8 @@ def channel_moments(part: Part) -> Moments:
         mean += apart * len(block) / total
         count = total
     variance = squares / count
-    return mean, np.where(variance > 1e-10 * mean**2, variance, 1.0)
+    # Exactly 0 where constant: a chunk's sum of float16 or float32 values is exact in float64.
+    return mean, np.where(variance > 0, variance, 1.0)
 
 
 def _batches(part: Part, *, size: int, shuffle: int | None = None) -> Any:
