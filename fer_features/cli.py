@@ -233,6 +233,7 @@ def fit(
     from fer_features.render import epoch_progress, parse_params, run_dict, show_run
     from fer_features.store import latest_cache
 
+    params = parse_params(set_ or [])
     used = cache or latest_cache(cache_dir)
     config = FitConfig(
         cache=used,
@@ -243,7 +244,7 @@ def fit(
         layer=layer,
         seed=seed,
         cv=cv,
-        params=parse_params(set_ or []),
+        params=params,
         cache_dir=cache_dir,
         runs_dir=runs_dir,
         jobs=jobs,

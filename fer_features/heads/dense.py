@@ -31,6 +31,10 @@ class DenseHead(Head):
     With no validation rows given, a stratified `validation_fraction` of the training rows is held
     out for that, and not fitted to.
 
+    On 10,200 maps of 3×3×1,536 and two classes a fit takes eight or nine epochs and 50 to 70 s of
+    processor time. `filters`, `l2` and `batch_size` are not published: they are what did as well
+    as any on the validation rows there for the least time.
+
     Runs on any Keras backend. Maps stay float16 in memory and become float32 a batch at a time.
     The same seed gives the same weights on the same machine's CPU, and no global random state is
     read or written.
