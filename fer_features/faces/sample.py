@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +103,7 @@ class SampleFaces:
     def _plan(self) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
         """Emotion of each drawn face (588,), and which of them each row shows (600,)."""
         once = np.subtract(_ROWS, _TWINS)
-        drawn = np.repeat(np.arange(len(_ROWS), dtype=np.int8), once)
+        drawn = _emotions_drawn()
         first = np.cumsum(once) - once
         twins = [
             np.arange(start, start + count) for start, count in zip(first, _TWINS, strict=True)
@@ -113,9 +113,9 @@ class SampleFaces:
 
     @cached_property
     def _faces(self) -> Faces:
-        drawn, place = self._plan
+        _, place = self._plan
         index = self.index()
-        images = draw_faces(drawn, seed=self._seed)[place]
+        images = _draw(self._seed)[place]
         return Faces(
             images=images,
             emotion=index.emotion,
@@ -123,3 +123,16 @@ class SampleFaces:
             row=index.row,
             sha256=pixel_sha256(images),
         )
+
+
+def _emotions_drawn() -> NDArray[np.int8]:
+    """Emotion of each drawn face (588,): all rows but the twins, emotion by emotion."""
+    return np.repeat(np.arange(len(_ROWS), dtype=np.int8), np.subtract(_ROWS, _TWINS))
+
+
+@lru_cache(maxsize=2)
+def _draw(seed: int) -> NDArray[np.uint8]:
+    """The drawn faces of a seed, uint8 (588, 48, 48); drawn once in a process."""
+    images = draw_faces(_emotions_drawn(), seed=seed)
+    images.flags.writeable = False
+    return images
