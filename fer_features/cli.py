@@ -24,6 +24,7 @@ R = TypeVar("R")
 
 CALLERS_MISTAKE = 2
 INTERRUPTED = 130
+PIPE_CLOSED = 141
 
 app = typer.Typer(
     help="Facial-expression classification in two stages: features cached once, heads in seconds.",
@@ -78,7 +79,11 @@ def _tidy(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # the reader of our output has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(1) from None
+            raise typer.Exit(PIPE_CLOSED) from None
+        except OSError as error:  # a full disk, a folder that cannot be written
+            place = f"{error.filename}: " if error.filename else ""
+            tell(f"error: {place}{error.strerror or error}")
+            raise typer.Exit(CALLERS_MISTAKE) from None
 
     return wrapped
 
@@ -146,14 +151,19 @@ def extract(
     ] = ExtractConfig.task,
     per_class: PerClass = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Height and width that images are resized to.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Height and width that images are resized to; by default the network's: 139.",
+        ),
     ] = ExtractConfig.size,
     preprocess: Annotated[
         str,
         typer.Option(help="keras: the network's own; raw: grey levels 0 to 255 as they are."),
     ] = ExtractConfig.preprocess,
     layer: Annotated[
-        list[str] | None, typer.Option(help="A layer to keep; can be given several times.")
+        list[str] | None,
+        typer.Option(help="A layer to keep; can be given several times; by default the last."),
     ] = None,
     output: Annotated[
         str, typer.Option(help="pooled, map, or both with a comma between.")
@@ -203,7 +213,9 @@ def fit(
     ] = None,
     head: Annotated[
         list[str] | None,
-        typer.Option(help="dense, logreg, svm or all; can be given several times."),
+        typer.Option(
+            help="dense (the default), logreg, svm or all; can be given several times.",
+        ),
     ] = None,
     split: Annotated[
         str, typer.Option(help="grouped (no leak), reference (as published) or usage.")
@@ -219,7 +231,11 @@ def fit(
     cv: Annotated[int, typer.Option(metavar="K", help="Cross-validate over K folds too.")] = 0,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the head."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A parameter of every head named; can be given several times.",
+        ),
     ] = None,
     jobs: Annotated[
         int, typer.Option(help="Parallel jobs; -1 for one each core.")
@@ -300,7 +316,12 @@ def cache_list(cache_dir: CacheDir = CACHE_DIR, json: Json = False) -> None:
     from fer_features.render import cache_dict, show_caches
     from fer_features.store import list_caches
 
-    caches = [cache_dict(path) for path in list_caches(cache_dir)]
+    caches = []
+    for path in list_caches(cache_dir):
+        try:
+            caches.append(cache_dict(path))
+        except FerError as error:  # one damaged file must not hide the others
+            tell(f"warning: {error}")
     emit_json({"caches": caches}) if json else show_caches(caches, cache_dir)
 
 

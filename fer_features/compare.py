@@ -62,6 +62,12 @@ class Comparison:
     published: bool
     notes: tuple[str, ...]
 
+    @property
+    def same_head_twice(self) -> bool:
+        """Whether a head stands here more than once on the same features."""
+        names = [(run.record["head"]["name"], _features(run.record)) for run in self.runs]
+        return len(set(names)) < len(names)
+
     def rows(self) -> list[dict[str, Any]]:
         """A row for each run by `COLUMNS`, and the published one at the end where it belongs."""
         rows = [_row(run.record) for run in self.runs]
@@ -220,7 +226,10 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
         seed = "" if split["seed"] is None else f"-s{split['seed']}"
         stem = f"{record['task']['name']}-{record['data']['digest'][:8]}-{split['name']}{seed}"
         several = len({_features(run.record) for run in table.runs}) > 1
-        rows = [_picture_row(run.record, several=several) for run in table.runs]
+        rows = [
+            _picture_row(run.record, several=several, twice=table.same_head_twice)
+            for run in table.runs
+        ]
         title = table.title + ("\nRANDOM WEIGHTS" if _any_random(table) else "")
         published = PUBLISHED["accuracy"] if table.published else None
         bars = accuracy_bars(rows, title=title, published=published)
@@ -234,8 +243,9 @@ def _any_random(table: Comparison) -> bool:
     return any(_weights(run.record).startswith("random") for run in table.runs)
 
 
-def _picture_row(record: dict[str, Any], *, several: bool) -> dict[str, Any]:
-    label = record["head"]["name"] + (f"\n{_features(record)}" if several else "")
+def _picture_row(record: dict[str, Any], *, several: bool, twice: bool) -> dict[str, Any]:
+    label = record["id"] if twice else record["head"]["name"]
+    label += f"\n{_features(record)}" if several else ""
     return {
         "label": label,
         "classes": record["test"]["classes"],

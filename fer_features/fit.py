@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from fer_features import __version__
 from fer_features.config import FitConfig
+from fer_features.errors import FerError
 from fer_features.heads import head_names, make_head
 from fer_features.metrics import Scores, score
-from fer_features.runs import Run, new_run, read_run, write_record
+from fer_features.runs import Run, make_folder, new_run, read_run, write_record
 from fer_features.splits import Split, folds, make_split
 from fer_features.store import Cache, Rows, latest_cache
 from fer_features.tasks import OUTSIDE, Task, choose_rows, load_task
@@ -70,6 +71,7 @@ def fit(
     Raises:
         FerError: the cache or the configuration cannot be used.
     """
+    make_folder(config.runs_dir)  # before the work, which would be lost
     names = head_names() if config.heads == ("all",) else config.heads
     heads = {name: _make(name, config) for name in names}
     with Cache(config.cache or latest_cache(config.cache_dir)) as cache:
@@ -102,12 +104,15 @@ def make_problem(cache: Cache, config: FitConfig) -> Problem:
 
 def _make(name: str, config: FitConfig) -> Any:
     """A head with the configuration's parameters, seed and jobs, as far as it takes them."""
+    for parameter, flag in (("random_state", "--seed"), ("n_jobs", "--jobs")):
+        if parameter in config.params:
+            raise FerError(f"{parameter} is not set by --set", hint=f"{flag} sets it")
+    if config.jobs == 0 or config.jobs < -1:
+        raise FerError(f"--jobs {config.jobs}: neither a number of jobs nor -1 for one each core")
     head = make_head(name, **config.params)
     common = {"random_state": config.seed, "n_jobs": config.jobs}
     known = head.get_params()
-    return head.set_params(
-        **{k: v for k, v in common.items() if k in known and k not in config.params}
-    )
+    return head.set_params(**{k: v for k, v in common.items() if k in known})
 
 
 def _run(
@@ -245,7 +250,8 @@ def _write(runs_dir: Path, name: str, head: Any, record: dict[str, Any]) -> Run:
     """Write the run's folder: record, model, and the learning curves if there are any."""
     seed = "" if record["split"]["seed"] is None else f"-s{record['split']['seed']}"
     key = [record["cache"]["key"], record["data"]["digest"], record["split"], record["head"]]
-    key[3] = {k: v for k, v in record["head"].items() if k != "chosen"}
+    params = {k: v for k, v in record["head"]["params"].items() if k != "n_jobs"}
+    key[3] = {**record["head"], "params": params, "chosen": None}
     digest = hashlib.sha256(json.dumps([*key, record["seed"]], sort_keys=True).encode())
     run_id = f"{name}-{record['split']['name']}{seed}-{digest.hexdigest()[:8]}"
     path = Path(runs_dir) / run_id

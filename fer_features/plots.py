@@ -61,12 +61,13 @@ def save_figure(figure: Figure, path: Path) -> Path:
     draft = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(draft, format=kind)
-        draft.replace(path)
+        try:
+            figure.savefig(draft, format=kind)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,7 +60,7 @@ def show_bad(bad: Sequence[BadRow]) -> None:
     """Rows that were left out, on stderr."""
     if not bad:
         return
-    tell(f"{len(bad)} bad rows were left out:")
+    tell(f"bad rows left out: {len(bad)}")
     for one in bad[:MANY]:
         tell(f"  row {one.row}: {one.reason}")
     if len(bad) > MANY:
@@ -209,17 +210,20 @@ def show_comparisons(tables: Sequence[Comparison], format_: str) -> None:
 def _show_comparison(comparison: Comparison) -> None:
     from fer_features.compare import cells
 
-    shown = _WIDE if width() >= _WIDE_ENOUGH else _NARROW
+    wide = width() >= _WIDE_ENOUGH
+    shown = _WIDE if wide else _NARROW
+    if comparison.same_head_twice:  # only its run tells one from the other
+        shown = {"run": "run"} | {k: v for k, v in shown.items() if wide or k != "head"}
     table(
         list(shown.values()),
         [cells({name: row[name] for name in shown}) for row in comparison.rows()],
         title=comparison.title,
-        text_columns=["head", "features"],
+        text_columns=["run", "head", "features"],
         last_apart=comparison.published,
     )
     for note in comparison.notes:
-        say(f"  ! {note}")
-    if shown is _NARROW:
+        say(textwrap.fill(f"! {note}", width() - 2, initial_indent="  ", subsequent_indent="    "))
+    if not wide:
         say("  More columns in a wider terminal, or with --format markdown, csv or json.")
     say()
 

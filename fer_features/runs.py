@@ -30,10 +30,25 @@ class Run:
     record: dict[str, Any]
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder for runs, if it is not there.
+
+    Raises:
+        FerError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FerError(
+            f"{path}: no folder for runs can be made there: {error.strerror or error}",
+            hint="give another one with --runs-dir",
+        ) from error
+
+
 @contextmanager
 def new_run(path: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of `path` only when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         draft.chmod(0o755)  # mkdtemp makes it private
@@ -62,16 +77,40 @@ def read_run(path: Path) -> Run:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         version = int(record["format_version"])
-    except FileNotFoundError as error:
-        raise FerError(f"no run in {path}", hint="fer fit makes one") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FerError(
+            f"no run in {path}", hint="fer fit makes one; --runs-dir names a folder of many"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FerError(f"{file}: not a run's record: {error}") from error
+        raise FerError(f"{file}: not a run's record", hint=_REMOVE) from error
     if version > RUN_FORMAT_VERSION:
         raise FerError(
             f"{file}: run format {version} is newer than this program's {RUN_FORMAT_VERSION}",
             hint="pip install --upgrade fer-features",
         )
+    if not _is_whole(record):
+        raise FerError(f"{file}: the run's record is damaged", hint=_REMOVE)
     return Run(folder, record)
+
+
+_REMOVE = "remove its folder, and fit again"
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    """Whether a record has what a comparison reads, in the types that it has to be of."""
+    try:
+        numbers = [record[part]["accuracy"] for part in ("validation", "test")]
+        numbers += [record["seconds"][clock] for clock in ("fit", "predict")]
+        texts = [record["id"], record["created"], record["head"]["name"], record["data"]["digest"]]
+        texts += [record["cache"]["spec"][name] for name in ("backbone", "weights")]
+        objects = [record["task"], record["split"]]
+    except (KeyError, TypeError):
+        return False
+    return (
+        all(isinstance(number, int | float) for number in numbers)
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(one, dict) for one in objects)
+    )
 
 
 def list_runs(folder: Path) -> list[Run]:

@@ -145,8 +145,10 @@ def _three_parts(
             rest, test_size=FRACTIONS[2] / held, stratify=unit_label[rest], random_state=seed
         )
     except ValueError as error:
+        counts = ", ".join(map(str, np.unique(label, return_counts=True)[1]))
         raise FerError(
-            f"too few images to split: {error}", hint="take more images of each class"
+            f"too few images to split into three parts: {counts} in the classes",
+            hint="take more images of each class (--per-class)",
         ) from error
     return _members(group, train), _members(group, validation), _members(group, test)
 

@@ -196,7 +196,10 @@ class Cache:
         try:
             self._file = h5py.File(self.path, "r")
         except OSError as error:
-            raise FerError(f"{path}: not a readable HDF5 file: {error}") from error
+            raise FerError(
+                f"{path}: not a readable HDF5 file: {error}",
+                hint="give a cache that fer extract wrote; if this was one, delete it",
+            ) from error
         try:
             self._read_header()
         except BaseException:

@@ -167,7 +167,7 @@ def choose_rows(
     """
     label = task.labels(emotion)
     counts = np.bincount(label[label != OUTSIDE], minlength=len(task.classes))
-    told = ", ".join(f"{name} {n}" for name, n in zip(task.class_names, counts, strict=True))
+    told = ", ".join(f"{n} of {name!r}" for name, n in zip(task.class_names, counts, strict=True))
     if counts.min() == 0:
         raise FerError(f"task {task.name}: a class has no images at all ({told})")
     if per_class == "all":

@@ -186,6 +186,42 @@ def test_an_interruption_is_one_line_and_status_130(monkeypatch: pytest.MonkeyPa
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_a_full_disk_is_one_line_and_status_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device", "somewhere.h5")
+
+    monkeypatch.setattr("fer_features.faces.open_faces", full)
+    result = fer("data", "info")
+    assert result.exit_code == 2
+    assert result.stderr == "error: somewhere.h5: No space left on device\n"
+
+
+def test_runs_go_nowhere_before_the_work_and_not_after(tiny: Backbone, folder: Path) -> None:
+    ok(*EXTRACT)
+    (folder / "file").write_text("")
+    result = fer("fit", "--head", "logreg", "--runs-dir", "file")
+    assert result.exit_code == 2
+    assert "no folder for runs can be made there" in result.stderr
+    assert "fitting" not in result.stderr
+
+
+def test_a_damaged_cache_does_not_hide_the_others(tiny: Backbone, folder: Path) -> None:
+    cache = Path(str(ok(*EXTRACT)["cache"]))
+    (cache.parent / "broken.h5").write_bytes(cache.read_bytes()[:3000])
+    result = fer("cache", "list")
+    assert result.exit_code == 0
+    assert cache.name in result.stdout
+    assert "warning: cache/broken.h5" in result.stderr
+
+
+def test_the_same_head_twice_is_named_by_its_run(tiny: Backbone) -> None:
+    ok(*EXTRACT)
+    for Cs in ("(0.1,)", "(1.0,)"):
+        ok("fit", "--head", "logreg", "--set", f"Cs={Cs}")
+    table = fer("compare").stdout
+    assert table.count("logreg-grouped-s0-") == 2
+
+
 def loaded(code: str) -> set[str]:
     """The names of all modules that are loaded after `code` has run in a fresh Python."""
     program = f"{code}\nimport sys\nprint('MODULES', *sys.modules)"

@@ -201,3 +201,24 @@ def test_a_missing_or_newer_run_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"format_version": 99}')
     with pytest.raises(FerError, match="newer"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"id": 7}, {"validation": {"accuracy": "x"}}, {"test": {}}, {"seconds": None}, {"task": []}],
+)
+def test_a_damaged_record_is_an_error(tmp_path: Path, change: dict[str, Any]) -> None:
+    write_record(tmp_path, {**record(), **change})
+    with pytest.raises(FerError, match="the run's record is damaged"):
+        read_run(tmp_path)
+
+
+def test_a_folder_for_runs_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FerError, match="no folder for runs"), new_run(tmp_path / "file" / "one"):
+        pass
+
+
+def test_a_head_that_stands_twice_is_told_apart_by_its_run() -> None:
+    assert compare([run("svm"), run("svm")])[0].same_head_twice
+    assert not compare([run("svm"), run("svm", weights="random:0")])[0].same_head_twice

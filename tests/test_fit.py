@@ -75,6 +75,7 @@ def test_the_same_fit_replaces_its_run_and_another_does_not(config: FitConfig) -
     first, again = one(config), one(config)
     other = one(replace(config, seed=1))
     assert first.path == again.path != other.path
+    assert one(replace(config, jobs=2)).path == first.path  # it changes no number
     assert len(list_runs(config.runs_dir)) == 2
     for part in ("validation", "test"):
         assert first.record[part] == again.record[part]
@@ -145,6 +146,8 @@ def test_the_official_parts_can_be_used(config: FitConfig) -> None:
         ({"split": "random"}, "no such split"),
         ({"layer": "third"}, "holds no third/pooled"),
         ({"cv": 1}, "1 folds"),
+        ({"jobs": 0}, "--jobs 0"),
+        ({"params": {"random_state": 3}}, "random_state is not set by --set"),
         ({"cache": Path("nowhere.h5")}, "no such cache"),
     ],
 )

@@ -85,7 +85,7 @@ def test_all_takes_every_row_of_every_class() -> None:
 
 def test_too_few_rows_is_an_error_with_the_counts() -> None:
     emotion = np.array([3, 3, 0], np.int8)
-    with pytest.raises(FerError, match="not happy 1, happy 2") as caught:
+    with pytest.raises(FerError, match="1 of 'not happy', 2 of 'happy'") as caught:
         choose_rows(BINARY, emotion, per_class=2)
     assert "--per-class 1" in caught.value.hint
 

@@ -10,6 +10,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
@@ -44,11 +45,14 @@ class Machine(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """One candidate: its parameters and scores, its machine, its Platt calibration."""
+    """One candidate: its parameters and scores, and its machine."""
 
     scores: dict[str, Any]
     machine: Machine
-    calibrator: LogisticRegression
+
+
+CALIBRATION_FOLDS = 3
+"""Folds of the training rows whose decision values the probabilities are fitted to."""
 
 
 class SupportVectorHead(SkopsHead):
@@ -59,14 +63,15 @@ class SupportVectorHead(SkopsHead):
     default `Cs` take 40 s of processor time, and 3,400 predictions 2 s; scikit-learn's
     ``SVC(kernel="rbf")`` takes 130 s for one C, and 55 s to predict, with the same decisions.
 
-    Probabilities are Platt's: a logistic regression of the class on the decision values of the
-    validation rows (Platt, 1999). Of K > 2 classes each has one decision value, the sum of its
-    one-against-one values, and the regression is multinomial. C and gamma are those whose
-    probabilities have the lowest log loss on the validation rows; `chosen_["at_edge"]` warns
+    Probabilities are Platt's (1999): a logistic regression of the class on decision values, those
+    of each of `CALIBRATION_FOLDS` folds of the training rows by a machine fitted to the others. Of
+    K > 2 classes each has one decision value, the sum of its one-against-one values, and the
+    regression is multinomial. C and gamma are those whose decision values, calibrated on the
+    validation rows themselves, have the lowest log loss there; `chosen_["at_edge"]` warns
     where one is the lowest or highest of its candidates.
 
     With no validation rows given, a stratified `validation_fraction` of the training rows is held
-    out to choose and to calibrate on, and the machine is then fitted to all of them.
+    out to choose on, and the machine is then fitted, and calibrated, to all of them.
 
     Args:
         Cs: the candidates for C, the cost of a training row on the wrong side; above 0.
@@ -114,8 +119,8 @@ class SupportVectorHead(SkopsHead):
         Args:
             X: float32 (N, C), finite.
             y: (N,), at least two distinct labels.
-            validation: features and labels to choose and to calibrate on, with a row of every
-                class; the machine is not fitted to them.
+            validation: features and labels to choose on, with a row of every class; neither the
+                machine nor its probabilities are fitted to them.
 
         Raises:
             HeadError: of what the arrays hold or of a parameter, no model can be made, or the
@@ -127,7 +132,7 @@ class SupportVectorHead(SkopsHead):
         )
         for code, label in enumerate(self.classes_):
             if code not in held.codes:
-                raise HeadError(f"no validation row is of class {label}: nothing to calibrate on")
+                raise HeadError(f"no validation row is of class {label}: nothing to choose on")
         trials = [
             trial for multiple in self.gammas for trial in self._trials(training, held, multiple)
         ]
@@ -137,11 +142,13 @@ class SupportVectorHead(SkopsHead):
             given=validation is not None,
             rows=len(held.codes),
         )
-        self.calibrator_, machine = trials[best].calibrator, trials[best].machine
+        machine, fitted = trials[best].machine, training
         if validation is None:
+            fitted = training.with_rows(held)
             (machine,) = self._machines(
-                training.with_rows(held), Cs=[self.chosen_["C"]], multiple=self.chosen_["gamma"]
+                fitted, Cs=[self.chosen_["C"]], multiple=self.chosen_["gamma"]
             )
+        self.calibrator_ = self._calibrated(fitted)
         used = machine.weights.any(axis=1)
         self.scaler_, self.gamma_ = machine.scaler, machine.gamma
         self.support_vectors_, self.weights_ = machine.rows[used], machine.weights[used]
@@ -177,9 +184,35 @@ class SupportVectorHead(SkopsHead):
         ):
             calibrator = LogisticRegression(max_iter=1000).fit(own, held.codes)
             scores = validation_scores(held.codes, calibrator.predict_proba(own))
-            candidate = {"C": float(C), "gamma": float(multiple)} | scores
-            trials.append(Trial(candidate, machine, calibrator))
+            trials.append(Trial({"C": float(C), "gamma": float(multiple)} | scores, machine))
         return trials
+
+    def _calibrated(self, part: Part) -> LogisticRegression:
+        """Fit the probabilities to decision values of rows that their machine has not seen."""
+        smallest = int(np.bincount(part.codes).min())
+        if smallest < 2:
+            raise HeadError(
+                "a class has a single training row: no probability can be fitted to it",
+                hint="take more rows of it",
+            )
+        folds = StratifiedKFold(
+            min(CALIBRATION_FOLDS, smallest), shuffle=True, random_state=self.random_state
+        )
+        values, codes = [], []
+        for rest, out in folds.split(part.rows, part.codes):
+            (machine,) = self._machines(
+                Part(part.X, part.rows[rest], part.codes[rest]),
+                Cs=[self.chosen_["C"]],
+                multiple=self.chosen_["gamma"],
+            )
+            held = machine.scaler.transform(part.X[part.rows[out]])
+            values.append(
+                decision_values(
+                    held, machine.rows, machine.weights, machine.intercept, gamma=machine.gamma
+                )
+            )
+            codes.append(part.codes[out])
+        return LogisticRegression(max_iter=1000).fit(np.concatenate(values), np.concatenate(codes))
 
     def _machines(self, part: Part, *, Cs: Sequence[float], multiple: float) -> list[Machine]:
         needed = 8 * len(part.codes) ** 2 / 1e9

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.metrics.pairwise import rbf_kernel
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -355,13 +355,30 @@ def test_decision_values_are_scikit_learns(n_classes):
     np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
-def test_svm_probabilities_are_platts_of_the_validation_rows():
-    head = make_head("svm", Cs=(1e-3, 2.0)).fit(*TRAIN, validation=VALID)
-    assert head.chosen_["C"] == 2.0
-    svc = make_pipeline(StandardScaler(), SVC(C=2.0)).fit(*TRAIN)
-    platt = LogisticRegression().fit(svc.decision_function(VALID[0])[:, None], VALID[1])
-    expected = platt.predict_proba(svc.decision_function(TEST[0])[:, None])
-    np.testing.assert_allclose(head.predict_proba(TEST[0]), expected, atol=2e-3)
+def test_svm_probabilities_are_platts_of_training_rows_held_out_in_folds():
+    X, y = TRAIN
+    head = make_head("svm", Cs=(2.0,)).fit(X, y, validation=VALID)
+    values, codes = [], []
+    for rest, out in StratifiedKFold(3, shuffle=True, random_state=0).split(X, y):
+        scaler = StandardScaler().fit(X[rest])
+        machine = SVC(C=2.0).fit(scaler.transform(X[rest]), y[rest])
+        values.append(machine.decision_function(scaler.transform(X[out])))
+        codes.append(y[out])
+    own = LogisticRegression(max_iter=1000).fit(
+        np.concatenate(values)[:, None], np.concatenate(codes)
+    )
+    scaler = StandardScaler().fit(X)
+    decision = SVC(C=2.0).fit(scaler.transform(X), y).decision_function(scaler.transform(VALID[0]))
+    expected = own.predict_proba(decision[:, None])
+    np.testing.assert_allclose(head.predict_proba(VALID[0]), expected, atol=2e-3)
+
+
+def test_svm_learns_nothing_from_validation_labels_but_what_it_chooses():
+    X, y = TRAIN
+    swapped = VALID[1][::-1].copy()
+    one = make_head("svm", Cs=(1.0,)).fit(X, y, validation=VALID)
+    other = make_head("svm", Cs=(1.0,)).fit(X, y, validation=(VALID[0], swapped))
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
 
 
 def test_svm_tries_every_pair_of_c_and_gamma():
