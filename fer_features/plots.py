@@ -110,7 +110,13 @@ def accuracy_bars(
             bars = axes.barh(
                 place + shift, values, 0.38, color=colour, hatch=hatch, ec="white", label=name
             )
-            axes.bar_label(bars, [f"{value:.3f}" for value in values], padding=3, fontsize=9)
+            axes.bar_label(
+                bars,
+                [f"{value:.3f}" for value in values],
+                padding=3,
+                fontsize=9,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+            )
         if published is not None:
             axes.axvline(
                 published, color=GREY, ls="--", lw=1, label=f"published, not re-run ({published})"
