@@ -12,6 +12,9 @@ from typing import Any
 FILE_WIDTH = 180
 """Columns assumed where stdout is no terminal, so that nothing is folded in a file."""
 
+WIDEST_WHOLE_WORD = 20
+"""Longer words of a text column may be broken, so that no column of numbers is pushed out."""
+
 
 def say(text: str = "") -> None:
     """Print to stdout."""
@@ -61,7 +64,8 @@ def table(
     for place, name in enumerate(columns):
         if name in text_columns:
             words = [word for row in cells for word in row[place].split()]
-            drawn.add_column(name, overflow="fold", min_width=max(map(len, words), default=1))
+            longest = max(map(len, words), default=1)
+            drawn.add_column(name, overflow="fold", min_width=min(longest, WIDEST_WHOLE_WORD))
         else:
             drawn.add_column(name, justify="right", no_wrap=True)
     for place, row in enumerate(cells):

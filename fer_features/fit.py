@@ -141,7 +141,9 @@ def _run(
     )
     fit_s = time.perf_counter() - clock
     clock = time.perf_counter()
-    validation, test = (_score(head, X[part], y[part], problem.task) for part in _held(split))
+    validation, test = (
+        _score(head, X[part], y[part], problem.task) for part in (split.validation, split.test)
+    )
     predict_s = time.perf_counter() - clock
 
     record = {
@@ -188,10 +190,6 @@ def _run(
         },
     }
     return _write(config.runs_dir, name, head, record)
-
-
-def _held(split: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return split.validation, split.test
 
 
 def _fit(
@@ -249,9 +247,9 @@ def _cross_validate(
 def _write(runs_dir: Path, name: str, head: Any, record: dict[str, Any]) -> Run:
     """Write the run's folder: record, model, and the learning curves if there are any."""
     seed = "" if record["split"]["seed"] is None else f"-s{record['split']['seed']}"
-    key = [record["cache"]["key"], record["data"]["digest"], record["split"], record["head"]]
     params = {k: v for k, v in record["head"]["params"].items() if k != "n_jobs"}
-    key[3] = {**record["head"], "params": params, "chosen": None}
+    head_key = {**record["head"], "params": params, "chosen": None}
+    key = [record["cache"]["key"], record["data"]["digest"], record["split"], head_key]
     digest = hashlib.sha256(json.dumps([*key, record["seed"]], sort_keys=True).encode())
     run_id = f"{name}-{record['split']['name']}{seed}-{digest.hexdigest()[:8]}"
     path = Path(runs_dir) / run_id

@@ -212,13 +212,14 @@ def _show_comparison(comparison: Comparison) -> None:
 
     wide = width() >= _WIDE_ENOUGH
     shown = _WIDE if wide else _NARROW
-    if comparison.same_head_twice:  # only its run tells one from the other
-        shown = {"run": "run"} | {k: v for k, v in shown.items() if wide or k != "head"}
+    rows = comparison.rows()
+    if comparison.same_head_twice:  # only its run tells one from the other; the published has none
+        rows = [{**row, "head": row["run"] or row["head"]} for row in rows]
     table(
         list(shown.values()),
-        [cells({name: row[name] for name in shown}) for row in comparison.rows()],
+        [cells({name: row[name] for name in shown}) for row in rows],
         title=comparison.title,
-        text_columns=["run", "head", "features"],
+        text_columns=["head", "features"],
         last_apart=comparison.published,
     )
     for note in comparison.notes:

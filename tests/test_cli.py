@@ -222,6 +222,18 @@ def test_the_same_head_twice_is_named_by_its_run(tiny: Backbone) -> None:
     assert table.count("logreg-grouped-s0-") == 2
 
 
+def test_the_published_row_is_marked_in_a_narrow_table_too(
+    tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ok(*EXTRACT)
+    for Cs in ("(0.1,)", "(1.0,)"):
+        ok("fit", "--head", "logreg", "--set", f"Cs={Cs}")
+    monkeypatch.setattr("fer_features.render.width", lambda: 80)
+    table = fer("compare").stdout
+    assert "More columns in a wider terminal" in table
+    assert "published, not re-run" in table
+
+
 def loaded(code: str) -> set[str]:
     """The names of all modules that are loaded after `code` has run in a fresh Python."""
     program = f"{code}\nimport sys\nprint('MODULES', *sys.modules)"
