@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
@@ -18,12 +18,12 @@ from fer_features import __version__
 from fer_features.config import CACHE_DIR, RUNS_DIR, SEED, ExtractConfig, FitConfig
 from fer_features.console import emit_json, say, tell
 from fer_features.errors import FerError
+from fer_features.interrupt import INTERRUPTED, prompt_interrupt
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 CALLERS_MISTAKE = 2
-INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 app = typer.Typer(
@@ -52,6 +52,9 @@ SkipBad = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
 CacheDir = Annotated[Path, typer.Option(help="Where feature caches are kept.")]
 RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
+CacheFile = Annotated[
+    Path | None, typer.Argument(help="A cache file; by default the one asked for last.")
+]
 PerClass = Annotated[
     str | None,
     typer.Option(
@@ -138,6 +141,25 @@ def data_show(
     emit_json({"picture": str(path), "rows": rows.tolist()}) if json else say(str(path))
 
 
+@data_app.command("layers")
+@_tidy
+def data_layers(
+    backbone: Annotated[str, typer.Argument(help="The frozen network.")] = ExtractConfig.backbone,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Height and width that images are resized to.")
+    ] = ExtractConfig.size,
+    json: Json = False,
+) -> None:
+    """List the layers of a network that can be kept, with their shapes."""
+    from fer_features.backbones import get_backbone
+    from fer_features.backbones.layers import layer_shapes
+    from fer_features.render import layers_dict, show_layers
+
+    network = get_backbone(backbone)
+    shapes = layer_shapes(network, size=size)
+    emit_json(layers_dict(network, shapes)) if json else show_layers(network, shapes)
+
+
 @app.command()
 @_tidy
 def extract(
@@ -168,18 +190,40 @@ def extract(
     output: Annotated[
         str, typer.Option(help="pooled, map, or both with a comma between.")
     ] = ",".join(ExtractConfig.outputs),
+    views: Annotated[
+        list[str] | None,
+        typer.Option(help="A view to keep besides the images as they are: flip, their mirror."),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="keras, openvino or auto: Keras on a GPU, OpenVINO on a CPU where it is installed."
+        ),
+    ] = ExtractConfig.engine,
+    precision: Annotated[
+        str,
+        typer.Option(help="float32, bfloat16 or auto: bfloat16 where the hardware has it."),
+    ] = ExtractConfig.precision,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Images that go through the network at once.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images that go through the network at once; by default the engine's own: 32 on "
+            "a CPU.",
+        ),
     ] = ExtractConfig.batch_size,
     seed: Seed = SEED,
     cache_dir: CacheDir = CACHE_DIR,
     skip_bad: SkipBad = False,
     json: Json = False,
 ) -> None:
-    """Stage 1: push every chosen image once through a frozen network, and cache the features."""
+    """Stage 1: push every chosen image once through a frozen network, and cache the features.
+
+    Stopped at any moment, the same command goes on where it was. What another task or layer has
+    computed already is not computed again.
+    """
     from fer_features.extract import extract as run
-    from fer_features.progress import track
-    from fer_features.render import extraction_dict, show_extraction
+    from fer_features.render import GOES_ON, extraction_dict, show_extraction, track_extraction
 
     config = ExtractConfig(
         data=data,
@@ -191,26 +235,24 @@ def extract(
         preprocess=preprocess,
         layers=tuple(layer or ()),
         outputs=tuple(one.strip() for one in output.split(",")),
+        views=tuple(views or ()),
+        engine=engine,
+        precision=precision,
         batch_size=batch_size,
         seed=seed,
         cache_dir=cache_dir,
         skip_bad=skip_bad,
     )
 
-    def tracked(total: int, engine: str) -> Any:
-        tell(f"extracting {total} images with {backbone} ({weights}), {engine}")
-        return track("extracting", total, unit="images")
-
-    done = run(config, track=tracked)
+    with prompt_interrupt(GOES_ON):
+        done = run(config, track=track_extraction(config))
     emit_json(extraction_dict(done)) if json else show_extraction(done)
 
 
 @app.command()
 @_tidy
 def fit(
-    cache: Annotated[
-        Path | None, typer.Argument(help="A cache file; by default the one extracted last.")
-    ] = None,
+    cache: CacheFile = None,
     head: Annotated[
         list[str] | None,
         typer.Option(
@@ -312,8 +354,8 @@ def compare(
 @cache_app.command("list")
 @_tidy
 def cache_list(cache_dir: CacheDir = CACHE_DIR, json: Json = False) -> None:
-    """List the caches in a folder, the one used last at the end."""
-    from fer_features.render import cache_dict, show_caches
+    """List the caches in a folder, begun ones too, the one asked for last at the end."""
+    from fer_features.render_cache import cache_dict, show_caches
     from fer_features.store import list_caches
 
     caches = []
@@ -328,18 +370,48 @@ def cache_list(cache_dir: CacheDir = CACHE_DIR, json: Json = False) -> None:
 @cache_app.command("info")
 @_tidy
 def cache_info(
-    cache: Annotated[
-        Path | None, typer.Argument(help="A cache file; by default the one extracted last.")
-    ] = None,
-    cache_dir: CacheDir = CACHE_DIR,
-    json: Json = False,
+    cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json = False
 ) -> None:
     """Say what a cache holds and where it came from."""
-    from fer_features.render import cache_dict, show_cache
+    from fer_features.render_cache import cache_dict, show_cache
     from fer_features.store import latest_cache
 
     info = cache_dict(cache or latest_cache(cache_dir))
     emit_json(info) if json else show_cache(info)
+
+
+@cache_app.command("verify")
+@_tidy
+def cache_verify(
+    cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json = False
+) -> None:
+    """Read a cache from end to end and compare it with the SHA-256 that it carries."""
+    from fer_features.store import latest_cache, verify
+
+    path = cache or latest_cache(cache_dir)
+    size = verify(path)
+    told = {"cache": str(path), "bytes": size, "good": True}
+    emit_json(told) if json else say(f"{path}: every byte of {size:,} is as it was written")
+
+
+@cache_app.command("remove")
+@_tidy
+def cache_remove(
+    cache: Annotated[Path, typer.Argument(help="A cache file.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Delete a cache, and what an interrupted extraction has left of it; asks first."""
+    from fer_features.store import describe_files, only_writer, remove_cache
+
+    files = describe_files(cache)
+    if not yes and not typer.confirm(f"delete {files}?", err=True):
+        tell("nothing was deleted")
+        raise typer.Exit(CALLERS_MISTAKE)
+    with only_writer(cache):
+        freed = remove_cache(cache)
+    told = {"removed": str(cache), "bytes": freed}
+    emit_json(told) if json else say(f"deleted {files}")
 
 
 def _per_class(text: str | None) -> int | str | None:

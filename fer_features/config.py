@@ -22,11 +22,9 @@ class FeatureSpec:
         weights: what a person calls the weights: ``imagenet``, ``random:0``, a file's name.
         weights_sha256: what they are: hex SHA-256 of the file (of the recipe, if random).
         size: height and width that images are resized to.
-        resize: how they are resized.
         preprocess: ``keras`` or ``raw``.
-        layers: the layers whose outputs are kept.
-        outputs: ``pooled``, ``map``, or both.
-        precision: the arithmetic's type.
+        resize: how they are resized.
+        precision: the arithmetic's type, ``float32`` or ``bfloat16``.
     """
 
     backbone: str
@@ -34,14 +32,12 @@ class FeatureSpec:
     weights_sha256: str
     size: int
     preprocess: str
-    layers: tuple[str, ...]
-    outputs: tuple[str, ...]
     resize: str = "bilinear"
     precision: str = "float32"
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain JSON types."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]  # tuples to lists
+        return asdict(self)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -51,19 +47,15 @@ class FeatureSpec:
 
 @dataclass(frozen=True)
 class DataChoice:
-    """Which rows of which data: everything that the choice of rows depends on.
+    """Which rows were chosen, and how.
 
     Attributes:
-        name: the source's name, for people.
-        sha256: hex SHA-256 of the source.
         task: the task, as `Task.to_dict` gives it.
         per_class: images of each class; None for the default, ``"all"`` for every row.
         seed: seed of the draw.
         skip_bad: whether bad rows were left out before the draw.
     """
 
-    name: str
-    sha256: str
     task: dict[str, Any]
     per_class: int | str | None
     seed: int
@@ -73,15 +65,10 @@ class DataChoice:
         """The choice as plain JSON types."""
         return asdict(self)
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What two choices must share to be of the same rows: all but the name."""
-        return {name: value for name, value in self.to_dict().items() if name != "name"}
 
-
-def cache_key(spec: FeatureSpec, choice: DataChoice) -> str:
-    """Sixteen hex digits that are the same for the same features of the same rows."""
-    text = json.dumps([spec.identity, choice.identity], sort_keys=True)
+def cache_key(spec: FeatureSpec, dataset_sha256: str) -> str:
+    """Sixteen hex digits that are the same for the same kind of features of the same data."""
+    text = json.dumps([spec.identity, dataset_sha256], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -99,7 +86,10 @@ class ExtractConfig:
         preprocess: ``keras`` or ``raw``.
         layers: layers to keep; empty for the backbone's default.
         outputs: ``pooled``, ``map``, or both.
-        batch_size: images that go through the network at once.
+        views: views to keep besides the images as they are: ``flip`` for their mirror images.
+        engine: ``keras``, ``openvino`` or ``auto``.
+        precision: ``float32``, ``bfloat16`` or ``auto``.
+        batch_size: images that go through the network at once; None for the engine's own.
         seed: seed of the choice of rows.
         cache_dir: where caches are kept.
         skip_bad: leave bad rows out instead of stopping at the first.
@@ -114,7 +104,10 @@ class ExtractConfig:
     preprocess: str = "keras"
     layers: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ("pooled", "map")
-    batch_size: int = 32
+    views: tuple[str, ...] = ()
+    engine: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
     seed: int = SEED
     cache_dir: Path = CACHE_DIR
     skip_bad: bool = False

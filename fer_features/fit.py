@@ -24,8 +24,8 @@ from fer_features.heads import head_names, make_head
 from fer_features.metrics import Scores, score
 from fer_features.runs import Run, make_folder, new_run, read_run, write_record
 from fer_features.splits import Split, folds, make_split
-from fer_features.store import Cache, Rows, latest_cache
-from fer_features.tasks import OUTSIDE, Task, choose_rows, load_task
+from fer_features.store import Cache, Choice, Rows, last_choice, latest_cache
+from fer_features.tasks import Task, choose_rows, load_task
 
 EpochProgress = Callable[[int, dict[str, float]], None]
 """Told of each epoch, counted from 1, that a head has been trained for, and of its losses."""
@@ -36,6 +36,7 @@ class Problem:
     """What is to be learned: rows of a cache, their labels, and how they are split.
 
     Attributes:
+        choice: what was extracted.
         task: the classes.
         rows: places in the cache, ascending.
         label: class codes of these rows.
@@ -43,6 +44,7 @@ class Problem:
         split: places in `rows`.
     """
 
+    choice: Choice
     task: Task
     rows: NDArray[np.int64]
     label: NDArray[np.int64]
@@ -76,10 +78,24 @@ def fit(
     heads = {name: _make(name, config) for name in names}
     with Cache(config.cache or latest_cache(config.cache_dir)) as cache:
         problem = make_problem(cache, config)
-        layer = config.layer or cache.layers[-1]
+        layer = config.layer or problem.choice.layers[-1]
         for name, head in heads.items():
             told = progress(name) if progress else None
             yield _run(cache, problem, layer, name, head, config, told)
+
+
+def choose(cache: Cache, config: FitConfig) -> Choice:
+    """The choice of rows that is meant: of the task asked for, or else the one asked for last.
+
+    Raises:
+        FerError: the cache holds no choice, or not all of its rows.
+    """
+    if config.task:
+        task = load_task(config.task).to_dict()
+        same = [one for one in cache.choices if one.info["task"] == task]
+        if same and config.per_class is None:
+            return cache.choice(same[-1].id)
+    return cache.choice(last_choice(cache.path))
 
 
 def make_problem(cache: Cache, config: FitConfig) -> Problem:
@@ -88,18 +104,19 @@ def make_problem(cache: Cache, config: FitConfig) -> Problem:
     Raises:
         FerError: the task, the balance or the split is not to be had from this cache.
     """
-    own = Task.from_dict(cache.header.dataset["task"])
+    choice = choose(cache, config)
+    own = Task.from_dict(choice.info["task"])
     task = load_task(config.task) if config.task else own
     if task == own and config.per_class is None:
-        rows = np.flatnonzero(task.labels(cache.rows.emotion) != OUTSIDE)
+        rows = cache.places(choice)
     else:
         rows = choose_rows(task, cache.rows.emotion, per_class=config.per_class, seed=config.seed)
-    who = Rows(**{name: array[rows] for name, array in vars(cache.rows).items()})
+    who = cache.rows[rows]
     label = task.labels(who.emotion)
     split = make_split(
         config.split, label=label, usage=who.usage, sha256=who.sha256, seed=config.seed
     )
-    return Problem(task=task, rows=rows, label=label, who=who, split=split)
+    return Problem(choice=choice, task=task, rows=rows, label=label, who=who, split=split)
 
 
 def _make(name: str, config: FitConfig) -> Any:

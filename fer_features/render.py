@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import ast
+import functools
+import math
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_features.console import emit_json, say, table, tell, width
 from fer_features.errors import FerError
+from fer_features.progress import Advance, track
 
 if TYPE_CHECKING:
+    from fer_features.backbones import Backbone
     from fer_features.compare import Comparison
-    from fer_features.extract import Extraction
+    from fer_features.config import ExtractConfig
+    from fer_features.extract import Extraction, Track, Work
     from fer_features.faces import BadRow
     from fer_features.faces.inspect import DataSummary
     from fer_features.runs import Run
@@ -72,13 +78,61 @@ def bad_dicts(bad: Sequence[BadRow]) -> list[dict[str, Any]]:
     return [{"row": one.row, "reason": one.reason} for one in bad]
 
 
+def layers_dict(backbone: Backbone, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Layers and their shapes as plain JSON types."""
+    return {
+        "backbone": backbone.name,
+        "default": backbone.default_layer,
+        "layers": [{"layer": name, "shape": list(shape)} for name, shape in shapes.items()],
+    }
+
+
+def show_layers(backbone: Backbone, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Layers and their shapes as a table."""
+    rows = [
+        [
+            name + (" (the default)" if name == backbone.default_layer else ""),
+            " × ".join(str(n) for n in shape),
+            f"{shape[-1] * 4 / 1024:.1f}",
+            f"{math.prod(shape) * 2 / 1024:.1f}",
+        ]
+        for name, shape in shapes.items()
+    ]
+    columns = ["layer", "map", "KiB pooled", "KiB map"]
+    table(columns, rows, title=f"layers of {backbone.name}", text_columns=["layer"])
+
+
+GOES_ON = "interrupted; what was computed is kept, and the same command goes on where it stopped"
+
+
+@contextmanager
+def _tracked(config: ExtractConfig, work: Work) -> Iterator[Advance]:
+    view = f", view {work.view}" if work.view else ""
+    why = f" ({work.why})" if work.why else ""
+    tell(
+        f"extracting {len(work.rows):,} images with {config.backbone} ({config.weights}){view}\n"
+        f"engine: {work.engine}, {work.precision}{why}"
+    )
+    with track("extracting", len(work.rows), unit="images") as advance:
+        yield advance
+
+
+def track_extraction(config: ExtractConfig) -> Track:
+    """Tell on stderr what each pass of an extraction does and how far it is."""
+    return functools.partial(_tracked, config)
+
+
 def extraction_dict(done: Extraction) -> dict[str, Any]:
     """An extraction as plain JSON types."""
     return {
         "cache": str(done.cache),
         "rows": done.rows,
+        "computed": done.computed,
+        "found": done.found,
         "reused": done.reused,
         "engine": done.engine or None,
+        "precision": done.precision,
+        "why": done.why,
         "images_per_s": done.images_per_s,
         "seconds": None if done.reused else vars(done.clocks),
         "bad_rows": bad_dicts(done.bad),
@@ -92,10 +146,12 @@ def show_extraction(done: Extraction) -> None:
         say(f"{done.cache}: {done.rows:,} images, there already; nothing to compute")
         return
     clocks = done.clocks
+    speed = f" at {done.images_per_s:.1f} images/s" if done.images_per_s else ""
+    found = f", {done.found:,} were there" if done.found else ""
     say(
-        f"{done.cache}: {done.rows:,} images at {done.images_per_s:.1f} images/s "
-        f"(read {clocks.read:.1f} s, run {clocks.run:.1f} s, write {clocks.write:.1f} s, "
-        f"preparation {clocks.prepare:.1f} s)"
+        f"{done.cache}: {done.rows:,} images{found}, {done.computed:,} computed{speed} "
+        f"(run {clocks.run:.1f} s, waited for images {clocks.read:.1f} s, for the disk "
+        f"{clocks.write:.1f} s; preparation {clocks.prepare:.1f} s)"
     )
 
 
@@ -227,52 +283,3 @@ def _show_comparison(comparison: Comparison) -> None:
     if not wide:
         say("  More columns in a wider terminal, or with --format markdown, csv or json.")
     say()
-
-
-def cache_dict(path: Path) -> dict[str, Any]:
-    """What a cache says of itself, as plain JSON types."""
-    from fer_features.store import Cache
-
-    with Cache(path) as cache:
-        return {
-            "cache": str(path),
-            "rows": len(cache),
-            "bytes": path.stat().st_size,
-            "created": cache.created,
-            "key": cache.header.key,
-            "outputs": {name: list(shape) for name, shape in cache.shapes().items()},
-            "spec": cache.header.spec,
-            "dataset": cache.header.dataset,
-            "software": cache.header.software,
-        }
-
-
-def show_caches(caches: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Caches as a table, one line each."""
-    if not caches:
-        say(f"no caches in {folder}")
-        return
-    rows = [
-        [
-            Path(one["cache"]).name,
-            one["dataset"]["name"],
-            one["dataset"]["task"]["name"],
-            one["spec"]["weights"],
-            f"{one['rows']:,}",
-            f"{one['bytes'] / 1e6:,.1f}",
-        ]
-        for one in caches
-    ]
-    columns = ["cache", "data", "task", "weights", "rows", "MB"]
-    table(columns, rows, text_columns=columns[:4])
-
-
-def show_cache(info: dict[str, Any]) -> None:
-    """One cache, field by field."""
-    say(f"{info['cache']}: {info['rows']:,} rows, {info['bytes'] / 1e6:,.1f} MB, {info['created']}")
-    for name, shape in info["outputs"].items():
-        say(f"  features/{name}  {' × '.join(str(n) for n in shape)}")
-    for part in ("spec", "dataset", "software"):
-        say(f"{part}:")
-        for name, value in info[part].items():
-            say(f"  {name}: {value}")

@@ -47,7 +47,13 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     BACKBONES[TINY.name] = TINY
     try:
-        config = ExtractConfig(backbone="tiny", weights="random:0", cache_dir=folder)
+        config = ExtractConfig(
+            backbone="tiny",
+            weights="random:0",
+            engine="keras",
+            precision="float32",
+            cache_dir=folder,
+        )
         return extract(config).cache
     finally:
         del BACKBONES[TINY.name]

@@ -22,6 +22,9 @@ COMMANDS = [
     ["cache"],
     ["cache", "list"],
     ["cache", "info"],
+    ["cache", "verify"],
+    ["cache", "remove"],
+    ["data", "layers"],
 ]
 
 
@@ -45,6 +48,7 @@ def ok(*args: str) -> dict[str, object]:
 
 
 EXTRACT = ["extract", "--backbone", "tiny", "--weights", "random:0", "--per-class", "40"]
+EXTRACT += ["--engine", "keras", "--precision", "float32"]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -78,14 +82,14 @@ def test_the_whole_job(tiny: Backbone, folder: Path) -> None:
 def test_people_get_lines_on_stdout_and_progress_on_stderr(tiny: Backbone) -> None:
     result = fer(*EXTRACT)
     assert len(result.stdout.splitlines()) == 1
-    assert "80 images at" in result.stdout
+    assert "80 images, 80 computed at" in result.stdout
     assert "extracting 80 images with tiny (random:0)" in result.stderr
     assert "nothing to compute" in fer(*EXTRACT).stdout
 
     result = fer("fit", "--head", "logreg", "--cv", "2")
     assert "logreg: validation accuracy" in result.stdout
     assert "2 folds: accuracy" in result.stdout
-    assert "fitting logreg on cache/sample-tiny-random0-binary-" in result.stderr
+    assert "fitting logreg on cache/sample-tiny-random0-float32-" in result.stderr
 
     table = fer("compare").stdout
     assert "published, not re-run" in table
@@ -95,7 +99,7 @@ def test_people_get_lines_on_stdout_and_progress_on_stderr(tiny: Backbone) -> No
 
 def test_a_fit_takes_the_cache_that_was_asked_for_last(tiny: Backbone) -> None:
     first = ok(*EXTRACT)["cache"]
-    second = ok(*EXTRACT, "--seed", "1")["cache"]
+    second = ok(*EXTRACT, "--size", "16")["cache"]
     assert ok("cache", "info")["cache"] == second
     ok(*EXTRACT)
     assert ok("cache", "info")["cache"] == first

@@ -56,6 +56,18 @@ class Backbone:
     preprocess: Callable[[Any], Any]
     imagenet: PretrainedFile | None = None
 
+    def check_size(self, size: int) -> None:
+        """Make sure that the network takes images of that height and width.
+
+        Raises:
+            FerError: it does not.
+        """
+        if size < self.min_size:
+            raise FerError(
+                f"{self.name} needs images of at least {self.min_size} pixels, not {size}",
+                hint=f"--size {self.default_size} is its usual size",
+            )
+
 
 def _build_inception_resnet_v2(size: int) -> Any:
     return import_keras().applications.InceptionResNetV2(

@@ -2,189 +2,152 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.backbones import Backbone, Weights, fetch_weights, load_weights
-from fer_features.errors import FerError
-from fer_features.keras_runtime import backend_name, import_keras
+from fer_features.engines.engine import Features, GraphSpec, fill_up
+from fer_features.engines.graph import build_graph, output_specs
+from fer_features.engines.hardware import keras_devices
+from fer_features.keras_runtime import backend_name
 
-Features = dict[str, NDArray[Any]]
-"""Arrays by ``layer/pooled`` (N, C) float32 and ``layer/map`` (N, h, w, C) float16."""
+Devices = Sequence[Any]
+OutputSpecs = Mapping[str, tuple[tuple[int, ...], str]]
+Run = Callable[[NDArray[np.uint8]], Features]
 
-
-@dataclass(frozen=True)
-class OutputSpec:
-    """The shape of one output for one image, and how it is stored."""
-
-    shape: tuple[int, ...]
-    dtype: str
+CPU_BATCH = 32
+GPU_BATCH = 256
 
 
 class KerasEngine:
-    """One compiled graph from 48×48 bytes to features.
+    """One compiled graph, on the CPU or on all local GPUs at once.
 
-    Grey to RGB, resizing, preprocessing, pooling and the narrowing of maps to float16 are all part
-    of the graph, so that only bytes go to the device and only features come back.
+    With several GPUs a batch is cut into equal parts, one for each (TensorFlow and JAX; PyTorch
+    uses the first).
 
     Args:
-        backbone: the network.
-        weights: which weights it gets.
-        size: height and width that images are resized to (bilinear, half-pixel centres).
-        preprocess: ``keras`` or ``raw``.
-        layers: names of the layers whose outputs are wanted.
-        outputs: ``pooled`` (mean over space, float32), ``map`` (float16), or both.
-        image_shape: height and width of the images that will come.
-        batch_size: images that go through the network at once.
+        spec: what is to be computed.
+        batch_size: images that go through each device at once; None for 32 on a CPU and 256 on a
+            GPU.
 
     Raises:
-        FerError: the backbone has no such layer, or the weights cannot be had.
+        FerError: the weights cannot be had.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        weights: Weights,
-        *,
-        size: int,
-        preprocess: str,
-        layers: tuple[str, ...],
-        outputs: tuple[str, ...],
-        image_shape: tuple[int, int],
-        batch_size: int,
-    ) -> None:
-        if size < backbone.min_size:
-            raise FerError(
-                f"{backbone.name} needs images of at least {backbone.min_size} pixels, not {size}",
-                hint=f"--size {backbone.default_size} is its usual size",
-            )
-        for layer in layers:
-            if layer not in backbone.layers:
-                raise FerError(
-                    f"{backbone.name} has no layer {layer}",
-                    hint=f"its layers are {', '.join(backbone.layers)}",
-                )
-        path = fetch_weights(weights, backbone)
-        network = backbone.build(size)
-        load_weights(network, weights, path)
-        self.batch_size = batch_size
-        self._image_shape = image_shape
-        self._model = _graph(
-            network, backbone, size, preprocess, layers, outputs, image_shape=image_shape
-        )
-        self._run = _COMPILERS[backend_name()](self._model)
+    def __init__(self, spec: GraphSpec, *, batch_size: int | None = None) -> None:
+        backend = backend_name()
+        devices = keras_devices()
+        kind = "GPU" if devices else "CPU"
+        usual = GPU_BATCH if devices else CPU_BATCH
+        parts = max(len(devices), 1) if backend != "torch" else 1
+        self.batch_size = (batch_size or usual) * parts
+        self.name = f"keras/{backend} on {kind}" + (f" × {parts}" if parts > 1 else "")
+        # While a GPU runs one batch, the host prepares the next; a CPU has nothing to spare.
+        self.depth = 2 if devices else 1
+        self._outputs, self._run = _COMPILERS[backend](spec, devices)
+        self._threads = ThreadPoolExecutor(self.depth, thread_name_prefix="keras")
 
-    @property
-    def name(self) -> str:
-        """The engine and the device it runs on, for people and for the cache's provenance."""
-        return f"keras/{backend_name()} on {_device()}"
+    def outputs(self) -> OutputSpecs:
+        """Shape for one image and dtype of each feature."""
+        return self._outputs
 
-    def outputs(self) -> dict[str, OutputSpec]:
-        """Shape and type of each output for one image, by ``layer/pooled`` or ``layer/map``."""
-        return {
-            name: OutputSpec(tuple(tensor.shape[1:]), str(tensor.dtype))
-            for name, tensor in self._model.output.items()
-        }
+    def submit(self, images: NDArray[np.uint8]) -> Future[Features]:
+        """Start on up to `batch_size` images, uint8 (N, H, W)."""
+        return self._threads.submit(self._padded, images)
 
-    def run(self, images: NDArray[np.uint8]) -> Features:
-        """Features of up to `batch_size` images, uint8 (N, H, W).
+    def _padded(self, images: NDArray[np.uint8]) -> Features:
+        features = self._run(fill_up(images, self.batch_size))
+        return {name: array[: len(images)] for name, array in features.items()}
 
-        A shorter batch is filled up to `batch_size` and cut again, so that one graph serves all
-        and a row's features do not depend on how many rows came with it.
-        """
-        n = len(images)
-        if n < self.batch_size:
-            filled = np.zeros((self.batch_size, *self._image_shape), np.uint8)
-            filled[:n] = images
-            images = filled
-        return {name: array[:n] for name, array in self._run(images).items()}
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown(cancel_futures=True)
 
 
-def _graph(
-    network: Any,
-    backbone: Backbone,
-    size: int,
-    preprocess: str,
-    layers: tuple[str, ...],
-    outputs: tuple[str, ...],
-    *,
-    image_shape: tuple[int, int],
-) -> Any:
-    """The whole path from bytes to features as one Keras model."""
-    keras = import_keras()
-    ops = keras.ops
-    inputs = keras.Input(image_shape, dtype="uint8", name="images")
-    x = ops.expand_dims(ops.cast(inputs, "float32"), -1)
-    x = ops.image.resize(x, (size, size), interpolation="bilinear", antialias=False)
-    x = ops.repeat(x, 3, axis=-1)
-    if preprocess == "keras":
-        x = backbone.preprocess(x)
-    taps = keras.Model(network.input, [network.get_layer(layer).output for layer in layers])
-    taps.trainable = False
-    features = taps(x, training=False)
-    features = features if isinstance(features, list) else [features]
-    named = {}
-    for layer, feature in zip(layers, features, strict=True):
-        if "pooled" in outputs:
-            named[f"{layer}/pooled"] = ops.mean(feature, axis=(1, 2))
-        if "map" in outputs:
-            named[f"{layer}/map"] = ops.cast(feature, "float16")
-    return keras.Model(inputs, named)
-
-
-def _compile_tensorflow(model: Any) -> Callable[[NDArray[np.uint8]], Features]:
+def _compile_tensorflow(spec: GraphSpec, devices: Devices) -> tuple[OutputSpecs, Run]:
     import tensorflow as tf
 
+    if len(devices) > 1:
+        return _compile_mirrored(spec, devices)
+    model = build_graph(spec)
     function = tf.function(lambda images: model(images, training=False))
-    return lambda images: {k: v.numpy() for k, v in function(tf.constant(images)).items()}
+
+    def run(images: NDArray[np.uint8]) -> Features:
+        return {name: one.numpy() for name, one in function(tf.constant(images)).items()}
+
+    return output_specs(model), run
 
 
-def _compile_jax(model: Any) -> Callable[[NDArray[np.uint8]], Features]:
+def _compile_mirrored(spec: GraphSpec, devices: Devices) -> tuple[OutputSpecs, Run]:
+    """The same on several devices of TensorFlow's, each with a copy of the weights."""
+    import tensorflow as tf
+
+    strategy = tf.distribute.MirroredStrategy(list(devices))
+    with strategy.scope():
+        model = build_graph(spec)
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def everywhere(parts: Any) -> Any:
+        return strategy.run(lambda images: model(images, training=False), args=(parts,))
+
+    def run(images: NDArray[np.uint8]) -> Features:
+        parts = np.split(images, len(devices))
+        features = everywhere(
+            strategy.experimental_distribute_values_from_function(
+                lambda context: tf.constant(parts[context.replica_id_in_sync_group])
+            )
+        )
+        return {
+            name: np.concatenate([p.numpy() for p in strategy.experimental_local_results(one)])
+            for name, one in features.items()
+        }
+
+    return output_specs(model), run
+
+
+def _compile_jax(spec: GraphSpec, devices: Devices) -> tuple[OutputSpecs, Run]:
+    """One program over all devices: the batch is cut among them, the weights lie on each."""
     import jax
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-    trainable = [variable.value for variable in model.trainable_variables]
-    fixed = [variable.value for variable in model.non_trainable_variables]
+    model = build_graph(spec)
+    mesh = Mesh(np.array(devices or jax.devices()[:1]), ("batch",))
+    cut, whole = NamedSharding(mesh, PartitionSpec("batch")), NamedSharding(mesh, PartitionSpec())
+    trainable, fixed = (
+        [jax.device_put(variable.value, whole) for variable in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    )
 
     def features(trainable: Any, fixed: Any, images: Any) -> Any:
         return model.stateless_call(trainable, fixed, images, training=False)[0]
 
     function = jax.jit(features)
-    return lambda images: {k: np.asarray(v) for k, v in function(trainable, fixed, images).items()}
+
+    def run(images: NDArray[np.uint8]) -> Features:
+        found = function(trainable, fixed, jax.device_put(images, cut))
+        return {name: np.asarray(one) for name, one in found.items()}
+
+    return output_specs(model), run
 
 
-def _compile_torch(model: Any) -> Callable[[NDArray[np.uint8]], Features]:
+def _compile_torch(spec: GraphSpec, devices: Devices) -> tuple[OutputSpecs, Run]:
     import torch  # an extra: pip install "fer-features[torch]"
+
+    model = build_graph(spec)
 
     def run(images: NDArray[np.uint8]) -> Features:
         with torch.inference_mode():
             features: Mapping[str, Any] = model(images, training=False)
-            return {k: v.cpu().numpy() for k, v in features.items()}
+            return {name: one.cpu().numpy() for name, one in features.items()}
 
-    return run
+    return output_specs(model), run
 
 
-_COMPILERS: dict[str, Callable[[Any], Callable[[NDArray[np.uint8]], Features]]] = {
+_COMPILERS: dict[str, Callable[[GraphSpec, Devices], tuple[OutputSpecs, Run]]] = {
     "tensorflow": _compile_tensorflow,
     "jax": _compile_jax,
     "torch": _compile_torch,
 }
-
-
-def _device() -> str:
-    """The first accelerator that Keras's backend sees, or the CPU."""
-    backend = backend_name()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    if backend == "jax":
-        import jax
-
-        return str(jax.default_backend()).upper()
-    import torch
-
-    return "GPU" if torch.cuda.is_available() else "CPU"

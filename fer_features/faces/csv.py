@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from fer_features.errors import FerError
 from fer_features.faces.batches import find_places, in_batches, make_faces
 from fer_features.faces.csv_file import (
     Packing,
-    file_sha256,
     find_packing,
     open_unpacked,
     translated_errors,
@@ -29,6 +29,13 @@ from fer_features.faces.record import IMAGE_SIZE, BadRow, FaceIndex, Faces
 
 _PIXELS = IMAGE_SIZE * IMAGE_SIZE
 _LONGEST_LINE = 1 << 20  # a row of FER2013 has at most 9.3 kB
+
+
+class Digest(Protocol):
+    """A hash that is told of bytes as they come."""
+
+    def update(self, data: bytes, /) -> None:
+        """Add bytes."""
 
 
 class CsvFaces:
@@ -57,12 +64,12 @@ class CsvFaces:
         return self._path.name
 
     def digest(self) -> str:
-        """Hex SHA-256 of the file's bytes, packed as they are; computed at the first call only.
+        """Hex SHA-256 of the text, however it is packed; found while the file is indexed.
 
         Raises:
-            FerError: the file cannot be read.
+            FerError: the file cannot be used.
         """
-        return self._digest
+        return self._table.digest
 
     def index(self) -> FaceIndex:
         """Labels and row numbers of all usable rows; reads the file at the first call only.
@@ -100,10 +107,6 @@ class CsvFaces:
                 yield make_faces(table.index, batch, images)
 
     @cached_property
-    def _digest(self) -> str:
-        return file_sha256(self._path)
-
-    @cached_property
     def _table(self) -> _Table:
         return _scan(self._path, skip_bad=self._skip_bad)
 
@@ -119,6 +122,7 @@ class _Table:
         line: int64 (N,), the row's line, counted from 1.
         start: int64 (N,), the first byte of the row's pixels in the unpacked file.
         stop: int64 (N,), the byte after their last.
+        digest: hex SHA-256 of the unpacked file.
     """
 
     index: FaceIndex
@@ -127,6 +131,7 @@ class _Table:
     line: NDArray[np.int64]
     start: NDArray[np.int64]
     stop: NDArray[np.int64]
+    digest: str
 
 
 def _scan(path: Path, *, skip_bad: bool) -> _Table:
@@ -135,8 +140,9 @@ def _scan(path: Path, *, skip_bad: bool) -> _Table:
     found = array("q")  # six numbers a row; a list of tuples would take five times the memory
     bad: list[BadRow] = []
     unchecked: dict[int, bytes] = {}
+    digest = hashlib.sha256()
     with open_unpacked(path, packing) as file:
-        lines = _lines(file, path)
+        lines = _lines(file, path, digest)
         header = next(lines, None)
         if header is None:
             raise FerError(f"{path.name} is empty")
@@ -156,7 +162,8 @@ def _scan(path: Path, *, skip_bad: bool) -> _Table:
                 bad += _undecodable(unchecked)
                 unchecked.clear()
     bad += _undecodable(unchecked)
-    return _make_table(path, packing, stamp, np.array(found).reshape(-1, 6), bad)
+    table = np.array(found).reshape(-1, 6)
+    return _make_table(path, packing, stamp, table, bad, digest=digest.hexdigest())
 
 
 def _make_table(
@@ -165,6 +172,8 @@ def _make_table(
     stamp: tuple[int, int],
     found: NDArray[np.int64],
     bad: list[BadRow],
+    *,
+    digest: str,
 ) -> _Table:
     usable = found[~np.isin(found[:, 0], [one.row for one in bad])]
     if len(usable) == 0:
@@ -178,16 +187,28 @@ def _make_table(
         usage=usage.astype(np.int8),
         bad=tuple(sorted(bad, key=lambda one: one.row)),
     )
-    return _Table(index=index, packing=packing, stamp=stamp, line=line, start=start, stop=stop)
+    return _Table(
+        index=index,
+        packing=packing,
+        stamp=stamp,
+        line=line,
+        start=start,
+        stop=stop,
+        digest=digest,
+    )
 
 
-def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """Each line that is not blank: its number from 1, its place in the file, and itself."""
+def _lines(file: BinaryIO, path: Path, digest: Digest) -> Iterator[tuple[int, int, bytes]]:
+    """Each line that is not blank: its number from 1, its place in the file, and itself.
+
+    `digest` is told of every line.
+    """
     offset = 0
     for number in count(1):
         line = file.readline(_LONGEST_LINE)
         if not line:
             return
+        digest.update(line)
         if len(line) == _LONGEST_LINE:
             raise FerError(
                 f"{path.name} is no table of faces: line {number} has more than {len(line)} bytes"

@@ -1,9 +1,8 @@
-"""The bytes of a CSV file, however it is packed, and their SHA-256."""
+"""The bytes of a CSV file, however it is packed."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import lzma
 import zipfile
@@ -106,13 +105,3 @@ def _open_member(archive: zipfile.ZipFile, member: str, path: Path) -> BinaryIO:
         raise FerError(f"{path.name} cannot be unpacked: {error}") from error
     # A zip member's own `readline` is slow on lines longer than its buffer of 4 kB.
     return io.BufferedReader(cast(io.RawIOBase, opened), _BUFFER)
-
-
-def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of the file's bytes, packed as they are.
-
-    Raises:
-        FerError: the file cannot be read.
-    """
-    with translated_errors(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

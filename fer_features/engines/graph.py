@@ -1,0 +1,64 @@
+"""The whole path from bytes to features as one Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fer_features.backbones import fetch_weights, load_weights
+from fer_features.engines.engine import GraphSpec
+from fer_features.keras_runtime import import_keras
+
+
+def build_graph(spec: GraphSpec) -> Any:
+    """Make the model: uint8 (N, H, W) in, a dict of features out, frozen.
+
+    Grey to RGB, resizing, preprocessing, pooling and the narrowing of maps to float16 are all part
+    of it, so that only bytes go to the device and only features come back.
+
+    Raises:
+        FerError: the weights cannot be had.
+    """
+    path = fetch_weights(spec.weights, spec.backbone)
+    keras = import_keras()
+    ops = keras.ops
+    with _arithmetic(spec.precision):
+        network = spec.backbone.build(spec.size)
+    load_weights(network, spec.weights, path)
+    inputs = keras.Input(spec.image_shape, dtype="uint8", name="images")
+    x = ops.expand_dims(ops.cast(inputs, "float32"), -1)
+    x = ops.image.resize(x, (spec.size, spec.size), interpolation="bilinear", antialias=False)
+    x = ops.repeat(x, 3, axis=-1)
+    if spec.preprocess == "keras":
+        x = spec.backbone.preprocess(x)
+    taps = keras.Model(network.input, [network.get_layer(layer).output for layer in spec.layers])
+    taps.trainable = False
+    features = taps(x, training=False)
+    features = features if isinstance(features, list) else [features]
+    named = {}
+    for layer, feature in zip(spec.layers, features, strict=True):
+        if "pooled" in spec.outputs:
+            named[f"{layer}/pooled"] = ops.mean(ops.cast(feature, "float32"), axis=(1, 2))
+        if "map" in spec.outputs:
+            named[f"{layer}/map"] = ops.cast(feature, "float16")
+    return keras.Model(inputs, named)
+
+
+def output_specs(model: Any) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape for one image and dtype of each of the model's features."""
+    return {
+        name: (tuple(tensor.shape[1:]), str(tensor.dtype)) for name, tensor in model.output.items()
+    }
+
+
+@contextmanager
+def _arithmetic(precision: str) -> Iterator[None]:
+    """Layers made in this block compute in that type; their weights are float32 all the same."""
+    keras = import_keras()
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,45 @@
+"""The cache: the only thing between the two stages. It knows no network and no head."""
+
+from fer_features.store.cache import FORMAT_VERSION, Cache, check_same
+from fer_features.store.fold import fold
+from fer_features.store.folder import (
+    GRAPHS,
+    describe_files,
+    free_bytes,
+    journal_of,
+    last_choice,
+    latest_cache,
+    list_caches,
+    remember,
+    remove_cache,
+)
+from fer_features.store.journal import Journal, JournalWriter, Opening
+from fer_features.store.lock import only_writer
+from fer_features.store.record import SUFFIX, Choice, Header, OutputSpecs, Rows
+from fer_features.store.verify import verify
+
+__all__ = [
+    "FORMAT_VERSION",
+    "GRAPHS",
+    "SUFFIX",
+    "Cache",
+    "Choice",
+    "Header",
+    "Journal",
+    "JournalWriter",
+    "Opening",
+    "OutputSpecs",
+    "Rows",
+    "check_same",
+    "describe_files",
+    "fold",
+    "free_bytes",
+    "journal_of",
+    "last_choice",
+    "latest_cache",
+    "list_caches",
+    "only_writer",
+    "remember",
+    "remove_cache",
+    "verify",
+]

@@ -1,0 +1,262 @@
+"""The journal: where an extraction writes what it has computed, batch after batch.
+
+Nothing in it is ever changed, only added, and every record carries a SHA-256 of its own. Whatever
+ends the writing (a kill, a power cut, a full disk), the records before that moment are whole, and a
+torn one at the end is known for what it is. `fer_features.store.fold` turns a journal into a cache.
+
+A record is a header (magic, length of the description, length of the payload, SHA-256 of both), a
+description in JSON, and the payload: arrays one after the other, as NumPy keeps them. The first
+record says what the journal is about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.errors import FerError
+from fer_features.store.record import ROW_DTYPES, Choice, Header, OutputSpecs, Rows, to_json
+
+JOURNAL_VERSION = 1
+SYNC_EVERY_S = 10.0
+"""A power cut costs at most about this much work."""
+
+_HEADER = struct.Struct("<4sIQ32s")
+_MAGIC = b"FERj"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a journal is about.
+
+    Attributes:
+        header: the cache that it will become part of.
+        choice: what was asked for.
+        outputs: the features that its records hold.
+        software: versions, engine and device.
+    """
+
+    header: Header
+    choice: Choice
+    outputs: OutputSpecs
+    software: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One batch of a journal.
+
+    Attributes:
+        rows: who its rows are.
+        computed: bool, which of them it holds features of; the others are copies of images that
+            stand before them.
+        start: where its features begin in the file, by feature.
+    """
+
+    rows: Rows
+    computed: NDArray[np.bool_]
+    start: dict[str, int]
+
+
+class JournalWriter:
+    """A new journal, open for adding to; use it as a context manager.
+
+    Leaving the block keeps what was written, whether by an exception or not.
+
+    Args:
+        path: the file; one that is there is replaced.
+        opening: what it is about.
+
+    Raises:
+        FerError: it cannot be written.
+    """
+
+    def __init__(self, path: Path, opening: Opening) -> None:
+        self.path = path
+        self._outputs = opening.outputs
+        about = {
+            "version": JOURNAL_VERSION,
+            "header": asdict(opening.header),
+            "choice": opening.choice.to_dict(),
+            # a list: the features stand in this order in every record, and JSON objects have none
+            "outputs": [[name, *spec] for name, spec in opening.outputs.items()],
+            "software": opening.software,
+        }
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = path.open("wb", buffering=0)
+        except OSError as error:
+            raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
+        self._synced = time.monotonic()
+        self._add(about, [opening.choice.rows.astype("<i8")])
+
+    def append(
+        self, rows: Rows, computed: NDArray[np.bool_], features: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Add a batch.
+
+        Args:
+            rows: who its rows are.
+            computed: bool (len(rows),), which of them `features` are of.
+            features: an array for each output, (computed.sum(), *shape).
+
+        Raises:
+            FerError: a feature is not a number, or the disk is full.
+        """
+        for name, array in features.items():
+            _check_finite(name, array, rows.source_row[computed])
+        arrays = [getattr(rows, name).astype(dtype) for name, dtype in ROW_DTYPES.items()]
+        arrays.append(computed.astype("?"))
+        for name, (shape, dtype) in self._outputs.items():
+            arrays.append(features[name].astype(dtype, copy=False).reshape(-1, *shape))
+        self._add({"rows": len(rows), "images": int(computed.sum())}, arrays)
+        if time.monotonic() - self._synced > SYNC_EVERY_S:
+            os.fsync(self._file.fileno())
+            self._synced = time.monotonic()
+
+    def _add(self, about: dict[str, Any], arrays: list[NDArray[Any]]) -> None:
+        parts: list[Any] = [to_json(about).encode()]
+        parts += [np.ascontiguousarray(one).data for one in arrays]
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(part)
+        sizes = [memoryview(part).nbytes for part in parts]
+        head = _HEADER.pack(_MAGIC, sizes[0], sum(sizes[1:]), digest.digest())
+        try:
+            for part in (head, *parts):
+                _write_all(self._file, part)
+        except OSError as error:
+            raise FerError(
+                f"{self.path} cannot be written: {error.strerror or error}",
+                hint="what was computed before is kept; make room, and the same command goes on",
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class Journal:
+    """A journal, open for reading; use it as a context manager.
+
+    Attributes:
+        opening: what it is about; None if the first record is not whole.
+        records: its whole records.
+
+    Raises:
+        FerError: it is of a newer version, or no journal at all.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.opening: Opening | None = None
+        self.records: list[Record] = []
+        self._file = path.open("rb")
+        try:
+            self._scan()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _scan(self) -> None:
+        found = self._next()
+        if found is None:
+            return
+        about, payload, _ = found
+        if about["version"] > JOURNAL_VERSION:
+            raise FerError(
+                f"{self.path}: journal format {about['version']} is newer than this program's "
+                f"{JOURNAL_VERSION}",
+                hint="pip install --upgrade fer-features",
+            )
+        self.opening = Opening(
+            header=Header(**about["header"]),
+            choice=Choice.from_dict(about["choice"], np.frombuffer(payload, "<i8")),
+            outputs={name: (tuple(shape), dtype) for name, shape, dtype in about["outputs"]},
+            software=about["software"],
+        )
+        while (found := self._next()) is not None:
+            about, payload, start = found
+            self.records.append(_record(about, payload, start, self.opening.outputs))
+
+    def _next(self) -> tuple[dict[str, Any], memoryview, int] | None:
+        """Description, payload and the payload's place; None at the end or a torn record."""
+        head = self._file.read(_HEADER.size)
+        if len(head) < _HEADER.size:
+            return None
+        magic, n_about, n_payload, digest = _HEADER.unpack(head)
+        left = os.fstat(self._file.fileno()).st_size - self._file.tell()
+        if magic != _MAGIC or n_about + n_payload > left:
+            return None
+        body = memoryview(self._file.read(n_about + n_payload))
+        if hashlib.sha256(body).digest() != digest:
+            return None
+        start = self._file.tell() - n_payload
+        return json.loads(bytes(body[:n_about])), body[n_about:], start
+
+    def read(self, name: str, record: int, first: int, last: int) -> NDArray[Any]:
+        """Images `first` to before `last` of a record: one feature, (last - first, *shape)."""
+        assert self.opening is not None  # noqa: S101  only a journal with records is read
+        shape, dtype = self.opening.outputs[name]
+        row_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        self._file.seek(self.records[record].start[name] + first * row_bytes)
+        content = self._file.read((last - first) * row_bytes)
+        return np.frombuffer(content, dtype).reshape(last - first, *shape)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _record(about: dict[str, Any], payload: memoryview, start: int, outputs: OutputSpecs) -> Record:
+    n, images, place = about["rows"], about["images"], 0
+    fields = {}
+    for name, dtype in {**ROW_DTYPES, "computed": "?"}.items():
+        size = n * np.dtype(dtype).itemsize
+        fields[name] = np.frombuffer(payload[place : place + size], dtype).copy()
+        place += size
+    starts = {}
+    for name, (shape, dtype) in outputs.items():
+        starts[name] = start + place
+        place += images * int(np.prod(shape)) * np.dtype(dtype).itemsize
+    computed = fields.pop("computed")
+    return Record(rows=Rows(**fields), computed=computed, start=starts)
+
+
+def _write_all(file: BinaryIO, part: bytes | memoryview) -> None:
+    """Write every byte: an unbuffered file may take fewer than it is given."""
+    left = memoryview(part).cast("B")
+    while left:
+        left = left[file.write(left) :]
+
+
+def _check_finite(name: str, array: NDArray[Any], source_row: NDArray[np.int64]) -> None:
+    finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+    if not finite.all():
+        row = int(source_row[np.flatnonzero(~finite)[0]])
+        raise FerError(
+            f"{name} of row {row} is not a number",
+            hint="the weights or the preprocessing do not fit the network",
+        )

@@ -1,0 +1,128 @@
+"""What a cache says of itself, of its rows, and of the choices of rows made from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SUFFIX = ".h5"
+JOURNAL_SUFFIX = ".h5.part"
+DRAFT_SUFFIX = ".h5.new"
+LOCK_SUFFIX = ".h5.lock"
+
+OutputSpecs = Mapping[str, tuple[tuple[int, ...], str]]
+"""Shape for one row and dtype of each feature, by its name: ``layer/pooled``, say."""
+
+ROW_DTYPES = {"emotion": "i1", "usage": "i1", "sha256": "S64", "source_row": "<i8"}
+"""The fields of `Rows` as they are stored."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a cache says of itself.
+
+    Attributes:
+        spec: all that changes a feature's value (`FeatureSpec.to_dict`).
+        dataset: name and SHA-256 of the source.
+        key: the hash of both.
+    """
+
+    spec: dict[str, Any]
+    dataset: dict[str, Any]
+    key: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Who the rows are; arrays of one length.
+
+    Attributes:
+        emotion: int8, a place in `EMOTIONS`.
+        usage: int8, a place in `USAGES`, or -1.
+        sha256: ``S64``, hex SHA-256 of the image's pixels.
+        source_row: int64, the row's number in the source.
+    """
+
+    emotion: NDArray[np.int8]
+    usage: NDArray[np.int8]
+    sha256: NDArray[np.bytes_]
+    source_row: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.source_row)
+
+    def __getitem__(self, places: Any) -> Rows:
+        return Rows(**{name: array[places] for name, array in vars(self).items()})
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Rows]) -> Rows:
+        """Several parts as one; of no part, no rows."""
+        return cls(
+            **{
+                name: np.concatenate(
+                    [np.empty(0, dtype), *(getattr(part, name) for part in parts)], dtype=dtype
+                )
+                for name, dtype in ROW_DTYPES.items()
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Rows that were asked for, and which of their features.
+
+    Attributes:
+        info: how the rows were chosen: task, images of each class, seed (`DataChoice.to_dict`).
+        features: names of the features, in the order asked for.
+        rows: int64, numbers of the source's rows, ascending.
+    """
+
+    info: dict[str, Any]
+    features: tuple[str, ...]
+    rows: NDArray[np.int64]
+
+    @property
+    def id(self) -> str:
+        """Eight hex digits that are the same for the same task on the same rows."""
+        content = to_json(self.info["task"]).encode() + self.rows.astype("<i8").tobytes()
+        return hashlib.sha256(content).hexdigest()[:8]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, in the order asked for."""
+        return tuple(dict.fromkeys(name.split("/")[0] for name in self.features))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The choice as plain JSON types, without its rows."""
+        return {"id": self.id, "features": list(self.features), **self.info}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], rows: NDArray[np.int64]) -> Choice:
+        """The inverse of `to_dict`."""
+        info = {name: value for name, value in data.items() if name not in ("id", "features")}
+        return cls(info=info, features=tuple(data["features"]), rows=rows)
+
+
+def merge_choices(choices: Iterable[Choice]) -> tuple[Choice, ...]:
+    """Each choice of rows once, in the order of their first mention, with all its features."""
+    merged: dict[str, Choice] = {}
+    for one in choices:
+        known = merged.get(one.id)
+        features = (*(known.features if known else ()), *one.features)
+        merged[one.id] = Choice(
+            info=known.info if known else one.info,
+            features=tuple(dict.fromkeys(features)),
+            rows=one.rows,
+        )
+    return tuple(merged.values())
+
+
+def to_json(value: Any) -> str:
+    """JSON that is the same text for the same value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
