@@ -6,7 +6,7 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -173,6 +173,9 @@ def extract(config: ExtractConfig, *, track: Track | None = None) -> Extraction:
                 fold(plan.path, journal_of(plan.path), also=[plan.choice])
     else:
         done.found = done.rows
+        if journal_of(plan.path).exists():
+            with suppress(FerError):  # somebody is writing it: what is asked for is there already
+                _take_up(plan)
     remember(plan.path, plan.choice)
     return done
 
@@ -225,6 +228,12 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         bad=index.bad,
     )
     return _in_another_precision(plan, config) or plan
+
+
+def _take_up(plan: Plan) -> None:
+    """Fold what an interrupted extraction of another choice has left, or remove what is done."""
+    with only_writer(plan.path):
+        fold(plan.path, journal_of(plan.path))
 
 
 def _names(config: ExtractConfig, backbone: Backbone) -> tuple[str, ...]:
@@ -344,7 +353,7 @@ def _run(
     known = _known_images(plan, work)
     before = len(known)
     told = replace(work, engine=engine.name, precision=plan.spec.precision, why=plan.engine.why)
-    shown = track(told) if track else nullcontext(_ignore)
+    shown = track(told) if track is not None else nullcontext(_ignore)
     opening = _opening(plan, work, engine)
     _check_space(plan, work, opening)
     with closing(engine), shown as advance, JournalWriter(journal_path, opening) as journal:

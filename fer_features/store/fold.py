@@ -41,7 +41,8 @@ from fer_features.store.record import (
 )
 
 CHUNK_BYTES = 1 << 20
-_LIBVER = ("v110", "v110")  # the oldest file format in which all metadata carry checksums
+# The oldest file format in which all metadata carry checksums.
+_LIBVER = (h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
 _NOWHERE = -1
 
 
@@ -222,9 +223,10 @@ def _runs(place: NDArray[np.int64], n_old: int) -> list[tuple[int, int]]:
 
 
 def _write(draft: Path, whole: _Whole) -> None:
-    with h5py.File(
-        draft, "w", libver=_LIBVER, userblock_size=USERBLOCK, locking=False, track_order=False
-    ) as file:
+    with _create(draft) as file:
+        layers = dict.fromkeys(name.split("/")[0] for name in whole.features)
+        for group in ("rows", "choices", "features", *(f"features/{one}" for one in layers)):
+            h5py.h5g.create(file.id, group.encode(), gcpl=_without_times(h5py.h5p.GROUP_CREATE))
         _write_header(file, whole)
         for name, feature in whole.features.items():
             _write_feature(file, name, feature, whole)
@@ -234,6 +236,23 @@ def _write(draft: Path, whole: _Whole) -> None:
         content.write(block)
         content.flush()
         os.fsync(content.fileno())
+
+
+def _create(path: Path) -> Any:
+    """A new file; by hand, since h5py's own way notes the time in every group."""
+    how = _without_times(h5py.h5p.FILE_CREATE)
+    how.set_userblock(USERBLOCK)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(*_LIBVER)
+    access.set_file_locking(False, True)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    return h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, how, access))
+
+
+def _without_times(kind: Any) -> Any:
+    properties = h5py.h5p.create(kind)
+    properties.set_obj_track_times(False)
+    return properties
 
 
 def _write_header(file: Any, whole: _Whole) -> None:

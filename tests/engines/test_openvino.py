@@ -1,0 +1,167 @@
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_features.backbones import Backbone, get_backbone, resolve_weights
+from fer_features.engines import GraphSpec, make_engine
+from fer_features.engines.hardware import cpu_has_bfloat16
+from fer_features.engines.openvino_engine import OpenVinoEngine, find_graph
+from fer_features.faces import open_faces, read_all
+
+pytest.importorskip("openvino")
+
+needs_bfloat16 = pytest.mark.skipif(not cpu_has_bfloat16(), reason="this processor has no bfloat16")
+
+
+def spec(backbone: Backbone, **changes: object) -> GraphSpec:
+    settings = {
+        "weights": resolve_weights("random:0", backbone),
+        "size": backbone.default_size,
+        "preprocess": "keras",
+        "layers": (backbone.default_layer,),
+        "outputs": ("pooled", "map"),
+        "image_shape": (48, 48),
+    }
+    return GraphSpec(backbone, **(settings | changes))
+
+
+def run(name: str, graph: GraphSpec, images: np.ndarray, graphs: Path) -> dict[str, np.ndarray]:
+    with closing(make_engine(name, graph, batch_size=16, graphs=graphs)) as engine:
+        parts = [engine.submit(images[at : at + 16]) for at in range(0, len(images), 16)]
+        done = [part.result() for part in parts]
+    return {key: np.concatenate([one[key] for one in done]) for key in done[0]}
+
+
+def test_it_says_the_same_as_keras(
+    tiny: Backbone, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    images = rng.integers(0, 256, (40, 48, 48)).astype(np.uint8)
+    graph = spec(tiny, layers=("first", "second"))
+    keras = run("keras", graph, images, tmp_path)
+    openvino = run("openvino", graph, images, tmp_path)
+    assert keras.keys() == openvino.keys()
+    for name, expected in keras.items():
+        assert openvino[name].dtype == expected.dtype
+        assert openvino[name].shape == expected.shape
+        scale = np.abs(expected).max()
+        tolerance = 1e-5 if name.endswith("pooled") else 1e-3  # maps are float16
+        assert np.abs(openvino[name] - expected).max() < tolerance * scale
+
+
+def test_its_shapes_are_those_of_keras(tiny: Backbone, tmp_path: Path) -> None:
+    graph = spec(tiny, layers=("first", "second"))
+    found = [
+        dict(make_engine(one, graph, graphs=tmp_path).outputs()) for one in ("keras", "openvino")
+    ]
+    assert found[0] == found[1]
+
+
+def test_a_row_does_not_depend_on_its_company_nor_on_its_place(
+    tiny: Backbone, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    images = rng.integers(0, 256, (16, 48, 48)).astype(np.uint8)
+    whole = run("openvino", spec(tiny), images, tmp_path)
+    alone = run("openvino", spec(tiny), images[5:6], tmp_path)
+    for name in whole:
+        assert (whole[name][5:6] == alone[name]).all()
+
+
+def test_many_batches_in_flight_come_back_in_their_order(
+    tiny: Backbone, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    images = rng.integers(0, 256, (300, 48, 48)).astype(np.uint8)
+    together = run("openvino", spec(tiny), images, tmp_path)
+    with closing(OpenVinoEngine(spec(tiny), batch_size=16, graphs=tmp_path)) as engine:
+        for at in range(0, 300, 16):
+            one = engine.submit(images[at : at + 16]).result()
+            assert (one["second/pooled"] == together["second/pooled"][at : at + 16]).all()
+
+
+class TestGraphs:
+    """The graph is exported once, kept, and never trusted without a look."""
+
+    @pytest.fixture
+    def exports(self, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+        import fer_features.engines.graph as graph_module
+
+        made: list[object] = []
+        real = graph_module.build_graph
+
+        def build(graph: GraphSpec) -> object:
+            made.append(graph)
+            return real(graph)
+
+        monkeypatch.setattr(graph_module, "build_graph", build)
+        return made
+
+    def test_a_graph_is_exported_once(
+        self, tiny: Backbone, tmp_path: Path, exports: list[object]
+    ) -> None:
+        first = find_graph(spec(tiny), tmp_path)
+        assert find_graph(spec(tiny), tmp_path) == first
+        assert find_graph(spec(tiny, precision="bfloat16"), tmp_path) == first
+        assert len(exports) == 1
+        assert [one.name for one in tmp_path.iterdir()] == [first.name]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"size": 16},
+            {"preprocess": "raw"},
+            {"layers": ("first",)},
+            {"outputs": ("pooled",)},
+        ],
+    )
+    def test_another_graph_has_another_place(
+        self, tiny: Backbone, tmp_path: Path, change: dict[str, object]
+    ) -> None:
+        assert find_graph(spec(tiny), tmp_path) != find_graph(spec(tiny, **change), tmp_path)
+
+    def test_other_weights_make_another_graph(self, tiny: Backbone, tmp_path: Path) -> None:
+        other = spec(tiny, weights=resolve_weights("random:1", tiny))
+        assert find_graph(spec(tiny), tmp_path) != find_graph(other, tmp_path)
+
+    @pytest.mark.parametrize("name", ["graph.bin", "graph.xml", "sha256.json"])
+    def test_a_damaged_graph_is_made_again(
+        self, tiny: Backbone, tmp_path: Path, exports: list[object], name: str
+    ) -> None:
+        place = find_graph(spec(tiny), tmp_path) / name
+        good = place.read_bytes()
+        damaged = bytearray(good)
+        damaged[len(good) // 2] ^= 1
+        place.write_bytes(damaged)
+        find_graph(spec(tiny), tmp_path)
+        assert len(exports) == 2
+        assert place.read_bytes() != damaged
+        find_graph(spec(tiny), tmp_path)  # whole again: not a third time
+        assert len(exports) == 2
+
+    def test_an_export_that_fails_leaves_nothing(
+        self, tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*args: object, **kwargs: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("fer_features.engines.openvino_engine._sha256", fail)
+        with pytest.raises(KeyboardInterrupt):
+            find_graph(spec(tiny), tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("engine", ["openvino", "keras"])
+def test_bfloat16_stays_close_to_float32_in_every_row(engine: str, tmp_path: Path) -> None:
+    """InceptionResNetV2 with random weights: each row's pooled features, cosine above 0.999."""
+    backbone = get_backbone("inception_resnet_v2")
+    faces = read_all(open_faces("sample"), np.arange(64))
+    small = {"size": 75, "outputs": ("pooled",)}
+    exact, narrow = (
+        run(engine, spec(backbone, precision=precision, **small), faces.images, tmp_path)
+        for precision in ("float32", "bfloat16")
+    )
+    a, b = exact["conv_7b_ac/pooled"], narrow["conv_7b_ac/pooled"]
+    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert cosine.min() > 0.999
+    assert (a != b).any()  # it is another arithmetic indeed
