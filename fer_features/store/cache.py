@@ -6,24 +6,26 @@ it writes a new one and renames it (`fer_features.store.fold`).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.errors import FerError
-from fer_features.store.record import ROW_DTYPES, Choice, Header, Rows, to_json
+from fer_features.store.record import ROW_DTYPES, Choice, Header, Rows, parallel, to_json
 
 FORMAT_VERSION = 2
 
 USERBLOCK = 512
 """Bytes before the HDF5 content proper; they hold the SHA-256 of all that follows."""
 
+_BLOCK = 4 << 20
 _TEXTS = ("spec", "dataset", "key", "software", "outputs", "choices")
 _AGAIN = "delete it and extract again"
 
@@ -234,18 +236,25 @@ def header_digest(text: Mapping[str, str], tables: Mapping[str, NDArray[Any]]) -
     return digest.hexdigest()
 
 
-def content_digest(file: BinaryIO) -> str:
-    """Hex SHA-256 of all that stands behind the user block."""
-    digest = hashlib.sha256()
-    file.seek(USERBLOCK)
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
+def content_digest(path: Path) -> str:
+    """Hex SHA-256 of the SHA-256s of each 4 MiB of what stands behind the user block."""
+    starts = range(USERBLOCK, path.stat().st_size, _BLOCK)
+    blocks = parallel(functools.partial(_block_digest, path), starts)
+    return hashlib.sha256(b"".join(blocks)).hexdigest()
+
+
+def _block_digest(path: Path, start: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        return hashlib.sha256(file.read(_BLOCK)).digest()
 
 
 def userblock(digest: str) -> bytes:
     """What stands before the HDF5 content: a line on what the file is, and a line with its hash."""
-    text = f"fer_features cache, HDF5 from byte {USERBLOCK} on\nsha256 of that part: {digest}\n"
+    text = (
+        f"fer_features cache, HDF5 from byte {USERBLOCK} on\n"
+        f"sha256 of the sha256s of each 4 MiB of that: {digest}\n"
+    )
     return text.encode().ljust(USERBLOCK, b"\n")
 
 

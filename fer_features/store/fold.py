@@ -230,9 +230,8 @@ def _write(draft: Path, whole: _Whole) -> None:
         _write_header(file, whole)
         for name, feature in whole.features.items():
             _write_feature(file, name, feature, whole)
+    block = userblock(content_digest(draft))
     with draft.open("r+b") as content:
-        block = userblock(content_digest(content))
-        content.seek(0)
         content.write(block)
         content.flush()
         os.fsync(content.fileno())

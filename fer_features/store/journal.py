@@ -11,13 +11,16 @@ record says what the journal is about.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import takewhile
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -25,7 +28,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.errors import FerError
-from fer_features.store.record import ROW_DTYPES, Choice, Header, OutputSpecs, Rows, to_json
+from fer_features.store.record import (
+    ROW_DTYPES,
+    Choice,
+    Header,
+    OutputSpecs,
+    Rows,
+    parallel,
+    to_json,
+)
 
 JOURNAL_VERSION = 1
 SYNC_EVERY_S = 10.0
@@ -175,10 +186,12 @@ class Journal:
             raise
 
     def _scan(self) -> None:
-        found = self._next()
-        if found is None:
+        places = list(self._places())
+        whole = parallel(functools.partial(_is_whole, self.path), places)
+        places = [place for place, _ in takewhile(itemgetter(1), zip(places, whole, strict=True))]
+        if not places:
             return
-        about, payload, _ = found
+        about, payload = self._parts(places[0], places[0].n_payload)
         if about["version"] > JOURNAL_VERSION:
             raise FerError(
                 f"{self.path}: journal format {about['version']} is newer than this program's "
@@ -191,24 +204,38 @@ class Journal:
             outputs={name: (tuple(shape), dtype) for name, shape, dtype in about["outputs"]},
             software=about["software"],
         )
-        while (found := self._next()) is not None:
-            about, payload, start = found
-            self.records.append(_record(about, payload, start, self.opening.outputs))
+        self.records = [self._record(place, self.opening.outputs) for place in places[1:]]
 
-    def _next(self) -> tuple[dict[str, Any], memoryview, int] | None:
-        """Description, payload and the payload's place; None at the end or a torn record."""
-        head = self._file.read(_HEADER.size)
-        if len(head) < _HEADER.size:
-            return None
-        magic, n_about, n_payload, digest = _HEADER.unpack(head)
-        left = os.fstat(self._file.fileno()).st_size - self._file.tell()
-        if magic != _MAGIC or n_about + n_payload > left:
-            return None
-        body = memoryview(self._file.read(n_about + n_payload))
-        if hashlib.sha256(body).digest() != digest:
-            return None
-        start = self._file.tell() - n_payload
-        return json.loads(bytes(body[:n_about])), body[n_about:], start
+    def _places(self) -> Iterator[_Place]:
+        """Where records seem to stand; their contents have not been looked at."""
+        size, start = os.fstat(self._file.fileno()).st_size, 0
+        while start + _HEADER.size <= size:
+            self._file.seek(start)
+            magic, n_about, n_payload, digest = _HEADER.unpack(self._file.read(_HEADER.size))
+            start += _HEADER.size
+            if magic != _MAGIC or start + n_about + n_payload > size:
+                return
+            yield _Place(start, n_about, n_payload, digest)
+            start += n_about + n_payload
+
+    def _parts(self, place: _Place, n: int) -> tuple[dict[str, Any], bytes]:
+        """A record's description, and the first `n` bytes of its payload."""
+        self._file.seek(place.start)
+        return json.loads(self._file.read(place.n_about)), self._file.read(n)
+
+    def _record(self, place: _Place, outputs: OutputSpecs) -> Record:
+        about, _ = self._parts(place, 0)
+        fields = {**ROW_DTYPES, "computed": "?"}
+        read = {name: self._array(dtype, about["rows"]) for name, dtype in fields.items()}
+        computed, start = read.pop("computed"), self._file.tell()
+        starts = {}
+        for name, (shape, dtype) in outputs.items():
+            starts[name] = start
+            start += about["images"] * int(np.prod(shape)) * np.dtype(dtype).itemsize
+        return Record(rows=Rows(**read), computed=computed, start=starts)
+
+    def _array(self, dtype: str, n: int) -> NDArray[Any]:
+        return np.frombuffer(self._file.read(n * np.dtype(dtype).itemsize), dtype)
 
     def read(self, name: str, record: int, first: int, last: int) -> NDArray[Any]:
         """Images `first` to before `last` of a record: one feature, (last - first, *shape)."""
@@ -230,19 +257,21 @@ class Journal:
         self.close()
 
 
-def _record(about: dict[str, Any], payload: memoryview, start: int, outputs: OutputSpecs) -> Record:
-    n, images, place = about["rows"], about["images"], 0
-    fields = {}
-    for name, dtype in {**ROW_DTYPES, "computed": "?"}.items():
-        size = n * np.dtype(dtype).itemsize
-        fields[name] = np.frombuffer(payload[place : place + size], dtype).copy()
-        place += size
-    starts = {}
-    for name, (shape, dtype) in outputs.items():
-        starts[name] = start + place
-        place += images * int(np.prod(shape)) * np.dtype(dtype).itemsize
-    computed = fields.pop("computed")
-    return Record(rows=Rows(**fields), computed=computed, start=starts)
+@dataclass(frozen=True)
+class _Place:
+    """Where a record's description begins in the file, how long its parts are, and their hash."""
+
+    start: int
+    n_about: int
+    n_payload: int
+    digest: bytes
+
+
+def _is_whole(path: Path, place: _Place) -> bool:
+    with path.open("rb") as file:
+        file.seek(place.start)
+        content = file.read(place.n_about + place.n_payload)
+    return hashlib.sha256(content).digest() == place.digest
 
 
 def _write_all(file: BinaryIO, part: bytes | memoryview) -> None:

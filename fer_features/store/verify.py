@@ -22,11 +22,9 @@ def verify(path: Path) -> int:
         raise FerError(f"no such cache: {path}", hint="fer extract makes one")
     with path.open("rb") as file:
         block = file.read(USERBLOCK)
-        whole = block == userblock(content_digest(file))  # before HDF5 sees any of it
-        size = file.tell()
-    if whole:
+    if block == userblock(content_digest(path)):  # before HDF5 sees any of it
         Cache(path).close()
-        return size
+        return path.stat().st_size
     with Cache(path) as cache:  # a foreign file, an older one or a torn one is told as such
         damaged = [name for name in cache.features if not _readable(cache, name)]
     told = f": {', '.join(damaged)} cannot be read" if damaged else ""
