@@ -90,6 +90,7 @@ class ExtractConfig:
         engine: ``keras``, ``openvino`` or ``auto``.
         precision: ``float32``, ``bfloat16`` or ``auto``.
         batch_size: images that go through the network at once; None for the engine's own.
+        compression: ``none``, ``gzip`` or ``zstd``; None for that of the cache that is there.
         seed: seed of the choice of rows.
         cache_dir: where caches are kept.
         skip_bad: leave bad rows out instead of stopping at the first.
@@ -108,6 +109,7 @@ class ExtractConfig:
     engine: str = "auto"
     precision: str = "auto"
     batch_size: int | None = None
+    compression: str | None = None
     seed: int = SEED
     cache_dir: Path = CACHE_DIR
     skip_bad: bool = False

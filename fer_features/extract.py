@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -39,6 +39,7 @@ from fer_features.store import (
     JournalWriter,
     Opening,
     check_same,
+    filters,
     fold,
     free_bytes,
     journal_of,
@@ -65,6 +66,7 @@ class Plan:
     choice: Choice
     engine: EngineChoice
     path: Path
+    compression: str | None
     bad: tuple[BadRow, ...]
 
     @property
@@ -164,17 +166,18 @@ def extract(config: ExtractConfig, *, track: Track | None = None) -> Extraction:
     done.clocks.prepare = time.perf_counter() - begun
     if not _holds(plan):
         with only_writer(plan.path):
-            fold(plan.path, journal_of(plan.path))  # what an interrupted extraction has left
+            _take_up(plan)  # what an interrupted extraction has left
             passes = list(_missing(plan))
             done.found = _rows_there(plan)
             for work in passes:
                 _run(plan, work, config, done, track)
             if not passes:
-                fold(plan.path, journal_of(plan.path), also=[plan.choice])
+                _take_up(plan, also=[plan.choice])
     else:
         done.found = done.rows
         if journal_of(plan.path).exists():
-            with suppress(FerError):  # somebody is writing it: what is asked for is there already
+            # Whoever is writing it takes it up; what is asked for is there already.
+            with suppress(FerError), only_writer(plan.path):
                 _take_up(plan)
     remember(plan.path, plan.choice)
     return done
@@ -195,6 +198,8 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         for one in (asked,) if isinstance(asked, str) else asked:
             if one not in allowed:
                 raise FerError(f"no such {name}: {one}", hint=f"known are {', '.join(allowed)}")
+    if config.compression is not None:
+        filters(config.compression)
     if config.batch_size is not None and config.batch_size < 1:
         raise FerError(f"--batch-size must be at least 1, not {config.batch_size}")
     engine = choose_engine(config.engine, config.precision)
@@ -225,15 +230,15 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         choice=Choice(info=how.to_dict(), features=features, rows=index.row[places]),
         engine=engine,
         path=_path(config.cache_dir, source, spec),
+        compression=config.compression,
         bad=index.bad,
     )
     return _in_another_precision(plan, config) or plan
 
 
-def _take_up(plan: Plan) -> None:
-    """Fold what an interrupted extraction of another choice has left, or remove what is done."""
-    with only_writer(plan.path):
-        fold(plan.path, journal_of(plan.path))
+def _take_up(plan: Plan, *, also: Sequence[Choice] = ()) -> None:
+    """Put what the journal holds into the cache, if there is one."""
+    fold(plan.path, journal_of(plan.path), also=also, compression=plan.compression)
 
 
 def _names(config: ExtractConfig, backbone: Backbone) -> tuple[str, ...]:
@@ -372,7 +377,7 @@ def _run(
             advance=advance,
         )
     begun = time.perf_counter()
-    fold(plan.path, journal_path)
+    _take_up(plan)
     clocks.write += time.perf_counter() - begun
     done.computed += len(known) - before
 

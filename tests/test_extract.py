@@ -198,6 +198,7 @@ def test_a_file_with_another_caches_name_is_an_error(tmp_path: Path, tiny: Backb
         ({"weights": "nowhere.h5"}, "no such weights"),
         ({"weights": "imagenet"}, "has no ImageNet weights"),
         ({"batch_size": 0}, "--batch-size"),
+        ({"compression": "rar"}, "no such compression: rar"),
         ({"engine": "onnx"}, "no such engine: onnx"),
         ({"precision": "int4"}, "no such precision: int4"),
         ({"views": ("upside-down",)}, "no such views: upside-down"),

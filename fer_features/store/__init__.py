@@ -1,6 +1,6 @@
 """The cache: the only thing between the two stages. It knows no network and no head."""
 
-from fer_features.store.cache import FORMAT_VERSION, Cache, check_same
+from fer_features.store.cache import COMPRESSIONS, FORMAT_VERSION, Cache, check_same, filters
 from fer_features.store.fold import fold
 from fer_features.store.folder import (
     GRAPHS,
@@ -19,6 +19,7 @@ from fer_features.store.record import SUFFIX, Choice, Header, OutputSpecs, Rows
 from fer_features.store.verify import verify
 
 __all__ = [
+    "COMPRESSIONS",
     "FORMAT_VERSION",
     "GRAPHS",
     "SUFFIX",
@@ -32,6 +33,7 @@ __all__ = [
     "Rows",
     "check_same",
     "describe_files",
+    "filters",
     "fold",
     "free_bytes",
     "journal_of",

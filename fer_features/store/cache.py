@@ -22,11 +22,14 @@ from fer_features.store.record import ROW_DTYPES, Choice, Header, Rows, parallel
 
 FORMAT_VERSION = 2
 
+COMPRESSIONS = ("none", "gzip", "zstd")
+"""How features are packed: gzip is part of HDF5, zstd comes with the package hdf5plugin."""
+
 USERBLOCK = 512
 """Bytes before the HDF5 content proper; they hold the SHA-256 of all that follows."""
 
 _BLOCK = 4 << 20
-_TEXTS = ("spec", "dataset", "key", "software", "outputs", "choices")
+_TEXTS = ("spec", "dataset", "key", "software", "outputs", "choices", "compression")
 _AGAIN = "delete it and extract again"
 
 
@@ -44,6 +47,7 @@ class Cache:
         rows: who its rows are, by ascending `Rows.source_row`.
         choices: what was asked for, in the order of the asking.
         software: versions, engine and device of each extraction that added to it.
+        compression: how the features are packed, one of `COMPRESSIONS`.
 
     Raises:
         FerError: there is no such file, it is no cache, it is damaged, or it was written by a
@@ -88,6 +92,8 @@ class Cache:
         self.header = Header(
             spec=json.loads(text["spec"]), dataset=json.loads(text["dataset"]), key=text["key"]
         )
+        self.compression = text["compression"]
+        filters(self.compression)  # zstd is known to HDF5 from here on
         self.software: list[dict[str, str]] = json.loads(text["software"])
         self._done = dict(zip(json.loads(text["outputs"]), rows.pop("done").T, strict=True))
         self.rows = Rows(**rows)
@@ -225,6 +231,30 @@ class Cache:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def filters(compression: str) -> dict[str, Any]:
+    """What h5py is told of a dataset that is to be packed so.
+
+    Raises:
+        FerError: hdf5plugin is needed and not installed, or there is no such compression.
+    """
+    if compression == "none":
+        return {}
+    if compression == "gzip":
+        return {"compression": "gzip", "compression_opts": 1}
+    if compression != "zstd":
+        raise FerError(
+            f"no such compression: {compression}", hint=f"known are {', '.join(COMPRESSIONS)}"
+        )
+    try:
+        import hdf5plugin
+    except ImportError as error:
+        raise FerError(
+            "features packed with zstd need the package hdf5plugin",
+            hint='pip install "fer-features[zstd]"',
+        ) from error
+    return {"shuffle": True, **hdf5plugin.Zstd(clevel=1)}
 
 
 def header_digest(text: Mapping[str, str], tables: Mapping[str, NDArray[Any]]) -> str:

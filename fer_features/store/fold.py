@@ -25,6 +25,7 @@ from fer_features.store.cache import (
     USERBLOCK,
     Cache,
     content_digest,
+    filters,
     header_digest,
     userblock,
 )
@@ -46,13 +47,20 @@ _LIBVER = (h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
 _NOWHERE = -1
 
 
-def fold(path: Path, journal_path: Path, *, also: Sequence[Choice] = ()) -> None:
+def fold(
+    path: Path,
+    journal_path: Path,
+    *,
+    also: Sequence[Choice] = (),
+    compression: str | None = None,
+) -> None:
     """Make the cache at `path` hold what its journal holds, and remove the journal.
 
     Args:
         path: the cache; it need not be there yet.
         journal_path: the journal; it need not be there if there is something in `also`.
         also: choices to note besides the journal's own.
+        compression: one of `COMPRESSIONS`; None for that of the cache that is there, or else none.
 
     Raises:
         FerError: the journal is of another cache, or the new file cannot be written.
@@ -66,7 +74,8 @@ def fold(path: Path, journal_path: Path, *, also: Sequence[Choice] = ()) -> None
         if journal is None and (old is None or not also):
             journal_path.unlink(missing_ok=True)
             return
-        whole = _Whole(old, journal, also)
+        compression = compression or (old.compression if old else "none")
+        whole = _Whole(old, journal, also, compression)
         try:
             _write(draft, whole)
             draft.replace(path)
@@ -101,8 +110,15 @@ class _Feature:
 class _Whole:
     """All that the new file will hold, and where it comes from."""
 
-    def __init__(self, old: Cache | None, journal: Journal | None, also: Sequence[Choice]) -> None:
+    def __init__(
+        self,
+        old: Cache | None,
+        journal: Journal | None,
+        also: Sequence[Choice],
+        compression: str,
+    ) -> None:
         self._old, self._journal = old, journal
+        self.compression = compression
         opening = journal.opening if journal else None
         self.header = _same_header(old, opening)
         self.choices = merge_choices(
@@ -262,6 +278,7 @@ def _write_header(file: Any, whole: _Whole) -> None:
         "software": to_json(whole.software),
         "outputs": to_json(list(whole.features)),
         "choices": to_json([one.to_dict() for one in whole.choices]),
+        "compression": whole.compression,
     }
     arrays = {name: getattr(whole.rows, name).astype(t) for name, t in ROW_DTYPES.items()}
     arrays["done"] = whole.done
@@ -285,6 +302,7 @@ def _write_feature(file: Any, name: str, feature: _Feature, whole: _Whole) -> No
         dtype=feature.dtype,
         chunks=(step, *feature.shape),
         fletcher32=True,
+        **filters(whole.compression),
     )
     for first in range(0, n, step):
         last = min(first + step, n)

@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +145,34 @@ def test_a_choice_of_rows_that_are_there_is_noted(tmp_path: Path) -> None:
     with Cache(path) as cache:
         assert cache.choice().rows.tolist() == [4, 9]
         assert cache.read("top", "pooled")[:, 0].tolist() == [4, 7, 9]
+
+
+@pytest.mark.parametrize(("compression", "shrinks"), [("gzip", 5), ("zstd", 5), ("none", 0.9)])
+def test_packed_features_are_the_same_and_stay_packed(
+    tmp_path: Path, compression: str, shrinks: float
+) -> None:
+    if compression == "zstd":
+        pytest.importorskip("hdf5plugin")
+    path, n = tmp_path / "one.h5", 300
+    about = opening(*range(n), outputs={"top/map": ((3, 3, 100), "float16")})
+    journal(path, [range(n)], about)
+    fold(path, journal_of(path), compression=compression)
+    assert path.stat().st_size * shrinks < n * 900 * 2 + 100_000
+    journal(path, [[n]], opening(n, outputs=about.outputs, task="more"))
+    fold(path, journal_of(path))  # nothing is said of compression: it stays as it is
+    with Cache(path) as cache:
+        assert cache.compression == compression
+        assert len(cache) == n + 1
+        expected = features(*range(n + 1), outputs=about.outputs)["top/map"]
+        assert (cache.read("top", "map") == expected).all()
+
+
+def test_without_hdf5plugin_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+    journal(tmp_path / "one.h5", [[1]], opening(1))
+    with pytest.raises(FerError) as caught:
+        fold(tmp_path / "one.h5", journal_of(tmp_path / "one.h5"), compression="zstd")
+    assert caught.value.hint == 'pip install "fer-features[zstd]"'
+    assert journal_of(tmp_path / "one.h5").exists()
