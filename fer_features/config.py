@@ -146,3 +146,64 @@ class FitConfig:
     cache_dir: Path = CACHE_DIR
     runs_dir: Path = RUNS_DIR
     jobs: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedConfig:
+    """What `fer bench speed` does; its flags and their defaults.
+
+    Attributes:
+        backbone: the network's name.
+        weights: ``imagenet``, ``random:SEED`` or a file; the speed does not depend on them.
+        size: height and width that images are resized to; None for the backbone's own.
+        batch_size: images that go through the network at once, but for the usual recipe, which
+            takes 32; None for each contender's own.
+        engines: which of this package's engines are measured; empty for all.
+        images: images of each contender's round, made whole batches; None for what takes about
+            three seconds.
+        rounds: how often each contender is measured.
+        peer: another project's network to measure beside ours, ``timm``; None for none.
+        peer_python: the Python that has the peer's packages; None for this one.
+        cache_dir: where exported graphs are kept.
+    """
+
+    backbone: str = ExtractConfig.backbone
+    weights: str = "random:0"
+    size: int | None = None
+    batch_size: int | None = None
+    engines: tuple[str, ...] = ()
+    images: int | None = None
+    rounds: int = 5
+    peer: str | None = None
+    peer_python: Path | None = None
+    cache_dir: Path = CACHE_DIR
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeConfig:
+    """What `fer bench extract` does; its flags and their defaults.
+
+    Attributes:
+        extract: the extraction; its `cache_dir` is only where graphs and temporary files are.
+        rounds: how often it is measured, each time in fresh processes.
+    """
+
+    extract: ExtractConfig = field(default_factory=lambda: ExtractConfig(weights="random:0"))
+    rounds: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionConfig:
+    """What `fer bench precision` does; its flags and their defaults.
+
+    Attributes:
+        extract: the extraction; its precision is set in turn.
+        heads: names of the heads to fit.
+        split: ``grouped``, ``reference`` or ``usage``.
+        seeds: how many seeds each head is fitted with, from 0 on.
+    """
+
+    extract: ExtractConfig = field(default_factory=ExtractConfig)
+    heads: tuple[str, ...] = ("logreg", "svm", "dense")
+    split: str = FitConfig.split
+    seeds: int = 1

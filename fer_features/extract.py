@@ -138,7 +138,12 @@ class Extraction:
         return self.computed / seconds if self.computed else None
 
 
-def extract(config: ExtractConfig, *, track: Track | None = None) -> Extraction:
+def extract(
+    config: ExtractConfig,
+    *,
+    track: Track | None = None,
+    note: Callable[[str], None] | None = None,
+) -> Extraction:
     """Compute the features of the chosen images, and cache them.
 
     What a cache of the same kind of features of the same data holds already is not computed
@@ -149,6 +154,7 @@ def extract(config: ExtractConfig, *, track: Track | None = None) -> Extraction:
         config: what to compute.
         track: called with each pass before its network starts; returns a context manager that
             yields a function to be told of each batch's rows.
+        note: told, in a few words, of what takes long before that.
 
     Raises:
         FerError: the data, the weights or the configuration cannot be used, another extraction
@@ -170,7 +176,14 @@ def extract(config: ExtractConfig, *, track: Track | None = None) -> Extraction:
             passes = list(_missing(plan))
             done.found = _rows_there(plan)
             for work in passes:
-                _run(plan, work, config, done, track)
+                _run(
+                    plan,
+                    work,
+                    config,
+                    done,
+                    _untracked if track is None else track,
+                    note or _ignore,
+                )
             if not passes:
                 _take_up(plan, also=[plan.choice])
     else:
@@ -342,7 +355,12 @@ def _graph_spec(
 
 
 def _run(
-    plan: Plan, work: Work, config: ExtractConfig, done: Extraction, track: Track | None
+    plan: Plan,
+    work: Work,
+    config: ExtractConfig,
+    done: Extraction,
+    track: Track,
+    note: Callable[[str], None],
 ) -> None:
     """One pass: read, run and write, then fold what was computed into the cache."""
     clocks, journal_path = done.clocks, journal_of(plan.path)
@@ -352,16 +370,16 @@ def _run(
         _graph_spec(plan.backbone, plan.weights, plan.spec, work.features),
         batch_size=config.batch_size,
         graphs=Path(config.cache_dir) / GRAPHS,
+        note=note,
     )
     done.engine = engine.name
     clocks.prepare += time.perf_counter() - begun
     known = _known_images(plan, work)
     before = len(known)
     told = replace(work, engine=engine.name, precision=plan.spec.precision, why=plan.engine.why)
-    shown = track(told) if track is not None else nullcontext(_ignore)
     opening = _opening(plan, work, engine)
     _check_space(plan, work, opening)
-    with closing(engine), shown as advance, JournalWriter(journal_path, opening) as journal:
+    with closing(engine), track(told) as advance, JournalWriter(journal_path, opening) as journal:
         run_pipeline(
             make_batches(
                 plan.source,
@@ -426,5 +444,9 @@ def _check_space(plan: Plan, work: Work, opening: Opening) -> None:
         )
 
 
-def _ignore(n: int) -> None:
+def _ignore(_: object) -> None:
     """Nobody watches."""
+
+
+def _untracked(_: Work) -> AbstractContextManager[Advance]:
+    return nullcontext(_ignore)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from fer_features.console import tell
 
@@ -36,7 +38,10 @@ def prompt_interrupt(message: str) -> Iterator[None]:
     watch = _Watch(message)
     try:
         yield
-    except KeyboardInterrupt:
+    except BaseException as error:
+        # What a library makes of an interruption that meets it in a callback may be anything.
+        if not (watch.heard or isinstance(error, KeyboardInterrupt)):
+            raise
         watch.tell()
         raise SystemExit(INTERRUPTED) from None
     finally:
@@ -44,38 +49,60 @@ def prompt_interrupt(message: str) -> Iterator[None]:
 
 
 class _Watch:
-    """A thread that hears of Ctrl-C at once."""
+    """A thread that hears of Ctrl-C at once.
+
+    Attributes:
+        heard: whether it has.
+    """
 
     def __init__(self, message: str) -> None:
+        self.heard = False
         self._message = message
         self._told = threading.Lock()
+        self._stderr = os.dup(2) if sys.stderr is not None else -1
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self._before = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        self._heard = False
+        self._hook = sys.unraisablehook
+        sys.unraisablehook = self._unraisable
         self._thread = threading.Thread(target=self._listen, name="interrupt", daemon=True)
         self._thread.start()
 
     def _listen(self) -> None:
         while signals := self._woken.recv(16):
             if signal.SIGINT in signals:
-                self._heard = True
+                self.heard = True
                 time.sleep(GRACE_S)
-                self.tell()
+                if self._told.acquire(blocking=False):
+                    # The stderr of before: a library's messages may be held back just now.
+                    with contextlib.suppress(OSError):
+                        os.write(self._stderr, f"{self._clean()}{self._message}\n".encode())
                 os._exit(INTERRUPTED)
+
+    def _unraisable(self, error: Any) -> None:
+        """Python's word on an interruption that met it where it cannot be raised; it is heard."""
+        if not issubclass(error.exc_type, KeyboardInterrupt):
+            self._hook(error)
 
     def tell(self) -> None:
         """Tell the message, once."""
         if self._told.acquire(blocking=False):
-            if sys.stderr.isatty():
-                sys.stderr.write("\r\x1b[2K\x1b[?25h")  # a progress bar had hidden the cursor
+            sys.stderr.write(self._clean())
             tell(self._message)
+
+    @staticmethod
+    def _clean() -> str:
+        """What a terminal needs after a progress bar: its line emptied, the cursor shown."""
+        return "\r\x1b[2K\x1b[?25h" if sys.stderr.isatty() else ""
 
     def end(self) -> None:
         """Stop listening; an interruption that has been heard still ends the process."""
-        if self._heard:
+        if self.heard:
             return
         signal.set_wakeup_fd(self._before)
+        sys.unraisablehook = self._hook
         self._waker.close()
         self._thread.join()
         self._woken.close()
+        if self._stderr >= 0:
+            os.close(self._stderr)

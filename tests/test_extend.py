@@ -94,6 +94,14 @@ def test_a_layer_is_added_without_touching_what_is_there(config: ExtractConfig) 
     ).all()
 
 
+def test_what_takes_long_is_told_beforehand(config: ExtractConfig) -> None:
+    told: list[str] = []
+    extract(config, note=told.append)
+    assert told == ["building tiny with Keras"]
+    extract(config, note=told.append)
+    assert len(told) == 1
+
+
 def test_several_layers_come_from_one_pass(config: ExtractConfig) -> None:
     passes = Passes()
     extract(replace(config, layers=("first", "second")), track=passes)

@@ -79,8 +79,11 @@ from fer_features.backbones import BACKBONES
 from fer_features.cli import app
 from fer_features.engines import keras_engine
 BACKBONES[TINY.name] = TINY
-real = keras_engine.fill_up
+real, calls = keras_engine.fill_up, []
 def slow(images, batch_size):
+    calls.append(1)
+    if len(calls) == 2:
+        print("the second batch", file=sys.stderr, flush=True)
     time.sleep(0.3)
     return real(images, batch_size)
 keras_engine.fill_up = slow
@@ -88,7 +91,7 @@ app(["extract", "--backbone", "tiny", "--weights", "random:0", "--engine", "kera
      "--cache-dir", sys.argv[2]])
 """
     arguments = ["-c", program, str(Path(__file__).parent), str(tmp_path)]
-    process = start(arguments, until="engine: keras")
+    process = start(arguments, until="the second batch")
     seconds, said = interrupt(process)
     assert seconds < LIMIT_S
     assert said.splitlines() == [

@@ -76,6 +76,10 @@ def track(work):
     print("begun", flush=True)
     yield lambda n: None
 
+if len(sys.argv) > 4:  # a disk on which no file can grow beyond so many bytes
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),) * 2)
+
 extract(
     ExtractConfig(backbone="tiny", weights="random:0", engine="openvino", precision="float32",
                   task="seven", per_class="all", batch_size=4, cache_dir=Path(sys.argv[2])),
@@ -109,11 +113,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExtractConfig, byte
         del BACKBONES[TINY.name]
 
 
-def child(folder: Path, kill_at: int = 0) -> subprocess.Popen[str]:
+def child(folder: Path, kill_at: int = 0, *more: object) -> subprocess.Popen[str]:
     """Another process that extracts; it has begun when this returns."""
+    arguments = map(str, (Path(__file__).parent, folder, kill_at, *more))
     process = subprocess.Popen(  # noqa: S603  our own program
-        [sys.executable, "-c", CHILD, str(Path(__file__).parent), str(folder), str(kill_at)],
+        [sys.executable, "-c", CHILD, *arguments],
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
@@ -184,3 +190,20 @@ def test_killed_many_times_in_a_row(
         process.communicate()
         assert process.returncode == -signal.SIGKILL
     assert check(whole, folder) > 0
+
+
+@pytest.mark.parametrize("room", [20_000, 70_000, 125_000])
+def test_a_full_disk_loses_nothing(
+    whole: tuple[ExtractConfig, bytes], tmp_path: Path, tiny: Backbone, room: int
+) -> None:
+    """In the first bytes of the journal, and in its middle."""
+    folder = folder_with_graph(whole, tmp_path / "full")
+    process = child(folder, 0, room)
+    _, said = process.communicate()
+    assert process.returncode == 1
+    last = said.splitlines()[-1]
+    assert last.startswith("fer_features.errors.FerError")
+    assert "File too large" in last
+    assert "the same command goes on" in last
+    assert list(folder.glob("*.h5")) == []
+    check(whole, folder)

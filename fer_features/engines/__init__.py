@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +89,12 @@ def _fastest_precision(engine: str) -> tuple[str, str]:
 
 
 def make_engine(
-    name: str, spec: GraphSpec, *, batch_size: int | None = None, graphs: Path
+    name: str,
+    spec: GraphSpec,
+    *,
+    batch_size: int | None = None,
+    graphs: Path,
+    note: Callable[[str], None] | None = None,
 ) -> Engine:
     """Build and compile a graph; takes seconds.
 
@@ -97,6 +103,7 @@ def make_engine(
         spec: what is to be computed, and in which precision.
         batch_size: images that go through the network at once; None for the engine's own.
         graphs: where graphs that took long to make are kept.
+        note: told, in a few words, of what takes long.
 
     Raises:
         FerError: the weights cannot be had, or the engine cannot compute this.
@@ -104,7 +111,9 @@ def make_engine(
     if name == "openvino":
         from fer_features.engines.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(spec, batch_size=batch_size, graphs=graphs)
+        return OpenVinoEngine(spec, batch_size=batch_size, graphs=graphs, note=note)
     from fer_features.engines.keras_engine import KerasEngine  # late: it imports Keras
 
+    if note is not None:
+        note(f"building {spec.backbone.name} with Keras")
     return KerasEngine(spec, batch_size=batch_size)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import shutil
+import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,6 +27,8 @@ BATCH = 32
 GRAPH_VERSION = 1
 """Part of a graph's key: to be raised when `build_graph` makes another one from the same spec."""
 
+_DRAFT = ".draft-"
+_FORGOTTEN_S = 3600
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -34,16 +40,23 @@ class OpenVinoEngine:
         batch_size: images that go through the network at once; None for 32.
         graphs: the folder in which exported graphs are kept. One that is there is checked against
             its SHA-256; Keras is only needed for one that is not.
+        note: told, in a few words, of an export, which takes long.
 
     Raises:
         FerError: the weights cannot be had, or OpenVINO cannot compile the graph.
     """
 
-    def __init__(self, spec: GraphSpec, *, batch_size: int | None = None, graphs: Path) -> None:
-        import openvino as ov
-
+    def __init__(
+        self,
+        spec: GraphSpec,
+        *,
+        batch_size: int | None = None,
+        graphs: Path,
+        note: Callable[[str], None] | None = None,
+    ) -> None:
+        ov = import_openvino()
         self.batch_size = batch_size or BATCH
-        folder = find_graph(spec, graphs)
+        folder = find_graph(spec, graphs, note=note)
         core = ov.Core()
         network = core.read_model(folder / "graph.xml")
         network.reshape([self.batch_size, *spec.image_shape])
@@ -81,6 +94,26 @@ class OpenVinoEngine:
         self._queue.wait_all()
 
 
+def import_openvino() -> ModuleType:
+    """Import OpenVINO, whose converter then keeps what it does to itself.
+
+    It would report each conversion to its makers, from a process of its own. Where the package
+    that does so is missing it uses an empty one in its place, and so it does here. Whoever has
+    imported OpenVINO before has made that choice already.
+    """
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    reporter = "openvino_telemetry"
+    hidden = reporter not in sys.modules
+    if hidden:
+        sys.modules[reporter] = None  # type: ignore[assignment]  # makes importing it fail
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if hidden:
+            del sys.modules[reporter]
+
+
 def _hand_over(request: Any, userdata: tuple[Future[Features], int]) -> None:
     """Copy a finished request's features, which the next batch will overwrite."""
     future, n = userdata
@@ -112,7 +145,7 @@ def graph_key(spec: GraphSpec) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def find_graph(spec: GraphSpec, graphs: Path) -> Path:
+def find_graph(spec: GraphSpec, graphs: Path, *, note: Callable[[str], None] | None = None) -> Path:
     """The folder with the exported graph, made now if it is not there or not as it was written.
 
     Raises:
@@ -122,6 +155,8 @@ def find_graph(spec: GraphSpec, graphs: Path) -> Path:
     if folder.exists() and not _is_whole(folder):
         shutil.rmtree(folder)
     if not folder.exists():
+        if note is not None:
+            note(f"building {spec.backbone.name} with Keras and converting it for OpenVINO, once")
         try:
             _export(spec, folder)
         except OSError as error:
@@ -138,7 +173,10 @@ def _export(spec: GraphSpec, folder: Path) -> None:
 
     model = build_graph(replace(spec, precision="float32"))  # OpenVINO narrows it by itself
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+    for left in folder.parent.glob(f"{_DRAFT}*"):  # by a process that was killed
+        if time.time() - left.stat().st_mtime > _FORGOTTEN_S:
+            shutil.rmtree(left, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
     try:
         with without_chatter():
             model.export(str(draft / "graph.xml"), format="openvino", verbose=False)

@@ -9,6 +9,7 @@ it is the same to the bit however often the work was interrupted.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def fold(
             draft.replace(path)
         except OSError as error:
             raise FerError(
-                f"{draft} cannot be written: {error.strerror or error}",
+                f"{draft} cannot be written: {_reason(error)}",
                 hint=f"what was computed is kept in {journal_path}; make room, and the same "
                 "command goes on",
             ) from error
@@ -308,6 +309,14 @@ def _write_feature(file: Any, name: str, feature: _Feature, whole: _Whole) -> No
         last = min(first + step, n)
         if (feature.place[first:last] != _NOWHERE).any():  # else HDF5 keeps nothing of the chunk
             dataset[first:last] = whole.read(name, first, last)
+
+
+def _reason(error: OSError) -> str:
+    """Why something could not be written, in a few words: HDF5's own are many."""
+    number = re.search(r"errno = (\d+)", str(error))
+    if number:
+        return os.strerror(int(number[1]))
+    return error.strerror or str(error).splitlines()[0]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -79,6 +83,20 @@ def test_many_batches_in_flight_come_back_in_their_order(
             assert (one["second/pooled"] == together["second/pooled"][at : at + 16]).all()
 
 
+def test_nothing_is_reported_to_openvinos_makers() -> None:
+    program = """
+from fer_features.engines.openvino_engine import import_openvino
+import_openvino()
+from openvino.tools.ovc import telemetry_utils
+import sys
+print(telemetry_utils.tm.__name__, "openvino_telemetry" in sys.modules)
+"""
+    done = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["openvino.tools.ovc.telemetry_stub", "False"]
+
+
 class TestGraphs:
     """The graph is exported once, kept, and never trusted without a look."""
 
@@ -99,8 +117,11 @@ class TestGraphs:
     def test_a_graph_is_exported_once(
         self, tiny: Backbone, tmp_path: Path, exports: list[object]
     ) -> None:
-        first = find_graph(spec(tiny), tmp_path)
-        assert find_graph(spec(tiny), tmp_path) == first
+        told: list[str] = []
+        first = find_graph(spec(tiny), tmp_path, note=told.append)
+        assert told == ["building tiny with Keras and converting it for OpenVINO, once"]
+        assert find_graph(spec(tiny), tmp_path, note=told.append) == first
+        assert len(told) == 1
         assert find_graph(spec(tiny, precision="bfloat16"), tmp_path) == first
         assert len(exports) == 1
         assert [one.name for one in tmp_path.iterdir()] == [first.name]
@@ -148,6 +169,15 @@ class TestGraphs:
         with pytest.raises(KeyboardInterrupt):
             find_graph(spec(tiny), tmp_path)
         assert list(tmp_path.iterdir()) == []
+
+    def test_what_a_killed_export_has_left_is_removed_in_time(
+        self, tiny: Backbone, tmp_path: Path
+    ) -> None:
+        for name, age in ((".draft-old", 7200), (".draft-new", 60)):
+            (tmp_path / name).mkdir()
+            os.utime(tmp_path / name, (time.time() - age,) * 2)
+        find_graph(spec(tiny), tmp_path)
+        assert [one.name for one in tmp_path.glob(".draft-*")] == [".draft-new"]
 
 
 @needs_bfloat16

@@ -1,0 +1,49 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fer_features.errors import FerError
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="[b]sample[/b] (built in), a fer2013.csv (also .gz, .xz, .zip), or a folder of "
+        "class folders."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave bad rows out, and list them, instead of stopping.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
+CacheDir = Annotated[Path, typer.Option(help="Where feature caches are kept.")]
+RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
+CacheFile = Annotated[
+    Path | None, typer.Argument(help="A cache file; by default the one asked for last.")
+]
+PerClass = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|all",
+        help="Images of each class; by default 8500 for binary where there are that many, else "
+        "as many as the smallest class has.",
+    ),
+]
+
+
+def per_class_number(text: str | None) -> int | str | None:
+    """What ``--per-class`` means: a number of images, ``all``, or None for the default.
+
+    Raises:
+        FerError: it means nothing.
+    """
+    if text is None or text == "all":
+        return text
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise FerError(f"--per-class {text}: neither a number of images nor the word all")
+    return int(text)
