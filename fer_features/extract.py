@@ -3,101 +3,47 @@
 from __future__ import annotations
 
 import platform
-import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fer_features import __version__
-from fer_features.backbones import Backbone, Weights, get_backbone, resolve_weights
-from fer_features.backbones.backbone import PREPROCESSING
-from fer_features.config import DataChoice, ExtractConfig, FeatureSpec, cache_key
-from fer_features.engines import (
-    PRECISIONS,
-    Engine,
-    EngineChoice,
-    GraphSpec,
-    choose_engine,
-    make_engine,
-)
+from fer_features.config import ExtractConfig
+from fer_features.engines import Engine, make_engine
 from fer_features.errors import FerError
-from fer_features.faces import IMAGE_SIZE, BadRow, FaceSource, open_faces
+from fer_features.faces import BadRow
 from fer_features.pipeline import Clocks, make_batches, run_pipeline
+from fer_features.plan import (
+    Plan,
+    Work,
+    graph_spec,
+    holds,
+    missing_work,
+    plain_name,
+    plan_extraction,
+    rows_there,
+)
 from fer_features.progress import Advance
 from fer_features.store import (
     GRAPHS,
-    SUFFIX,
     Cache,
     Choice,
-    Header,
     JournalWriter,
     Opening,
-    check_same,
-    filters,
     fold,
     free_bytes,
     journal_of,
     only_writer,
     remember,
 )
-from fer_features.tasks import choose_rows, load_task
 
-OUTPUTS = ("pooled", "map")
-VIEWS = ("flip",)
-
-Track = Callable[["Work"], AbstractContextManager[Advance]]
+Track = Callable[[Work], AbstractContextManager[Advance]]
 """Called with what is to be done before the network is run; yields what is told of progress."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A configuration, checked and resolved: what is wanted, and where it goes."""
-
-    source: FaceSource
-    backbone: Backbone
-    weights: Weights
-    spec: FeatureSpec
-    choice: Choice
-    engine: EngineChoice
-    path: Path
-    compression: str | None
-    bad: tuple[BadRow, ...]
-
-    @property
-    def header(self) -> Header:
-        """What the cache says of itself."""
-        return Header(
-            spec=self.spec.to_dict(),
-            dataset={"name": self.source.name, "sha256": self.source.digest()},
-            key=cache_key(self.spec, self.source.digest()),
-        )
-
-
-@dataclass(frozen=True)
-class Work:
-    """One pass of the images through the network: rows that lack the same features of one view.
-
-    Attributes:
-        view: empty for the images as they are, or one of `VIEWS`.
-        features: the names of what is missing.
-        rows: int64, ascending numbers of the source's rows.
-        engine: what runs it, for people; empty before it has been made.
-        precision: the arithmetic's type.
-        why: why this engine and this precision, where that was left to the program.
-    """
-
-    view: str
-    features: tuple[str, ...]
-    rows: NDArray[np.int64]
-    engine: str = ""
-    precision: str = ""
-    why: str = ""
 
 
 @dataclass
@@ -170,11 +116,11 @@ def extract(
         bad=plan.bad,
     )
     done.clocks.prepare = time.perf_counter() - begun
-    if not _holds(plan):
+    if not holds(plan):
         with only_writer(plan.path):
             _take_up(plan)  # what an interrupted extraction has left
-            passes = list(_missing(plan))
-            done.found = _rows_there(plan)
+            passes = list(missing_work(plan))
+            done.found = rows_there(plan)
             for work in passes:
                 _run(
                     plan,
@@ -196,162 +142,9 @@ def extract(
     return done
 
 
-def plan_extraction(config: ExtractConfig) -> Plan:
-    """Check and resolve a configuration, without decoding an image or building a network.
-
-    Raises:
-        FerError: the data, the weights or the configuration cannot be used.
-    """
-    backbone = get_backbone(config.backbone)
-    weights = resolve_weights(config.weights, backbone)
-    task = load_task(config.task)
-    known = (("preprocess", PREPROCESSING), ("outputs", OUTPUTS), ("views", VIEWS))
-    for name, allowed in known:
-        asked = getattr(config, name)
-        for one in (asked,) if isinstance(asked, str) else asked:
-            if one not in allowed:
-                raise FerError(f"no such {name}: {one}", hint=f"known are {', '.join(allowed)}")
-    if config.compression is not None:
-        filters(config.compression)
-    if config.batch_size is not None and config.batch_size < 1:
-        raise FerError(f"--batch-size must be at least 1, not {config.batch_size}")
-    engine = choose_engine(config.engine, config.precision)
-    spec = FeatureSpec(
-        backbone=backbone.name,
-        weights=weights.label,
-        weights_sha256=weights.sha256,
-        size=config.size or backbone.default_size,
-        preprocess=config.preprocess,
-        precision=engine.precision,
-    )
-    features = _names(config, backbone)
-    _graph_spec(backbone, weights, spec, features)  # says what is wrong with layers and size
-    source = open_faces(config.data, skip_bad=config.skip_bad)
-    index = source.index()
-    places = choose_rows(task, index.emotion, per_class=config.per_class, seed=config.seed)
-    how = DataChoice(
-        task=task.to_dict(),
-        per_class=config.per_class,
-        seed=config.seed,
-        skip_bad=config.skip_bad,
-    )
-    plan = Plan(
-        source=source,
-        backbone=backbone,
-        weights=weights,
-        spec=spec,
-        choice=Choice(info=how.to_dict(), features=features, rows=index.row[places]),
-        engine=engine,
-        path=_path(config.cache_dir, source, spec),
-        compression=config.compression,
-        bad=index.bad,
-    )
-    return _in_another_precision(plan, config) or plan
-
-
 def _take_up(plan: Plan, *, also: Sequence[Choice] = ()) -> None:
     """Put what the journal holds into the cache, if there is one."""
     fold(plan.path, journal_of(plan.path), also=also, compression=plan.compression)
-
-
-def _names(config: ExtractConfig, backbone: Backbone) -> tuple[str, ...]:
-    """The features asked for: layer by layer, the images as they are before their mirror images."""
-    layers = dict.fromkeys(config.layers) or (backbone.default_layer,)
-    outputs = [one for one in OUTPUTS if one in config.outputs]
-    suffixes = ["", *(f"_{view}" for view in VIEWS if view in config.views)]
-    return tuple(f"{layer}/{one}{end}" for layer in layers for end in suffixes for one in outputs)
-
-
-def _path(folder: Path, source: FaceSource, spec: FeatureSpec) -> Path:
-    words = [Path(source.name).name.split(".")[0], spec.backbone, spec.weights, spec.precision]
-    stem = "-".join(re.sub(r"[^A-Za-z0-9_]+", "", word) for word in words)
-    return Path(folder) / f"{stem}-{cache_key(spec, source.digest())}{SUFFIX}"
-
-
-def _in_another_precision(plan: Plan, config: ExtractConfig) -> Plan | None:
-    """The plan that takes what is there in another precision, if any will do and this is whole."""
-    if config.precision != "auto" or plan.path.exists():
-        return None
-    for precision in PRECISIONS:
-        spec = replace(plan.spec, precision=precision)
-        why = f"a cache in {precision} holds all that was asked for"
-        other = replace(
-            plan,
-            spec=spec,
-            engine=EngineChoice(plan.engine.engine, precision, why),
-            path=_path(config.cache_dir, plan.source, spec),
-        )
-        if _holds(other):
-            return other
-    return None
-
-
-def _holds(plan: Plan) -> bool:
-    """Whether the cache holds all that is asked for, and knows that it was."""
-    if not plan.path.exists():
-        return False
-    with Cache(plan.path) as cache:
-        dataset = {"sha256": plan.source.digest()}
-        check_same(cache, spec=plan.spec.identity, dataset=dataset)
-        noted = [one for one in cache.choices if one.id == plan.choice.id]
-        return (
-            bool(noted)
-            and set(plan.choice.features) <= set(noted[0].features)
-            and bool(cache.done_of(plan.choice).all())
-        )
-
-
-def _rows_there(plan: Plan) -> int:
-    """How many of the rows asked for are there with all that was asked for."""
-    if not plan.path.exists():
-        return 0
-    with Cache(plan.path) as cache:
-        return int(cache.done_of(plan.choice).sum())
-
-
-def _missing(plan: Plan) -> Iterator[Work]:
-    """What has to be computed: a pass for each view and each set of features that rows lack."""
-    rows, features = plan.choice.rows, np.array(plan.choice.features)
-    there = np.zeros((len(rows), len(features)), bool)
-    if plan.path.exists():
-        with Cache(plan.path) as cache:
-            for column, name in enumerate(plan.choice.features):
-                there[:, column] = cache.done_of(replace(plan.choice, features=(name,)))
-    for view in ("", *VIEWS):
-        columns = np.flatnonzero([_view(name) == view for name in features])
-        lacking = ~there[:, columns]
-        for pattern in np.unique(lacking, axis=0):
-            if pattern.any():
-                of_it = (lacking == pattern).all(axis=1)
-                yield Work(view, tuple(features[columns[pattern]].tolist()), rows[of_it])
-
-
-def _view(name: str) -> str:
-    return next((view for view in VIEWS if name.endswith(f"_{view}")), "")
-
-
-def _plain(name: str) -> str:
-    """What an engine calls a feature, whatever the view."""
-    view = _view(name)
-    return name.removesuffix(f"_{view}") if view else name
-
-
-def _graph_spec(
-    backbone: Backbone, weights: Weights, spec: FeatureSpec, features: tuple[str, ...]
-) -> GraphSpec:
-    """The graph that computes `features`."""
-    parts = [_plain(name).split("/") for name in features]
-    outputs = {output for _, output in parts}
-    return GraphSpec(
-        backbone=backbone,
-        weights=weights,
-        size=spec.size,
-        preprocess=spec.preprocess,
-        layers=tuple(dict.fromkeys(layer for layer, _ in parts)),
-        outputs=tuple(one for one in OUTPUTS if one in outputs),
-        image_shape=(IMAGE_SIZE, IMAGE_SIZE),
-        precision=spec.precision,
-    )
 
 
 def _run(
@@ -367,7 +160,7 @@ def _run(
     begun = time.perf_counter()
     engine = make_engine(
         plan.engine.engine,
-        _graph_spec(plan.backbone, plan.weights, plan.spec, work.features),
+        graph_spec(plan.backbone, plan.weights, plan.spec, work.features),
         batch_size=config.batch_size,
         graphs=Path(config.cache_dir) / GRAPHS,
         note=note,
@@ -390,7 +183,7 @@ def _run(
             ),
             engine,
             journal,
-            names={_plain(name): name for name in work.features},
+            names={plain_name(name): name for name in work.features},
             clocks=clocks,
             advance=advance,
         )
@@ -414,7 +207,7 @@ def _opening(plan: Plan, work: Work, engine: Engine) -> Opening:
     return Opening(
         header=plan.header,
         choice=plan.choice,
-        outputs={name: shapes[_plain(name)] for name in work.features},
+        outputs={name: shapes[plain_name(name)] for name in work.features},
         software={
             "fer_features": __version__,
             "python": platform.python_version(),

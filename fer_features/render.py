@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from fer_features.backbones import Backbone
     from fer_features.compare import Comparison
     from fer_features.config import ExtractConfig
-    from fer_features.extract import Extraction, Track, Work
+    from fer_features.extract import Extraction, Track
     from fer_features.faces import BadRow
     from fer_features.faces.inspect import DataSummary
+    from fer_features.plan import Work
     from fer_features.runs import Run
 
 MANY = 10

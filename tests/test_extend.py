@@ -11,8 +11,9 @@ import pytest
 from fer_features.backbones import Backbone
 from fer_features.config import ExtractConfig
 from fer_features.errors import FerError
-from fer_features.extract import Work, extract
+from fer_features.extract import extract
 from fer_features.faces import open_faces, read_all
+from fer_features.plan import Work
 from fer_features.store import Cache, journal_of, list_caches
 
 CONFIG = ExtractConfig(backbone="tiny", weights="random:0", engine="keras", precision="float32")

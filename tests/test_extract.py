@@ -17,9 +17,10 @@ from fer_features.engines import GraphSpec
 from fer_features.engines.graph import build_graph
 from fer_features.engines.keras_engine import KerasEngine
 from fer_features.errors import FerError
-from fer_features.extract import extract, plan_extraction
+from fer_features.extract import extract
 from fer_features.faces import open_faces, read_all
 from fer_features.keras_runtime import import_keras
+from fer_features.plan import plan_extraction
 from fer_features.store import Cache
 
 CONFIG = ExtractConfig(
