@@ -14,11 +14,22 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
-from fer_features import __version__
+from fer_features import __version__, cli_bench
 from fer_features.config import CACHE_DIR, RUNS_DIR, SEED, ExtractConfig, FitConfig
 from fer_features.console import emit_json, say, tell
 from fer_features.errors import FerError
 from fer_features.interrupt import INTERRUPTED, prompt_interrupt
+from fer_features.options import (
+    CacheDir,
+    CacheFile,
+    Data,
+    Json,
+    PerClass,
+    RunsDir,
+    Seed,
+    SkipBad,
+    per_class_number,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,34 +46,12 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at a source of faces.", no_args_is_help=True)
 cache_app = typer.Typer(help="Look at feature caches.", no_args_is_help=True)
+bench_app = typer.Typer(
+    help="Measure this machine; without a command: speed.", cls=cli_bench.SpeedByDefault
+)
 app.add_typer(data_app, name="data")
 app.add_typer(cache_app, name="cache")
-
-Data = Annotated[
-    str,
-    typer.Argument(
-        help="[b]sample[/b] (built in), a fer2013.csv (also .gz, .xz, .zip), or a folder of "
-        "class folders."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave bad rows out, and list them, instead of stopping.")
-]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
-CacheDir = Annotated[Path, typer.Option(help="Where feature caches are kept.")]
-RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
-CacheFile = Annotated[
-    Path | None, typer.Argument(help="A cache file; by default the one asked for last.")
-]
-PerClass = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N|all",
-        help="Images of each class; by default 8500 for binary where there are that many, else "
-        "as many as the smallest class has.",
-    ),
-]
+app.add_typer(bench_app, name="bench")
 
 
 def _tidy(command: Callable[P, R]) -> Callable[P, R]:
@@ -160,6 +149,10 @@ def data_layers(
     emit_json(layers_dict(network, shapes)) if json else show_layers(network, shapes)
 
 
+for command in (cli_bench.speed, cli_bench.extract, cli_bench.precision):
+    bench_app.command()(_tidy(command))
+
+
 @app.command()
 @_tidy
 def extract(
@@ -212,6 +205,12 @@ def extract(
             "a CPU.",
         ),
     ] = ExtractConfig.batch_size,
+    compression: Annotated[
+        str | None,
+        typer.Option(
+            help="none, gzip or zstd; by default as the cache is, none for a new one.",
+        ),
+    ] = ExtractConfig.compression,
     seed: Seed = SEED,
     cache_dir: CacheDir = CACHE_DIR,
     skip_bad: SkipBad = False,
@@ -230,7 +229,7 @@ def extract(
         backbone=backbone,
         weights=weights,
         task=task,
-        per_class=_per_class(per_class),
+        per_class=per_class_number(per_class),
         size=size,
         preprocess=preprocess,
         layers=tuple(layer or ()),
@@ -239,13 +238,14 @@ def extract(
         engine=engine,
         precision=precision,
         batch_size=batch_size,
+        compression=compression,
         seed=seed,
         cache_dir=cache_dir,
         skip_bad=skip_bad,
     )
 
     with prompt_interrupt(GOES_ON):
-        done = run(config, track=track_extraction(config))
+        done = run(config, track=track_extraction(config), note=tell)
     emit_json(extraction_dict(done)) if json else show_extraction(done)
 
 
@@ -298,7 +298,7 @@ def fit(
         heads=tuple(head or FitConfig.heads),
         split=split,
         task=task,
-        per_class=_per_class(per_class),
+        per_class=per_class_number(per_class),
         layer=layer,
         seed=seed,
         cv=cv,
@@ -412,11 +412,3 @@ def cache_remove(
         freed = remove_cache(cache)
     told = {"removed": str(cache), "bytes": freed}
     emit_json(told) if json else say(f"deleted {files}")
-
-
-def _per_class(text: str | None) -> int | str | None:
-    if text is None or text == "all":
-        return text
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise FerError(f"--per-class {text}: neither a number of images nor the word all")
-    return int(text)

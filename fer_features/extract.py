@@ -142,9 +142,9 @@ def extract(
     return done
 
 
-def _take_up(plan: Plan, *, also: Sequence[Choice] = ()) -> None:
+def _take_up(plan: Plan, *, also: Sequence[Choice] = (), fresh: bool = False) -> None:
     """Put what the journal holds into the cache, if there is one."""
-    fold(plan.path, journal_of(plan.path), also=also, compression=plan.compression)
+    fold(plan.path, journal_of(plan.path), also=also, compression=plan.compression, fresh=fresh)
 
 
 def _run(
@@ -188,7 +188,7 @@ def _run(
             advance=advance,
         )
     begun = time.perf_counter()
-    _take_up(plan)
+    _take_up(plan, fresh=True)
     clocks.write += time.perf_counter() - begun
     done.computed += len(known) - before
 

@@ -26,7 +26,7 @@ def show_speed(speed: Speed) -> None:
     table(
         ["contender", "images/s", "min – max", "× naive", "GFLOP/s", "of products", "runs on"],
         [_cells(line) for line in lines],
-        title=f"{speed.backbone} at {speed.size} px, median of {rounds} rounds in turn",
+        title=f"{speed.backbone} at {speed.size} px, median of {_count(rounds, 'round')} in turn",
         text_columns=["contender", "runs on"],
     )
     if speed.gflop is not None:
@@ -80,6 +80,10 @@ def _machine(machine: dict[str, Any]) -> str:
         f"machine: {gpu}{machine['cpu']}, {machine['cores']} cores; {machine['system']}; load "
         f"{machine['load_before']:.2f} before the first round"
     )
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def _note(text: str) -> None:
@@ -136,7 +140,7 @@ def show_precision(cost: PrecisionCost) -> None:
         ["head", "precision", "test acc", "min – max", "points to float32"],
         rows,
         title=f"{cost.data}: {cost.rows:,} images, {cost.test_rows:,} of them test; "
-        f"{cost.engine}, weights {cost.weights}; mean of {seeds} seeds",
+        f"{cost.engine}, weights {cost.weights}; mean of {_count(seeds, 'seed')}",
         text_columns=["head", "precision"],
     )
     for precision, one in cost.cosines.items():

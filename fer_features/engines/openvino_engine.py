@@ -24,7 +24,7 @@ from fer_features.engines.engine import Features, GraphSpec, fill_up
 from fer_features.errors import FerError
 
 BATCH = 32
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 """Part of a graph's key: to be raised when `build_graph` makes another one from the same spec."""
 
 _DRAFT = ".draft-"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def fold(
     *,
     also: Sequence[Choice] = (),
     compression: str | None = None,
+    fresh: bool = False,
 ) -> None:
     """Make the cache at `path` hold what its journal holds, and remove the journal.
 
@@ -51,6 +53,7 @@ def fold(
         journal_path: the journal; it need not be there if there is something in `also`.
         also: choices to note besides the journal's own.
         compression: one of `COMPRESSIONS`; None for that of the cache that is there, or else none.
+        fresh: whether this process has just written the journal to its end.
 
     Raises:
         FerError: the journal is of another cache, or the new file cannot be written.
@@ -58,7 +61,11 @@ def fold(
     draft = path.with_name(path.name.removesuffix(SUFFIX) + DRAFT_SUFFIX)
     with ExitStack() as stack:
         old = stack.enter_context(Cache(path)) if path.exists() else None
-        journal = stack.enter_context(Journal(journal_path)) if journal_path.exists() else None
+        journal = (
+            stack.enter_context(Journal(journal_path, fresh=fresh))
+            if journal_path.exists()
+            else None
+        )
         if journal is not None and not journal.records:  # killed before its first batch
             journal = None
         if journal is None and (old is None or not also):
@@ -66,8 +73,12 @@ def fold(
             return
         compression = compression or (old.compression if old else "none")
         whole = Whole(old, journal, also, compression)
+        aside = stack.enter_context(ThreadPoolExecutor(1))
         try:
+            checked = aside.submit(journal.check) if journal is not None else None
             _write(draft, whole)
+            if checked is not None:
+                checked.result()
             draft.replace(path)
         except OSError as error:
             raise FerError(
@@ -89,8 +100,10 @@ def _write(draft: Path, whole: Whole) -> None:
         _write_header(file, whole)
         for name, feature in whole.features.items():
             _write_feature(file, name, feature, whole)
-    block = userblock(content_digest(draft))
-    with draft.open("r+b") as content:
+    with draft.open("r+b") as content, ThreadPoolExecutor(1) as aside:
+        synced = aside.submit(os.fsync, content.fileno())  # the disk works while we hash
+        block = userblock(content_digest(draft))
+        synced.result()
         content.write(block)
         content.flush()
         os.fsync(content.fileno())

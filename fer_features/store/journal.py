@@ -166,6 +166,11 @@ class JournalWriter:
 class Journal:
     """A journal, open for reading; use it as a context manager.
 
+    Args:
+        path: the file.
+        fresh: whether this process has just written it to its end. Its records are then taken for
+            whole, and `check` looks at their contents while other work goes on.
+
     Attributes:
         opening: what it is about; None if the first record is not whole.
         records: its whole records.
@@ -174,10 +179,11 @@ class Journal:
         FerError: it is of a newer version, or no journal at all.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, fresh: bool = False) -> None:
         self.path = path
         self.opening: Opening | None = None
         self.records: list[Record] = []
+        self._fresh = fresh
         self._file = path.open("rb")
         try:
             self._scan()
@@ -187,8 +193,9 @@ class Journal:
 
     def _scan(self) -> None:
         places = list(self._places())
-        whole = parallel(functools.partial(_is_whole, self.path), places)
-        places = [place for place, _ in takewhile(itemgetter(1), zip(places, whole, strict=True))]
+        if not self._fresh:
+            whole = zip(places, self._whole(places), strict=True)
+            places = [place for place, _ in takewhile(itemgetter(1), whole)]
         if not places:
             return
         about, payload = self._parts(places[0], places[0].n_payload)
@@ -206,17 +213,33 @@ class Journal:
         )
         self.records = [self._record(place, self.opening.outputs) for place in places[1:]]
 
+    def check(self) -> None:
+        """Look at the contents of a fresh journal's records.
+
+        Raises:
+            FerError: one of them is not what was written.
+        """
+        if self._fresh and not all(self._whole(list(self._places()))):
+            raise FerError(
+                f"{self.path} is damaged: it is not what was written",
+                hint="the same command takes up what is whole, and goes on; look after the disk",
+            )
+
+    def _whole(self, places: list[_Place]) -> list[bool]:
+        return parallel(functools.partial(_is_whole, self.path), places)
+
     def _places(self) -> Iterator[_Place]:
         """Where records seem to stand; their contents have not been looked at."""
-        size, start = os.fstat(self._file.fileno()).st_size, 0
-        while start + _HEADER.size <= size:
-            self._file.seek(start)
-            magic, n_about, n_payload, digest = _HEADER.unpack(self._file.read(_HEADER.size))
-            start += _HEADER.size
-            if magic != _MAGIC or start + n_about + n_payload > size:
-                return
-            yield _Place(start, n_about, n_payload, digest)
-            start += n_about + n_payload
+        with self.path.open("rb") as file:
+            size, start = os.fstat(file.fileno()).st_size, 0
+            while start + _HEADER.size <= size:
+                file.seek(start)
+                magic, n_about, n_payload, digest = _HEADER.unpack(file.read(_HEADER.size))
+                start += _HEADER.size
+                if magic != _MAGIC or start + n_about + n_payload > size:
+                    return
+                yield _Place(start, n_about, n_payload, digest)
+                start += n_about + n_payload
 
     def _parts(self, place: _Place, n: int) -> tuple[dict[str, Any], bytes]:
         """A record's description, and the first `n` bytes of its payload."""

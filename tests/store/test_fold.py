@@ -121,6 +121,21 @@ def test_the_old_file_stays_until_the_new_one_is_on_the_disk(
         assert len(cache) == 4
 
 
+def test_a_fresh_journal_that_is_not_what_was_written_makes_no_cache(tmp_path: Path) -> None:
+    path = make_cache(tmp_path / "one.h5", [4])
+    before = path.read_bytes()
+    journal(path, [[1], [2]], opening(1, 2, task="more"))
+    content = bytearray(journal_of(path).read_bytes())
+    content[-1] ^= 1
+    journal_of(path).write_bytes(content)
+    with pytest.raises(FerError, match="is damaged"):
+        fold(path, journal_of(path), fresh=True)
+    assert path.read_bytes() == before
+    fold(path, journal_of(path))  # looked at with care, it gives what is whole
+    with Cache(path) as cache:
+        assert cache.rows.source_row.tolist() == [1, 4]
+
+
 def test_a_journal_of_another_cache_is_an_error(tmp_path: Path) -> None:
     path = make_cache(tmp_path / "one.h5", [4])
     other = Header(spec=HEADER.spec, dataset=HEADER.dataset, key="f" * 16)

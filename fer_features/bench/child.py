@@ -1,0 +1,30 @@
+"""``python -m fer_features.bench.child``: the program that does one job of `fer bench`."""
+
+from __future__ import annotations
+
+from fer_features.bench.protocol import Contender, Message, serve
+
+
+def make_contender(job: Message) -> Contender:
+    """The contender of a job, by its ``kind``; each kind imports what only it needs."""
+    kind = job["kind"]
+    if kind == "matmul":
+        from fer_features.bench.matmul import make_product
+
+        return make_product(job)
+    if kind == "extract":
+        from fer_features.bench.whole_child import WholeExtraction
+
+        return WholeExtraction(job)
+    from fer_features.bench.contenders import EngineContender, NaiveContender
+
+    return NaiveContender(job) if kind == "naive" else EngineContender(job)
+
+
+def main() -> None:
+    """Serve the parent."""
+    serve(make_contender)
+
+
+if __name__ == "__main__":
+    main()

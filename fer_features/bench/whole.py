@@ -1,0 +1,208 @@
+"""A whole extraction by the clock, against the same network fed from memory."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from fer_features.backbones import get_backbone, resolve_weights
+from fer_features.bench.machine import describe_machine
+from fer_features.bench.protocol import LeftOut, Message
+from fer_features.bench.whole_child import config_to_job
+from fer_features.bench.worker import Worker
+from fer_features.config import ExtractConfig, WholeConfig
+from fer_features.console import tell
+from fer_features.errors import FerError
+from fer_features.faces import open_faces
+from fer_features.progress import track
+from fer_features.store import GRAPHS
+from fer_features.tasks import load_task
+
+CLOCKS = ("prepare", "read", "run", "write")
+
+
+@dataclass(frozen=True)
+class WholeRound:
+    """An extraction and then the network alone, each in a fresh process.
+
+    Attributes:
+        images: images that went through the network, in each of the two.
+        clocks: the extraction's own clocks, in seconds.
+        call_s: the call of `extract`.
+        wall_s: the whole process, from its start to its end.
+        network_s: the same number of images from memory, the features thrown away; like the
+            extraction's `run` it holds the first batch, for which some engines still compile.
+        peak_bytes: the most memory of the extraction.
+        network_peak_bytes: the most memory of the network alone.
+    """
+
+    images: int
+    clocks: dict[str, float]
+    call_s: float
+    wall_s: float
+    network_s: float
+    peak_bytes: int
+    network_peak_bytes: int
+
+    @property
+    def cost_s(self) -> float:
+        """What reading and writing added: the extraction after its preparation, less the network.
+
+        Below 0 where it is less than the noise.
+        """
+        return self.call_s - self.clocks["prepare"] - self.network_s
+
+    @property
+    def share_of_wall(self) -> float:
+        """The same as a share of the whole process's time."""
+        return self.cost_s / self.wall_s
+
+    @property
+    def share_of_work(self) -> float:
+        """The same as a share of the extraction after its preparation."""
+        return self.cost_s / (self.call_s - self.clocks["prepare"])
+
+
+@dataclass
+class Whole:
+    """All that `fer bench extract` measured.
+
+    Attributes:
+        data: the source of the images.
+        rows: rows that were asked for; copies go through the network once.
+        engine: what ran the network.
+        precision: the arithmetic's type.
+        machine: the machine, field by field.
+        rounds: in their order.
+    """
+
+    data: str
+    rows: int
+    engine: str
+    precision: str
+    machine: dict[str, Any]
+    rounds: list[WholeRound]
+
+    def median_of(self, number: Callable[[WholeRound], float]) -> float:
+        """The median over the rounds of what `number` takes from each."""
+        return median(number(one) for one in self.rounds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON types, each round too."""
+        medians = {
+            **{f"{name}_s": median(one.clocks[name] for one in self.rounds) for name in CLOCKS},
+            "wall_s": self.median_of(lambda one: one.wall_s),
+            "images_per_s": self.median_of(lambda one: one.images / one.wall_s),
+            "network_images_per_s": self.median_of(lambda one: one.images / one.network_s),
+            "reading_and_writing_s": self.median_of(lambda one: one.cost_s),
+            "share_of_wall": self.median_of(lambda one: one.share_of_wall),
+            "share_of_work": self.median_of(lambda one: one.share_of_work),
+            "peak_bytes": self.median_of(lambda one: one.peak_bytes),
+            "network_peak_bytes": self.median_of(lambda one: one.network_peak_bytes),
+        }
+        return {**vars(self), "rounds": [asdict(one) for one in self.rounds], "medians": medians}
+
+
+def measure_whole(config: WholeConfig) -> Whole:
+    """Extract into a temporary folder beside the caches, and run the network alone, in turn.
+
+    Graphs are taken from, and kept in, the cache folder, so that no export is in it. Tells on
+    stderr what it does.
+
+    Raises:
+        FerError: the data or the configuration cannot be used, or a process died.
+    """
+    _check(config.extract)
+    folder = Path(config.extract.cache_dir)
+    (folder / GRAPHS).mkdir(parents=True, exist_ok=True)
+    machine = describe_machine()
+    tell("preparing the network ...")
+    about = _prepare(config.extract)
+    machine["gpu"] = about["device_name"] or None
+    chosen = replace(config.extract, engine=about["kind"], precision=about["precision"])
+    rounds, rows = [], 0
+    # On the caches' own disk: what it costs to write there is a part of the answer.
+    with (
+        tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as temporary,
+        track("measuring", 2 * config.rounds, unit="runs") as advance,
+    ):
+        for place in range(config.rounds):
+            target = Path(temporary) / str(place)
+            target.mkdir()
+            (target / GRAPHS).symlink_to((folder / GRAPHS).resolve())
+            extracted, wall_s = _extract(replace(chosen, cache_dir=target))
+            advance(1)
+            shutil.rmtree(target)
+            alone = _network(chosen, extracted["images"])
+            advance(1)
+            rows = extracted["rows"]
+            rounds.append(_round(extracted, wall_s, alone))
+    return Whole(config.extract.data, rows, about["engine"], about["precision"], machine, rounds)
+
+
+def _check(config: ExtractConfig) -> None:
+    """Raise for what can be seen to be wrong before anything is prepared."""
+    backbone = get_backbone(config.backbone)
+    backbone.check_size(config.size or backbone.default_size)
+    resolve_weights(config.weights, backbone)
+    load_task(config.task)
+    open_faces(config.data)
+
+
+def _round(extracted: Message, wall_s: float, alone: Message) -> WholeRound:
+    return WholeRound(
+        images=extracted["images"],
+        clocks=extracted["clocks"],
+        call_s=extracted["seconds"],
+        wall_s=wall_s,
+        network_s=alone["seconds"],
+        peak_bytes=extracted["peak_bytes"],
+        network_peak_bytes=alone["peak_bytes"],
+    )
+
+
+def _prepare(config: ExtractConfig) -> Message:
+    """Make the engine once, so that its graph is there; what it is."""
+    with Worker("the network", network_job(config, images=0)) as worker:
+        try:
+            about = worker.start()
+        except LeftOut as reason:
+            raise FerError(str(reason), hint="--engine auto --precision auto") from None
+        worker.finish()
+    return about
+
+
+def _extract(config: ExtractConfig) -> tuple[Message, float]:
+    with Worker("the extraction", {"kind": "extract", "config": config_to_job(config)}) as worker:
+        worker.start()
+        told = worker.run()
+        return told, worker.finish()
+
+
+def _network(config: ExtractConfig, images: int) -> Message:
+    with Worker("the network alone", network_job(config, images=images)) as worker:
+        worker.start()
+        return worker.run()
+
+
+def network_job(config: ExtractConfig, *, images: int) -> Message:
+    """The child's job: that extraction's network, on so many images from memory."""
+    backbone = get_backbone(config.backbone)
+    return {
+        "kind": "engine",
+        "engine": config.engine,
+        "precision": config.precision,
+        "backbone": backbone.name,
+        "weights": config.weights,
+        "size": config.size or backbone.default_size,
+        "preprocess": config.preprocess,
+        "batch_size": config.batch_size,
+        "graphs": str(Path(config.cache_dir) / GRAPHS),
+        "images": images,
+        "cold": True,
+    }

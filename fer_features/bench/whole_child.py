@@ -1,0 +1,50 @@
+"""One whole extraction in the child, as `fer extract` does it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from fer_features.bench.contenders import peak_bytes
+from fer_features.bench.protocol import Message
+from fer_features.config import ExtractConfig
+from fer_features.extract import extract
+
+
+def config_to_job(config: ExtractConfig) -> Message:
+    """A configuration in plain JSON types."""
+    return {**asdict(config), "cache_dir": str(config.cache_dir)}
+
+
+def config_from_job(job: Message) -> ExtractConfig:
+    """The configuration that `config_to_job` made it of."""
+    lists = {name: tuple(value) for name, value in job.items() if isinstance(value, list)}
+    return ExtractConfig(**{**job, **lists, "cache_dir": Path(job["cache_dir"])})
+
+
+class WholeExtraction:
+    """A contender that extracts once.
+
+    Args:
+        job: ``config``, as `config_to_job` makes it.
+    """
+
+    def __init__(self, job: Message) -> None:
+        self._config = config_from_job(job["config"])
+
+    def describe(self) -> Message:
+        """What it is: nothing is known before it runs."""
+        return {}
+
+    def run(self) -> Message:
+        """Extract; the clocks' seconds and those of the whole call."""
+        begun = time.perf_counter()
+        done = extract(self._config)
+        return {
+            "images": done.computed,
+            "rows": done.rows,
+            "seconds": time.perf_counter() - begun,
+            "clocks": asdict(done.clocks),
+            "peak_bytes": peak_bytes(),
+        }
