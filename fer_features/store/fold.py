@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -160,10 +161,16 @@ def _write_feature(file: Any, name: str, feature: Feature, whole: Whole) -> None
         fletcher32=True,
         **filters(whole.compression),
     )
-    for first in range(0, n, step):
-        last = min(first + step, n)
-        if (feature.place[first:last] != NOWHERE).any():  # else HDF5 keeps nothing of the chunk
-            dataset[first:last] = whole.read(name, first, last)
+    # HDF5 keeps nothing of a chunk that is not written.
+    firsts = [at for at in range(0, n, step) if (feature.place[at : at + step] != NOWHERE).any()]
+    with ThreadPoolExecutor(1) as reader:  # the next chunk is read while one is written
+        ahead = deque(reader.submit(whole.read, name, at, min(at + step, n)) for at in firsts[:2])
+        for place, at in enumerate(firsts):
+            values = ahead.popleft().result()
+            for following in firsts[place + 2 : place + 3]:
+                last = min(following + step, n)
+                ahead.append(reader.submit(whole.read, name, following, last))
+            dataset[at : at + step] = values
 
 
 def _reason(error: OSError) -> str:
