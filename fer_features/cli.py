@@ -14,7 +14,7 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
-from fer_features import __version__, cli_bench
+from fer_features import __version__, cli_bench, cli_cache
 from fer_features.config import CACHE_DIR, RUNS_DIR, SEED, ExtractConfig, FitConfig
 from fer_features.console import emit_json, say, tell
 from fer_features.errors import FerError
@@ -45,7 +45,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 data_app = typer.Typer(help="Look at a source of faces.", no_args_is_help=True)
-cache_app = typer.Typer(help="Look at feature caches.", no_args_is_help=True)
+cache_app = typer.Typer(help="Look at feature caches, check and delete them.", no_args_is_help=True)
 bench_app = typer.Typer(
     help="Measure this machine; without a command: speed.", cls=cli_bench.SpeedByDefault
 )
@@ -149,6 +149,10 @@ def data_layers(
     emit_json(layers_dict(network, shapes)) if json else show_layers(network, shapes)
 
 
+cache_app.command("list")(_tidy(cli_cache.list_))
+cache_app.command("info")(_tidy(cli_cache.info))
+cache_app.command("verify")(_tidy(cli_cache.verify))
+cache_app.command("remove")(_tidy(cli_cache.remove))
 for command in (cli_bench.speed, cli_bench.extract, cli_bench.precision):
     bench_app.command()(_tidy(command))
 
@@ -349,66 +353,3 @@ def compare(
         tell(f"drew {path}")
     if len(shown) < len(found):
         tell(f"{len(found) - len(shown)} runs on other images are not shown: fer compare --all")
-
-
-@cache_app.command("list")
-@_tidy
-def cache_list(cache_dir: CacheDir = CACHE_DIR, json: Json = False) -> None:
-    """List the caches in a folder, begun ones too, the one asked for last at the end."""
-    from fer_features.render_cache import cache_dict, show_caches
-    from fer_features.store import list_caches
-
-    caches = []
-    for path in list_caches(cache_dir):
-        try:
-            caches.append(cache_dict(path))
-        except FerError as error:  # one damaged file must not hide the others
-            tell(f"warning: {error}")
-    emit_json({"caches": caches}) if json else show_caches(caches, cache_dir)
-
-
-@cache_app.command("info")
-@_tidy
-def cache_info(
-    cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json = False
-) -> None:
-    """Say what a cache holds and where it came from."""
-    from fer_features.render_cache import cache_dict, show_cache
-    from fer_features.store import latest_cache
-
-    info = cache_dict(cache or latest_cache(cache_dir))
-    emit_json(info) if json else show_cache(info)
-
-
-@cache_app.command("verify")
-@_tidy
-def cache_verify(
-    cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json = False
-) -> None:
-    """Read a cache from end to end and compare it with the SHA-256 that it carries."""
-    from fer_features.store import latest_cache, verify
-
-    path = cache or latest_cache(cache_dir)
-    size = verify(path)
-    told = {"cache": str(path), "bytes": size, "good": True}
-    emit_json(told) if json else say(f"{path}: every byte of {size:,} is as it was written")
-
-
-@cache_app.command("remove")
-@_tidy
-def cache_remove(
-    cache: Annotated[Path, typer.Argument(help="A cache file.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    json: Json = False,
-) -> None:
-    """Delete a cache, and what an interrupted extraction has left of it; asks first."""
-    from fer_features.store import describe_files, only_writer, remove_cache
-
-    files = describe_files(cache)
-    if not yes and not typer.confirm(f"delete {files}?", err=True):
-        tell("nothing was deleted")
-        raise typer.Exit(CALLERS_MISTAKE)
-    with only_writer(cache):
-        freed = remove_cache(cache)
-    told = {"removed": str(cache), "bytes": freed}
-    emit_json(told) if json else say(f"deleted {files}")

@@ -147,6 +147,59 @@ def test_parameters_of_a_head_can_be_set(tiny: Backbone) -> None:
     assert params["max_iter"] == 50
 
 
+def test_a_cache_is_verified_and_found_damaged(tiny: Backbone) -> None:
+    path = Path(str(ok(*EXTRACT)["cache"]))
+    assert ok("cache", "verify") == {"cache": str(path), "bytes": path.stat().st_size, "good": True}
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    result = fer("cache", "verify")
+    assert result.exit_code == 2
+    assert "is damaged" in result.stderr
+
+
+def test_a_cache_is_removed_only_after_a_yes(tiny: Backbone) -> None:
+    path = Path(str(ok(*EXTRACT)["cache"]))
+    refused = CliRunner().invoke(app, ["cache", "remove", str(path)], input="n\n")
+    assert refused.exit_code == 2
+    assert path.exists()
+    agreed = CliRunner().invoke(app, ["cache", "remove", str(path)], input="y\n")
+    assert agreed.exit_code == 0
+    assert not path.exists()
+    path = Path(str(ok(*EXTRACT)["cache"]))
+    size = path.stat().st_size
+    assert ok("cache", "remove", str(path), "--yes") == {"removed": str(path), "bytes": size}
+    assert fer("cache", "remove", str(path), "--yes").exit_code == 2
+
+
+def test_a_begun_cache_is_listed_with_how_far_it_is(
+    tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fer_features.extract._take_up", lambda plan, **how: how and killed())
+        assert fer(*EXTRACT).exit_code == 130
+    (begun,) = ok("cache", "list")["caches"]
+    assert (begun["complete"], begun["rows"], begun["waiting_rows"]) == (False, 0, 80)
+    assert "interrupted, 80 rows to be taken up" in fer("cache", "list").stdout
+    assert "80 of 80 rows" in fer("cache", "info", begun["cache"]).stdout
+    assert ok(*EXTRACT)["found"] == 80
+    assert ok("cache", "info")["complete"] is True
+
+
+def test_layers_are_listed_with_their_shapes(tiny: Backbone) -> None:
+    found = ok("data", "layers", "tiny")
+    assert found["layers"] == [
+        {"layer": "first", "shape": [12, 12, 4]},
+        {"layer": "second", "shape": [3, 3, 6]},
+    ]
+    text = fer("data", "layers", "tiny").stdout
+    assert "12 × 12 × 4" in text
+    assert "second (the default)" in text
+
+
 MISTAKES = [
     (["extract", "nowhere.csv"], "no such file or folder: nowhere.csv"),
     (["extract", "--backbone", "none"], "no such backbone: none"),
