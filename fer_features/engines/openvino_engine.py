@@ -183,8 +183,11 @@ def _export(spec: GraphSpec, folder: Path) -> None:
         digests = {path.name: _sha256(path) for path in draft.iterdir()}
         (draft / "sha256.json").write_text(json.dumps(digests, indent=2), encoding="utf-8")
         draft.chmod(0o755)  # mkdtemp makes it private
-        if not folder.exists():  # another process may have been quicker
+        try:
             draft.rename(folder)
+        except OSError:
+            if not folder.exists():  # else another process was quicker
+                raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

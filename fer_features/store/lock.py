@@ -29,8 +29,9 @@ def only_writer(path: Path) -> Iterator[None]:
     lock_path = path.with_name(path.name.removesuffix(SUFFIX) + LOCK_SUFFIX)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = SoftFileLock(lock_path, timeout=0, thread_local=False)
-        lock.acquire()
+        lock = SoftFileLock(lock_path, thread_local=False)
+        # Time enough to find that a holder is dead, and to try again.
+        lock.acquire(timeout=0.3, poll_interval=0.05)
     except Timeout:
         raise FerError(
             f"another extraction is writing {path}: {_holder(lock_path)}",

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -158,6 +159,19 @@ class TestGraphs:
         assert place.read_bytes() != damaged
         find_graph(spec(tiny), tmp_path)  # whole again: not a third time
         assert len(exports) == 2
+
+    def test_of_two_exports_at_once_the_quicker_is_taken(
+        self, tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = Path.rename
+
+        def slower(draft: Path, target: Path) -> Path:
+            shutil.copytree(draft, target)
+            return real(draft, target)
+
+        monkeypatch.setattr(Path, "rename", slower)
+        folder = find_graph(spec(tiny), tmp_path)
+        assert [one.name for one in tmp_path.iterdir()] == [folder.name]
 
     def test_an_export_that_fails_leaves_nothing(
         self, tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
