@@ -40,9 +40,11 @@ def prompt_interrupt(message: str) -> Iterator[None]:
         yield
     except BaseException as error:
         # What a library makes of an interruption that meets it in a callback may be anything.
-        if not (watch.heard or isinstance(error, KeyboardInterrupt)):
+        if not (watch.heard.is_set() or isinstance(error, KeyboardInterrupt)):
             raise
         watch.tell()
+        if watch.heard.wait(0.2):  # a signal, and not an exception that somebody has raised
+            os._exit(INTERRUPTED)  # Python's own end takes seconds with large libraries loaded
         raise SystemExit(INTERRUPTED) from None
     finally:
         watch.end()
@@ -56,7 +58,7 @@ class _Watch:
     """
 
     def __init__(self, message: str) -> None:
-        self.heard = False
+        self.heard = threading.Event()
         self._message = message
         self._told = threading.Lock()
         self._stderr = os.dup(2) if sys.stderr is not None else -1
@@ -71,7 +73,7 @@ class _Watch:
     def _listen(self) -> None:
         while signals := self._woken.recv(16):
             if signal.SIGINT in signals:
-                self.heard = True
+                self.heard.set()
                 time.sleep(GRACE_S)
                 if self._told.acquire(blocking=False):
                     # The stderr of before: a library's messages may be held back just now.
@@ -97,7 +99,7 @@ class _Watch:
 
     def end(self) -> None:
         """Stop listening; an interruption that has been heard still ends the process."""
-        if self.heard:
+        if self.heard.is_set():
             return
         signal.set_wakeup_fd(self._before)
         sys.unraisablehook = self._hook

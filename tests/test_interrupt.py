@@ -20,12 +20,14 @@ MOMENTS = {
     "with a thread that goes on": "threading.Thread(target=time.sleep, args=(30,)).start()\n"
     "    time.sleep(30)",
 }
-CHILD = """
+# A shell that starts a job in the background has it ignore Ctrl-C; these processes must not.
+LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+CHILD = f"""{LISTEN}
 import hashlib, sys, threading, time
 from fer_features.interrupt import prompt_interrupt
 with prompt_interrupt("stopped; the same command goes on"):
     print("begun", flush=True)
-    {moment}
+    {{moment}}
 """
 
 
@@ -71,7 +73,7 @@ def test_what_ends_by_itself_is_left_alone() -> None:
 
 def test_an_extraction_says_how_to_go_on(tmp_path: Path) -> None:
     """The real command; the network is made slow, so that Ctrl-C comes in the middle."""
-    program = """
+    program = f"""{LISTEN}
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from conftest import TINY
