@@ -58,10 +58,21 @@ def remove(
     from fer_features.store import describe_files, only_writer, remove_cache
 
     files = describe_files(cache)
-    if not yes and not typer.confirm(f"delete {files}?", err=True):
-        tell("nothing was deleted")
+    if json and not yes:
+        raise FerError(f"with --json nobody is asked whether to delete {files}", hint="add --yes")
+    if not yes and not _agreed(f"delete {files}?"):
+        tell("nothing was deleted; --yes deletes without asking")
         raise typer.Exit(NOTHING_DONE)
     with only_writer(cache):
         freed = remove_cache(cache)
     told = {"removed": str(cache), "bytes": freed}
     emit_json(told) if json else say(f"deleted {files}")
+
+
+def _agreed(question: str) -> bool:
+    """Whether a person says yes; where there is nobody to ask, no."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        tell("")
+        return False

@@ -56,6 +56,7 @@ class Extraction:
         computed: how many images went through the network, each view counted.
         found: how many rows were there before, with all that was asked for.
         engine: what ran the network; empty if nothing had to be run.
+        packed: whether nothing was computed, but the file packed in another way.
         precision: the arithmetic's type.
         why: why this engine and this precision, where that was left to the program.
         clocks: where the time went.
@@ -70,6 +71,7 @@ class Extraction:
     computed: int = 0
     found: int = 0
     engine: str = ""
+    packed: bool = False
     clocks: Clocks = field(default_factory=Clocks)
 
     @property
@@ -117,6 +119,7 @@ def extract(
     )
     done.clocks.prepare = time.perf_counter() - begun
     if not holds(plan):
+        remember(plan.path, plan.choice)  # so that `fer fit` does not take up an older one
         with only_writer(plan.path):
             _take_up(plan)  # what an interrupted extraction has left
             passes = list(missing_work(plan))
@@ -131,6 +134,7 @@ def extract(
                     note or _ignore,
                 )
             if not passes:
+                done.packed = plan.repacks
                 _take_up(plan, also=[plan.choice])
     else:
         done.found = done.rows

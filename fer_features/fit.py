@@ -110,7 +110,15 @@ def make_problem(cache: Cache, config: FitConfig) -> Problem:
     if task == own and config.per_class is None:
         rows = cache.places(choice)
     else:
-        rows = choose_rows(task, cache.rows.emotion, per_class=config.per_class, seed=config.seed)
+        try:
+            rows = choose_rows(
+                task, cache.rows.emotion, per_class=config.per_class, seed=config.seed
+            )
+        except FerError as error:
+            hint = (
+                f"{cache.path} holds {len(cache):,} rows; fer extract --task adds those of a task"
+            )
+            raise FerError(error.message, hint=error.hint or hint) from None
     who = cache.rows[rows]
     label = task.labels(who.emotion)
     split = make_split(

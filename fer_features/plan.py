@@ -38,6 +38,14 @@ class Plan:
     bad: tuple[BadRow, ...]
 
     @property
+    def repacks(self) -> bool:
+        """Whether the cache that is there is to be packed in another way."""
+        if self.compression is None or not self.path.exists():
+            return False
+        with Cache(self.path) as cache:
+            return cache.compression != self.compression
+
+    @property
     def header(self) -> Header:
         """What the cache says of itself."""
         return Header(
@@ -163,6 +171,7 @@ def holds(plan: Plan) -> bool:
         noted = [one for one in cache.choices if one.id == plan.choice.id]
         return (
             bool(noted)
+            and plan.compression in (None, cache.compression)
             and set(plan.choice.features) <= set(noted[0].features)
             and bool(cache.done_of(plan.choice).all())
         )

@@ -144,7 +144,8 @@ def show_extraction(done: Extraction) -> None:
     """What an extraction did, in one line."""
     show_bad(done.bad)
     if done.reused:
-        say(f"{done.cache}: {done.rows:,} images, there already; nothing to compute")
+        packed = "; the file was packed as asked" if done.packed else ""
+        say(f"{done.cache}: {done.rows:,} images, there already; nothing to compute{packed}")
         return
     clocks = done.clocks
     speed = f" at {done.images_per_s:.1f} images/s" if done.images_per_s else ""

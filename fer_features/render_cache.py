@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_features.console import say, table
-from fer_features.store import Cache, Journal, journal_of
+from fer_features.store import Cache, Journal, journal_of, writer_of
 
 
 def cache_dict(path: Path) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def cache_dict(path: Path) -> dict[str, Any]:
     return info | {
         "bytes": sum(one.stat().st_size for one in files),
         "waiting_rows": waiting,
+        "writer": writer_of(path),
         "complete": not waiting and all(one["done"] == one["rows"] for one in info["choices"]),
         "changed": datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
     }
@@ -56,7 +57,7 @@ def show_caches(caches: Sequence[dict[str, Any]], folder: Path) -> None:
         [
             Path(one["cache"]).name,
             one["dataset"]["name"],
-            ", ".join(choice["task"]["name"] for choice in one["choices"]),
+            ", ".join(dict.fromkeys(choice["task"]["name"] for choice in one["choices"])),
             _layers(one),
             f"{one['spec']['weights']}, {one['spec']['size']} px, {one['spec']['preprocess']}, "
             f"{one['spec']['precision']}",
@@ -76,6 +77,8 @@ def _layers(info: dict[str, Any]) -> str:
 
 
 def _state(info: dict[str, Any]) -> str:
+    if info["writer"]:
+        return f"being written by {info['writer']}"
     if info["complete"]:
         return "complete"
     if info["waiting_rows"]:

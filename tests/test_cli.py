@@ -162,6 +162,11 @@ def test_a_cache_is_removed_only_after_a_yes(tiny: Backbone) -> None:
     path = Path(str(ok(*EXTRACT)["cache"]))
     refused = CliRunner().invoke(app, ["cache", "remove", str(path)], input="n\n")
     assert refused.exit_code == 2
+    nobody = CliRunner().invoke(app, ["cache", "remove", str(path)], input="")
+    assert nobody.exit_code == 2
+    assert "--yes deletes without asking" in nobody.stderr
+    unasked = fer("cache", "remove", str(path), "--json")
+    assert (unasked.exit_code, unasked.stdout) == (2, "")
     assert path.exists()
     agreed = CliRunner().invoke(app, ["cache", "remove", str(path)], input="y\n")
     assert agreed.exit_code == 0
@@ -170,6 +175,22 @@ def test_a_cache_is_removed_only_after_a_yes(tiny: Backbone) -> None:
     size = path.stat().st_size
     assert ok("cache", "remove", str(path), "--yes") == {"removed": str(path), "bytes": size}
     assert fer("cache", "remove", str(path), "--yes").exit_code == 2
+
+
+def test_a_cache_that_is_being_written_is_listed_as_such(
+    tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ok(*EXTRACT)
+    monkeypatch.setattr("fer_features.render_cache.writer_of", lambda path: "process 7 on a")
+    assert "being written by process 7 on a" in fer("cache", "list").stdout
+    assert ok("cache", "list")["caches"][0]["writer"] == "process 7 on a"
+
+
+def test_a_task_whose_rows_are_not_in_the_cache_says_what_adds_them(tiny: Backbone) -> None:
+    ok(*EXTRACT)
+    result = fer("fit", "--task", "seven", "--head", "logreg")
+    assert result.exit_code == 2
+    assert "fer extract --task adds those of a task" in result.stderr
 
 
 def test_a_begun_cache_is_listed_with_how_far_it_is(

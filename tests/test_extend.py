@@ -14,7 +14,7 @@ from fer_features.errors import FerError
 from fer_features.extract import extract
 from fer_features.faces import open_faces, read_all
 from fer_features.plan import Work
-from fer_features.store import Cache, journal_of, list_caches
+from fer_features.store import Cache, journal_of, latest_cache, list_caches
 
 CONFIG = ExtractConfig(backbone="tiny", weights="random:0", engine="keras", precision="float32")
 
@@ -242,3 +242,27 @@ def test_a_feature_that_is_no_number_stops_the_run_and_names_the_row(
     model.save_weights(tmp_path / "nan.weights.h5")
     with pytest.raises(FerError, match=r"first/pooled of row \d+ is not a number"):
         extract(replace(config, weights=str(tmp_path / "nan.weights.h5"), layers=("first",)))
+
+
+def test_another_compression_packs_what_is_there_anew(config: ExtractConfig) -> None:
+    first = extract(config)
+    before = read(first.cache, output="map").tobytes()
+    done = extract(replace(config, compression="gzip"))
+    assert (done.reused, done.packed) == (True, True)
+    with Cache(done.cache) as cache:
+        assert cache.compression == "gzip"
+        assert cache.read("second", "map").tobytes() == before
+    assert not extract(replace(config, compression="gzip")).packed
+    assert not extract(config).packed  # nothing is said: it stays as it is
+    with Cache(done.cache) as cache:
+        assert cache.compression == "gzip"
+
+
+def test_an_older_cache_is_not_taken_for_one_that_was_interrupted(config: ExtractConfig) -> None:
+    extract(config)
+    with pytest.raises(KeyboardInterrupt):
+        extract(replace(config, size=16), track=Passes(stop_after=64))
+    with pytest.raises(FerError, match="has been begun and not finished"):
+        latest_cache(config.cache_dir)
+    other = extract(replace(config, size=16))
+    assert latest_cache(config.cache_dir) == other.cache

@@ -14,7 +14,7 @@ from fer_features.store.folder import (
     remove_cache,
 )
 from fer_features.store.journal import Journal, JournalWriter, Opening
-from fer_features.store.lock import only_writer
+from fer_features.store.lock import only_writer, writer_of
 from fer_features.store.record import SUFFIX, Choice, Header, OutputSpecs, Rows
 from fer_features.store.verify import verify
 
@@ -44,4 +44,5 @@ __all__ = [
     "remember",
     "remove_cache",
     "verify",
+    "writer_of",
 ]

@@ -29,6 +29,7 @@ USERBLOCK = 512
 """Bytes before the HDF5 content proper; they hold the SHA-256 of all that follows."""
 
 _BLOCK = 4 << 20
+_FIRST_WORDS = "fer_features cache"
 _TEXTS = ("spec", "dataset", "key", "software", "outputs", "choices", "compression")
 _AGAIN = "delete it and extract again"
 
@@ -74,7 +75,8 @@ class Cache:
             raise
         except Exception as error:  # h5py raises its own kinds for what HDF5 finds damaged
             self._file.close()
-            raise FerError(f"{self.path} is damaged: {error}", hint=_AGAIN) from error
+            told = error.args[0] if error.args else error  # a KeyError's text has quotes around it
+            raise FerError(f"{self.path} is damaged: {told}", hint=_AGAIN) from error
 
     def _read_header(self) -> None:
         attrs = self._file.attrs
@@ -187,7 +189,9 @@ class Cache:
         name = f"{layer}/{output}"
         if name not in self.features:
             raise FerError(
-                f"{self.path} holds no {name}", hint=f"it holds {', '.join(self.features)}"
+                f"{self.path} holds no {name}",
+                hint=f"it holds {', '.join(self.features)}; fer extract with --layer, --output and "
+                "--views adds more",
             )
         done = self._done[name] if rows is None else self._done[name][rows]
         if not done.all():
@@ -279,10 +283,16 @@ def _block_digest(path: Path, start: int) -> bytes:
         return hashlib.sha256(file.read(_BLOCK)).digest()
 
 
+def is_cache(path: Path) -> bool:
+    """Whether a file is a cache, by its first words; a damaged one is one, too."""
+    with path.open("rb") as file:
+        return file.read(len(_FIRST_WORDS)) == _FIRST_WORDS.encode()
+
+
 def userblock(digest: str) -> bytes:
     """What stands before the HDF5 content: a line on what the file is, and a line with its hash."""
     text = (
-        f"fer_features cache, HDF5 from byte {USERBLOCK} on\n"
+        f"{_FIRST_WORDS}, HDF5 from byte {USERBLOCK} on\n"
         f"sha256 of the sha256s of each 4 MiB of that: {digest}\n"
     )
     return text.encode().ljust(USERBLOCK, b"\n")

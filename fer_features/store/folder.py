@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from fer_features.errors import FerError
+from fer_features.store.cache import is_cache
 from fer_features.store.record import (
     DRAFT_SUFFIX,
     JOURNAL_SUFFIX,
@@ -43,11 +44,16 @@ def latest_cache(folder: Path) -> Path:
     """The cache in a folder that was extracted, or asked for, last.
 
     Raises:
-        FerError: there is none.
+        FerError: there is none, or its extraction was interrupted before anything was finished.
     """
-    caches = [path for path in list_caches(folder) if path.exists()]
+    caches = list_caches(folder)
     if not caches:
         raise FerError(f"no cache in {folder}", hint="fer extract makes one")
+    if not caches[-1].exists():
+        raise FerError(
+            f"{caches[-1]} has been begun and not finished",
+            hint="the same fer extract goes on where it stopped; or name another cache",
+        )
     return caches[-1]
 
 
@@ -104,6 +110,10 @@ def _files(path: Path) -> list[Path]:
     found = [file for file in places if file.exists()]
     if not path.name.endswith(SUFFIX) or not found:
         raise FerError(f"no such cache: {path}", hint="fer cache list shows those there are")
+    if path.exists() and not is_cache(path):
+        raise FerError(
+            f"{path}: not a feature cache", hint="what fer did not write, it leaves alone"
+        )
     return found
 
 

@@ -46,11 +46,35 @@ def only_writer(path: Path) -> Iterator[None]:
             lock.release()
 
 
-def _holder(lock_path: Path) -> str:
-    """Who holds a lock, as its file tells."""
+def writer_of(path: Path) -> str | None:
+    """Which process writes the cache at `path` just now; None if none does."""
+    lock_path = path.with_name(path.name.removesuffix(SUFFIX) + LOCK_SUFFIX)
+    if not lock_path.exists():
+        return None
+    pid, host = _named(lock_path)
+    if host == socket.gethostname() and os.name == "posix":
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return None
+        except (OSError, ValueError):
+            pass
+    return _holder(lock_path)
+
+
+def _named(lock_path: Path) -> tuple[str, str]:
+    """Process and machine that a lock's file names."""
     try:
         pid, host, *_ = lock_path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
+        return "", ""
+    return pid, host
+
+
+def _holder(lock_path: Path) -> str:
+    """Who holds a lock, as its file tells."""
+    pid, host = _named(lock_path)
+    if not pid:
         return "unknown process"
     if host == socket.gethostname() and pid == str(os.getpid()):
         return "this process"

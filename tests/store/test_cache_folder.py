@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import h5py
 import pytest
 from examples import choice, journal, make_cache, opening
 
@@ -44,7 +45,7 @@ def test_a_begun_cache_is_listed_but_not_taken(tmp_path: Path) -> None:
     path = tmp_path / "one.h5"
     journal(path, [[1]], opening(1, 2))
     assert list_caches(tmp_path) == [path]
-    with pytest.raises(FerError, match="no cache"):
+    with pytest.raises(FerError, match="begun and not finished"):
         latest_cache(tmp_path)
 
 
@@ -57,3 +58,16 @@ def test_removing_takes_all_that_belongs_to_a_cache_and_nothing_else(tmp_path: P
     for wrong in (path, other.with_suffix(".txt")):
         with pytest.raises(FerError, match="no such cache"):
             remove_cache(wrong)
+
+
+def test_what_is_no_cache_is_never_deleted(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.h5"
+    with h5py.File(weights, "w") as file:
+        file["kernel"] = [1.0]
+    with pytest.raises(FerError, match="not a feature cache"):
+        remove_cache(weights)
+    assert weights.exists()
+    damaged = make_cache(tmp_path / "one.h5", [4])
+    damaged.write_bytes(damaged.read_bytes()[:700])
+    remove_cache(damaged)
+    assert not damaged.exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fer_features.errors import FerError
-from fer_features.store import only_writer
+from fer_features.store import only_writer, writer_of
 
 HOLD = """
 import sys, time
@@ -36,9 +36,11 @@ def test_a_second_writer_is_told_who_holds_the_lock_and_a_dead_ones_is_taken_ove
     try:
         with pytest.raises(FerError, match=f"process {other.pid} on"), only_writer(path):
             pass
+        assert str(writer_of(path)).startswith(f"process {other.pid} on")
     finally:
         other.kill()
         other.communicate()
+    assert writer_of(path) is None
     begun = time.monotonic()
     with only_writer(path):
         pass
