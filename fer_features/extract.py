@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 from fer_features import __version__
 from fer_features.config import ExtractConfig
 from fer_features.engines import Engine, make_engine
@@ -40,6 +38,7 @@ from fer_features.store import (
     journal_of,
     only_writer,
     remember,
+    row_bytes,
 )
 
 Track = Callable[[Work], AbstractContextManager[Advance]]
@@ -227,11 +226,9 @@ def _check_space(plan: Plan, work: Work, opening: Opening) -> None:
     Raises:
         FerError: it has not.
     """
-    row_bytes = sum(
-        int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in opening.outputs.values()
-    )
+    each = sum(row_bytes(*output) for output in opening.outputs.values())
     there = plan.path.stat().st_size if plan.path.exists() else 0
-    needed = 2 * len(work.rows) * row_bytes + there
+    needed = 2 * len(work.rows) * each + there
     free = free_bytes(plan.path.parent)
     if free < needed:
         raise FerError(

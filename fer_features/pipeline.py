@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.engines.engine import Engine, Features
+from fer_features.engines.engine import Engine, Features, OutputSpecs
 from fer_features.faces import Faces, FaceSource
 from fer_features.progress import Advance
 from fer_features.store import JournalWriter, Rows
@@ -190,7 +190,7 @@ def run_pipeline(
             writer.shutdown(wait=False, cancel_futures=True)
 
 
-def _nothing(shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> Future[Features]:
+def _nothing(shapes: OutputSpecs) -> Future[Features]:
     """The features of no image: of a batch that is all copies."""
     future: Future[Features] = Future()
     future.set_result({name: np.empty((0, *s), dtype) for name, (s, dtype) in shapes.items()})

@@ -78,9 +78,13 @@ def resolve_weights(text: str, backbone: Backbone) -> Weights:
         raise FerError(
             f"{path}: not a weights file", hint=f"known suffixes are {', '.join(FILE_SUFFIXES)}"
         )
+    return Weights(kind="file", label=path.name, sha256=file_sha256(path), path=path)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Weights(kind="file", label=path.name, sha256=digest, path=path)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch_weights(weights: Weights, backbone: Backbone) -> Path | None:

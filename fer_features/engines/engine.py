@@ -16,6 +16,9 @@ from fer_features.errors import FerError
 Features = dict[str, NDArray[Any]]
 """Arrays by ``layer/pooled`` (N, C) float32 and ``layer/map`` (N, h, w, C) float16."""
 
+OutputSpecs = Mapping[str, tuple[tuple[int, ...], str]]
+"""Shape for one image and dtype of each feature."""
+
 
 @dataclass(frozen=True)
 class GraphSpec:
@@ -68,7 +71,7 @@ class Engine(Protocol):
     batch_size: int
     depth: int
 
-    def outputs(self) -> Mapping[str, tuple[tuple[int, ...], str]]:
+    def outputs(self) -> OutputSpecs:
         """Shape for one image and dtype of each feature."""
 
     def submit(self, images: NDArray[np.uint8]) -> Future[Features]:

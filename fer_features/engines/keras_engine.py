@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.engines.engine import Features, GraphSpec, fill_up
+from fer_features.engines.engine import Features, GraphSpec, OutputSpecs, fill_up
 from fer_features.engines.graph import build_graph, output_specs
 from fer_features.engines.hardware import keras_devices
 from fer_features.keras_runtime import backend_name
 
 Devices = Sequence[Any]
-OutputSpecs = Mapping[str, tuple[tuple[int, ...], str]]
 Run = Callable[[NDArray[np.uint8]], Features]
 
 CPU_BATCH = 32

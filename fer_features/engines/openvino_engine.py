@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from importlib.metadata import version
@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.engines.engine import Features, GraphSpec, fill_up
+from fer_features.backbones.weights import file_sha256
+from fer_features.engines.engine import Features, GraphSpec, OutputSpecs, fill_up
 from fer_features.errors import FerError
 
 BATCH = 32
@@ -72,7 +73,7 @@ class OpenVinoEngine:
         self._queue = ov.AsyncInferQueue(self._model, self.depth)
         self._queue.set_callback(_hand_over)
 
-    def outputs(self) -> Mapping[str, tuple[tuple[int, ...], str]]:
+    def outputs(self) -> OutputSpecs:
         """Shape for one image and dtype of each feature."""
         return {
             port.any_name: (
@@ -180,7 +181,7 @@ def _export(spec: GraphSpec, folder: Path) -> None:
     try:
         with without_chatter():
             model.export(str(draft / "graph.xml"), format="openvino", verbose=False)
-        digests = {path.name: _sha256(path) for path in draft.iterdir()}
+        digests = {path.name: file_sha256(path) for path in draft.iterdir()}
         (draft / "sha256.json").write_text(json.dumps(digests, indent=2), encoding="utf-8")
         draft.chmod(0o755)  # mkdtemp makes it private
         try:
@@ -196,12 +197,7 @@ def _is_whole(folder: Path) -> bool:
     try:
         digests = json.loads((folder / "sha256.json").read_text(encoding="utf-8"))
         return {"graph.xml", "graph.bin"} == set(digests) and all(
-            _sha256(folder / name) == digest for name, digest in digests.items()
+            file_sha256(folder / name) == digest for name, digest in digests.items()
         )
     except (OSError, ValueError):
         return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,7 +15,7 @@ from fer_features.store.folder import (
 )
 from fer_features.store.journal import Journal, JournalWriter, Opening
 from fer_features.store.lock import only_writer, writer_of
-from fer_features.store.record import SUFFIX, Choice, Header, OutputSpecs, Rows
+from fer_features.store.record import SUFFIX, Choice, Header, OutputSpecs, Rows, row_bytes
 from fer_features.store.verify import verify
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "only_writer",
     "remember",
     "remove_cache",
+    "row_bytes",
     "verify",
     "writer_of",
 ]

@@ -11,14 +11,22 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.errors import FerError
-from fer_features.store.record import ROW_DTYPES, Choice, Header, Rows, parallel, to_json
+from fer_features.store.record import (
+    ROW_DTYPES,
+    Choice,
+    Header,
+    HoldsFile,
+    Rows,
+    parallel,
+    to_json,
+)
 
 FORMAT_VERSION = 2
 
@@ -34,7 +42,7 @@ _TEXTS = ("spec", "dataset", "key", "software", "outputs", "choices", "compressi
 _AGAIN = "delete it and extract again"
 
 
-class Cache:
+class Cache(HoldsFile):
     """A cache, open for reading; use it as a context manager, or `close` it.
 
     Opening it checks the header, the labels and what is noted of the rows against their SHA-256;
@@ -225,16 +233,6 @@ class Cache:
                 part = self.read_slice(name, start, start + step)
                 out[first:last] = part[rows[first:last] - start]
         return out
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 def filters(compression: str) -> dict[str, Any]:

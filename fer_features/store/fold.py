@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from fer_features.errors import FerError
 from fer_features.store.cache import (
@@ -31,7 +30,7 @@ from fer_features.store.cache import (
     userblock,
 )
 from fer_features.store.journal import Journal
-from fer_features.store.record import DRAFT_SUFFIX, ROW_DTYPES, SUFFIX, Choice, to_json
+from fer_features.store.record import DRAFT_SUFFIX, ROW_DTYPES, Choice, beside, row_bytes, to_json
 from fer_features.store.whole import NOWHERE, Feature, Whole
 
 CHUNK_BYTES = 1 << 20
@@ -59,7 +58,7 @@ def fold(
     Raises:
         FerError: the journal is of another cache, or the new file cannot be written.
     """
-    draft = path.with_name(path.name.removesuffix(SUFFIX) + DRAFT_SUFFIX)
+    draft = beside(path, DRAFT_SUFFIX)
     with ExitStack() as stack:
         old = stack.enter_context(Cache(path)) if path.exists() else None
         journal = (
@@ -151,8 +150,7 @@ def _write_header(file: Any, whole: Whole) -> None:
 
 def _write_feature(file: Any, name: str, feature: Feature, whole: Whole) -> None:
     n = len(feature.place)
-    row_bytes = int(np.prod(feature.shape)) * np.dtype(feature.dtype).itemsize
-    step = min(n, max(1, CHUNK_BYTES // row_bytes))
+    step = min(n, max(1, CHUNK_BYTES // row_bytes(feature.shape, feature.dtype)))
     dataset = file.create_dataset(
         f"features/{name}",
         shape=(n, *feature.shape),

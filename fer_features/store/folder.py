@@ -14,6 +14,7 @@ from fer_features.store.record import (
     JOURNAL_SUFFIX,
     SUFFIX,
     Choice,
+    beside,
 )
 
 LAST = "last.json"
@@ -37,7 +38,7 @@ def list_caches(folder: Path) -> list[Path]:
 
 def journal_of(path: Path) -> Path:
     """Where the cache at `path` keeps what has been computed and is not in it yet."""
-    return path.with_name(path.name.removesuffix(SUFFIX) + JOURNAL_SUFFIX)
+    return beside(path, JOURNAL_SUFFIX)
 
 
 def latest_cache(folder: Path) -> Path:
@@ -105,8 +106,7 @@ def describe_files(path: Path) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    stem = path.name.removesuffix(SUFFIX)
-    places = [path.with_name(stem + end) for end in (SUFFIX, JOURNAL_SUFFIX, DRAFT_SUFFIX)]
+    places = [beside(path, suffix) for suffix in (SUFFIX, JOURNAL_SUFFIX, DRAFT_SUFFIX)]
     found = [file for file in places if file.exists()]
     if not path.name.endswith(SUFFIX) or not found:
         raise FerError(f"no such cache: {path}", hint="fer cache list shows those there are")

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from itertools import takewhile
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,11 @@ from fer_features.store.record import (
     ROW_DTYPES,
     Choice,
     Header,
+    HoldsFile,
     OutputSpecs,
     Rows,
     parallel,
+    row_bytes,
     to_json,
 )
 
@@ -79,7 +81,7 @@ class Record:
     start: dict[str, int]
 
 
-class JournalWriter:
+class JournalWriter(HoldsFile):
     """A new journal, open for adding to; use it as a context manager.
 
     Leaving the block keeps what was written, whether by an exception or not.
@@ -152,18 +154,8 @@ class JournalWriter:
                 hint="what was computed before is kept; make room, and the same command goes on",
             ) from error
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-
-class Journal:
+class Journal(HoldsFile):
     """A journal, open for reading; use it as a context manager.
 
     Args:
@@ -183,17 +175,19 @@ class Journal:
         self.path = path
         self.opening: Opening | None = None
         self.records: list[Record] = []
-        self._fresh = fresh
+        self._unchecked: list[_Place] = []
         self._file = path.open("rb")
         try:
-            self._scan()
+            self._scan(fresh=fresh)
         except BaseException:
             self._file.close()
             raise
 
-    def _scan(self) -> None:
+    def _scan(self, *, fresh: bool) -> None:
         places = list(self._places())
-        if not self._fresh:
+        if fresh:
+            self._unchecked = places
+        else:
             whole = zip(places, self._whole(places), strict=True)
             places = [place for place, _ in takewhile(itemgetter(1), whole)]
         if not places:
@@ -219,7 +213,7 @@ class Journal:
         Raises:
             FerError: one of them is not what was written.
         """
-        if self._fresh and not all(self._whole(list(self._places()))):
+        if not all(self._whole(self._unchecked)):
             raise FerError(
                 f"{self.path} is damaged: it is not what was written",
                 hint="the same command takes up what is whole, and goes on; look after the disk",
@@ -230,16 +224,15 @@ class Journal:
 
     def _places(self) -> Iterator[_Place]:
         """Where records seem to stand; their contents have not been looked at."""
-        with self.path.open("rb") as file:
-            size, start = os.fstat(file.fileno()).st_size, 0
-            while start + _HEADER.size <= size:
-                file.seek(start)
-                magic, n_about, n_payload, digest = _HEADER.unpack(file.read(_HEADER.size))
-                start += _HEADER.size
-                if magic != _MAGIC or start + n_about + n_payload > size:
-                    return
-                yield _Place(start, n_about, n_payload, digest)
-                start += n_about + n_payload
+        size, start = os.fstat(self._file.fileno()).st_size, 0
+        while start + _HEADER.size <= size:
+            self._file.seek(start)
+            magic, n_about, n_payload, digest = _HEADER.unpack(self._file.read(_HEADER.size))
+            start += _HEADER.size
+            if magic != _MAGIC or start + n_about + n_payload > size:
+                return
+            yield _Place(start, n_about, n_payload, digest)
+            start += n_about + n_payload
 
     def _parts(self, place: _Place, n: int) -> tuple[dict[str, Any], bytes]:
         """A record's description, and the first `n` bytes of its payload."""
@@ -254,7 +247,7 @@ class Journal:
         starts = {}
         for name, (shape, dtype) in outputs.items():
             starts[name] = start
-            start += about["images"] * int(np.prod(shape)) * np.dtype(dtype).itemsize
+            start += about["images"] * row_bytes(shape, dtype)
         return Record(rows=Rows(**read), computed=computed, start=starts)
 
     def _array(self, dtype: str, n: int) -> NDArray[Any]:
@@ -264,20 +257,10 @@ class Journal:
         """Images `first` to before `last` of a record: one feature, (last - first, *shape)."""
         assert self.opening is not None  # noqa: S101  only a journal with records is read
         shape, dtype = self.opening.outputs[name]
-        row_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        self._file.seek(self.records[record].start[name] + first * row_bytes)
-        content = self._file.read((last - first) * row_bytes)
+        size = row_bytes(shape, dtype)
+        self._file.seek(self.records[record].start[name] + first * size)
+        content = self._file.read((last - first) * size)
         return np.frombuffer(content, dtype).reshape(last - first, *shape)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)
@@ -308,12 +291,11 @@ def _check_finite(name: str, array: NDArray[Any], source_row: NDArray[np.int64])
     if _all_finite(array):
         return
     finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-    if not finite.all():
-        row = int(source_row[np.flatnonzero(~finite)[0]])
-        raise FerError(
-            f"{name} of row {row} is not a number",
-            hint="the weights or the preprocessing do not fit the network",
-        )
+    row = int(source_row[np.flatnonzero(~finite)[0]])
+    raise FerError(
+        f"{name} of row {row} is not a number",
+        hint="the weights or the preprocessing do not fit the network",
+    )
 
 
 def _all_finite(array: NDArray[Any]) -> bool:

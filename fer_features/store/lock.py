@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fer_features.errors import FerError
-from fer_features.store.record import LOCK_SUFFIX, SUFFIX
+from fer_features.store.record import LOCK_SUFFIX, beside
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def only_writer(path: Path) -> Iterator[None]:
     """
     from filelock import SoftFileLock, Timeout
 
-    lock_path = path.with_name(path.name.removesuffix(SUFFIX) + LOCK_SUFFIX)
+    lock_path = beside(path, LOCK_SUFFIX)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = SoftFileLock(lock_path, thread_local=False)
@@ -48,7 +48,7 @@ def only_writer(path: Path) -> Iterator[None]:
 
 def writer_of(path: Path) -> str | None:
     """Which process writes the cache at `path` just now; None if none does."""
-    lock_path = path.with_name(path.name.removesuffix(SUFFIX) + LOCK_SUFFIX)
+    lock_path = beside(path, LOCK_SUFFIX)
     if not lock_path.exists():
         return None
     pid, host = _named(lock_path)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +116,22 @@ class Choice:
         return cls(info=info, features=tuple(data["features"]), rows=rows)
 
 
+class HoldsFile:
+    """An object with an open file, which closes it at the end of a ``with`` block."""
+
+    _file: Any
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
 def merge_choices(choices: Iterable[Choice]) -> tuple[Choice, ...]:
     """Each choice of rows once, in the order of their first mention, with all its features."""
     merged: dict[str, Choice] = {}
@@ -126,6 +144,16 @@ def merge_choices(choices: Iterable[Choice]) -> tuple[Choice, ...]:
             rows=one.rows,
         )
     return tuple(merged.values())
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """The file that belongs to the cache at `path` and ends in `suffix`."""
+    return path.with_name(path.name.removesuffix(SUFFIX) + suffix)
+
+
+def row_bytes(shape: tuple[int, ...], dtype: str) -> int:
+    """Bytes that one row of a feature takes."""
+    return math.prod(shape) * np.dtype(dtype).itemsize
 
 
 def to_json(value: Any) -> str:

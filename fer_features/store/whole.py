@@ -53,13 +53,13 @@ class Whole:
         )
         used = [*(old.software if old else ()), *([opening.software] if opening else ())]
         self.software = [one for place, one in enumerate(used) if one not in used[:place]]
-        added = [record.rows for record in journal.records] if journal else []
-        every = Rows.concatenate([*([old.rows] if old else []), *added])
+        records = journal.records if journal else []
+        self._added = Rows.concatenate([one.rows for one in records])
+        self._computed = np.concatenate([np.empty(0, "?"), *(one.computed for one in records)])
+        every = Rows.concatenate([*([old.rows] if old else []), self._added])
         _, first = np.unique(every.source_row, return_index=True)
         self.rows = every[first]
-        self._images = np.cumsum(
-            [0, *(int(record.computed.sum()) for record in (journal.records if journal else ()))]
-        )
+        self._images = np.cumsum([0, *(int(one.computed.sum()) for one in records)])
         specs = {**(old.specs() if old else {}), **(opening.outputs if opening else {})}
         self.features = {
             name: Feature(shape, dtype, self._places(name))
@@ -84,14 +84,11 @@ class Whole:
             known.append((self._old.rows.sha256[held], held))
         journal = self._journal
         if journal is not None and journal.opening and name in journal.opening.outputs:
-            records = [(one.rows, one.computed) for one in journal.records]
-            covered = Rows.concatenate([rows for rows, _ in records])
-            computed = [rows.sha256[mask] for rows, mask in records]
-            sha256 = np.concatenate([np.empty(0, "S64"), *computed])
+            sha256 = self._added.sha256[self._computed]
             known.append((sha256, n_old + np.arange(len(sha256))))
-            at = self._find(covered.source_row)
+            at = self._find(self._added.source_row)
             missing = place[at] == NOWHERE
-            place[at[missing]] = _look_up(known, covered.sha256[missing])
+            place[at[missing]] = _look_up(known, self._added.sha256[missing])
         return place
 
     def _find(self, source_row: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -120,7 +117,9 @@ class Whole:
         while filled < len(out):
             record = int(np.searchsorted(self._images, image + filled, side="right")) - 1
             begin = image + filled - int(self._images[record])
-            end = min(begin + len(out) - filled, int(np.diff(self._images)[record]))
+            end = min(
+                begin + len(out) - filled, int(self._images[record + 1] - self._images[record])
+            )
             out[filled : filled + end - begin] = self._journal.read(name, record, begin, end)
             filled += end - begin
 

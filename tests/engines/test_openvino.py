@@ -179,7 +179,7 @@ class TestGraphs:
         def fail(*args: object, **kwargs: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("fer_features.engines.openvino_engine._sha256", fail)
+        monkeypatch.setattr("fer_features.engines.openvino_engine.file_sha256", fail)
         with pytest.raises(KeyboardInterrupt):
             find_graph(spec(tiny), tmp_path)
         assert list(tmp_path.iterdir()) == []
