@@ -9,23 +9,20 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
-from fer_features import __version__, cli_bench, cli_cache
-from fer_features.config import CACHE_DIR, RUNS_DIR, SEED, ExtractConfig, FitConfig
+from fer_features import __version__, cli_bench, cli_cache, cli_data, cli_fit
+from fer_features.config import CACHE_DIR, SEED, ExtractConfig
 from fer_features.console import emit_json, say, tell
 from fer_features.errors import FerError
 from fer_features.interrupt import INTERRUPTED, prompt_interrupt
 from fer_features.options import (
     CacheDir,
-    CacheFile,
     Data,
     Json,
     PerClass,
-    RunsDir,
     Seed,
     SkipBad,
     per_class_number,
@@ -94,67 +91,16 @@ def _version(
         raise typer.Exit
 
 
-@data_app.command("info")
-@_tidy
-def data_info(
-    data: Data = ExtractConfig.data, skip_bad: SkipBad = False, json: Json = False
-) -> None:
-    """Count images by emotion and usage; find copies and constant images."""
-    from fer_features.faces import open_faces
-    from fer_features.faces.inspect import summarize
-    from fer_features.render import show_summary
-
-    summary = summarize(open_faces(data, skip_bad=skip_bad))
-    emit_json(summary.to_dict()) if json else show_summary(summary)
-
-
-@data_app.command("show")
-@_tidy
-def data_show(
-    data: Data = ExtractConfig.data,
-    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("faces.png"),
-    per_emotion: Annotated[int, typer.Option(min=1, help="Images of each emotion.")] = 10,
-    seed: Seed = SEED,
-    skip_bad: SkipBad = False,
-    json: Json = False,
-) -> None:
-    """Draw a labelled grid of images."""
-    from fer_features.faces import open_faces, read_all
-    from fer_features.faces.inspect import sample_rows
-    from fer_features.plots import faces_grid, save_figure
-
-    source = open_faces(data, skip_bad=skip_bad)
-    rows = sample_rows(source.index(), per_emotion=per_emotion, seed=seed)
-    figure = faces_grid(read_all(source, rows), title=f"{source.name}, with row numbers")
-    path = save_figure(figure, out)
-    emit_json({"picture": str(path), "rows": rows.tolist()}) if json else say(str(path))
-
-
-@data_app.command("layers")
-@_tidy
-def data_layers(
-    backbone: Annotated[str, typer.Argument(help="The frozen network.")] = ExtractConfig.backbone,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Height and width that images are resized to.")
-    ] = ExtractConfig.size,
-    json: Json = False,
-) -> None:
-    """List the layers of a network that can be kept, with their shapes."""
-    from fer_features.backbones import get_backbone
-    from fer_features.backbones.layers import layer_shapes
-    from fer_features.render import layers_dict, show_layers
-
-    network = get_backbone(backbone)
-    shapes = layer_shapes(network, size=size)
-    emit_json(layers_dict(network, shapes)) if json else show_layers(network, shapes)
-
-
+data_app.command()(_tidy(cli_data.info))
+data_app.command()(_tidy(cli_data.show))
+data_app.command()(_tidy(cli_data.layers))
 cache_app.command("list")(_tidy(cli_cache.list_))
 cache_app.command("info")(_tidy(cli_cache.info))
 cache_app.command("verify")(_tidy(cli_cache.verify))
 cache_app.command("remove")(_tidy(cli_cache.remove))
-for command in (cli_bench.speed, cli_bench.extract, cli_bench.precision):
-    bench_app.command()(_tidy(command))
+bench_app.command()(_tidy(cli_bench.speed))
+bench_app.command()(_tidy(cli_bench.extract))
+bench_app.command()(_tidy(cli_bench.precision))
 
 
 @app.command()
@@ -253,103 +199,5 @@ def extract(
     emit_json(extraction_dict(done)) if json else show_extraction(done)
 
 
-@app.command()
-@_tidy
-def fit(
-    cache: CacheFile = None,
-    head: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="dense (the default), logreg, svm or all; can be given several times.",
-        ),
-    ] = None,
-    split: Annotated[
-        str, typer.Option(help="grouped (no leak), reference (as published) or usage.")
-    ] = FitConfig.split,
-    task: Annotated[
-        str | None, typer.Option(help="Another task than the cache's: binary, seven or a file.")
-    ] = None,
-    per_class: PerClass = None,
-    layer: Annotated[
-        str | None, typer.Option(help="The cached layer; by default the last.")
-    ] = None,
-    seed: Seed = SEED,
-    cv: Annotated[int, typer.Option(metavar="K", help="Cross-validate over K folds too.")] = 0,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A parameter of every head named; can be given several times.",
-        ),
-    ] = None,
-    jobs: Annotated[
-        int, typer.Option(help="Parallel jobs; -1 for one each core.")
-    ] = FitConfig.jobs,
-    cache_dir: CacheDir = CACHE_DIR,
-    runs_dir: RunsDir = RUNS_DIR,
-    json: Json = False,
-) -> None:
-    """Stage 2: fit light heads on a cache, score them, and write a run for each."""
-    from fer_features.fit import fit as run
-    from fer_features.render import epoch_progress, parse_params, run_dict, show_run
-    from fer_features.store import latest_cache
-
-    params = parse_params(set_ or [])
-    used = cache or latest_cache(cache_dir)
-    config = FitConfig(
-        cache=used,
-        heads=tuple(head or FitConfig.heads),
-        split=split,
-        task=task,
-        per_class=per_class_number(per_class),
-        layer=layer,
-        seed=seed,
-        cv=cv,
-        params=params,
-        cache_dir=cache_dir,
-        runs_dir=runs_dir,
-        jobs=jobs,
-    )
-    runs = []
-    for one in run(config, progress=functools.partial(epoch_progress, cache=used)):
-        runs.append(one)
-        if not json:
-            show_run(one)
-    if json:
-        emit_json({"runs": [run_dict(one) for one in runs]})
-
-
-@app.command()
-@_tidy
-def compare(
-    run: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Folders of runs; by default all that are about the newest's images."),
-    ] = None,
-    runs_dir: RunsDir = RUNS_DIR,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All runs, whatever images they are about.")
-    ] = False,
-    format_: Annotated[
-        str, typer.Option("--format", help="table, markdown, csv or json.")
-    ] = "table",
-    figures: Annotated[
-        Path | None, typer.Option(help="Where the pictures go; by default RUNS_DIR/compare.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Put runs into one table, the best validation accuracy first, and draw them."""
-    from fer_features.compare import compare as tabulate
-    from fer_features.compare import of_same_data, write_figures
-    from fer_features.render import show_comparisons
-    from fer_features.runs import list_runs, read_run
-
-    found = [read_run(path) for path in run] if run else list_runs(runs_dir)
-    shown = found if run or everything else of_same_data(found)
-    tables = tabulate(shown)
-    show_comparisons(tables, "json" if json else format_)
-    for path in write_figures(tables, figures or runs_dir / "compare"):
-        tell(f"drew {path}")
-    if len(shown) < len(found):
-        tell(f"{len(found) - len(shown)} runs on other images are not shown: fer compare --all")
+app.command()(_tidy(cli_fit.fit))
+app.command()(_tidy(cli_fit.compare))

@@ -1,81 +1,23 @@
-"""Pictures, all in one house style: quiet, colour-blind safe, legible in grey print.
-
-Figures are made without pyplot: no global state, no window, no display needed.
-"""
+"""Pictures of runs: learning curves, bars of accuracy, confusion matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_features.errors import FerError
-from fer_features.faces.record import EMOTIONS, Faces
+from fer_features.plots.style import BLUE, GREY, ORANGE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), dark and light enough in grey.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#777777"
-
-_STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "figure.dpi": 120,
-    "savefig.dpi": 120,
-}
-
-
-@contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
-    """An empty figure of that many inches, in the house style."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(_STYLE):
-        yield Figure(figsize=(width, height), layout="constrained")
-
-
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Save a figure under a temporary name and rename it.
-
-    Raises:
-        FerError: the file's suffix is not a picture's, or it cannot be written.
-    """
-    known = figure.canvas.get_supported_filetypes()
-    kind = path.suffix.removeprefix(".").lower()
-    if kind not in known:
-        raise FerError(f"{path}: not a picture's name", hint="give a name that ends in .png")
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            figure.savefig(draft, format=kind)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
-    return path
 
 
 def learning_curves(history: Mapping[str, Sequence[float]], *, title: str) -> Figure:
     """Loss and accuracy by epoch, training and validation; the best epoch is marked."""
     epochs = np.arange(1, len(history["loss"]) + 1)
     best = int(np.argmin(history["val_loss"])) + 1
-    with _figure(9, 3.6) as figure:
+    with new_figure(9, 3.6) as figure:
         for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             axes.plot(epochs, history[name], color=BLUE, marker="o", ms=3, label="training")
             axes.plot(
@@ -100,7 +42,7 @@ def accuracy_bars(
         published: the published validation accuracy, drawn as a line; None leaves it out.
     """
     place = np.arange(len(rows))
-    with _figure(8, 1.6 + 0.62 * len(rows)) as figure:
+    with new_figure(8, 1.6 + 0.62 * len(rows)) as figure:
         axes = figure.subplots()
         for name, shift, colour, hatch in (
             ("validation", -0.2, BLUE, None),
@@ -146,7 +88,7 @@ def confusion_matrices(rows: Sequence[Mapping[str, Any]], *, title: str) -> Figu
     columns = min(len(rows), 3)
     lines = -(-len(rows) // columns)
     side = 2.6 if n_classes <= 3 else 4.2
-    with _figure(side * columns + 0.6, (side + 0.4) * lines + 0.5) as figure:
+    with new_figure(side * columns + 0.6, (side + 0.4) * lines + 0.5) as figure:
         grid = figure.subplots(lines, columns, squeeze=False).ravel()
         for axes, row in zip(grid, rows, strict=False):
             _one_confusion(axes, row)
@@ -171,23 +113,3 @@ def _one_confusion(axes: Any, row: Mapping[str, Any]) -> None:
     axes.set(title=row["label"], xlabel="predicted", ylabel="true")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-
-
-def faces_grid(faces: Faces, *, title: str) -> Figure:
-    """A grid of faces, one line for each emotion, each with its row number in the source."""
-    lines = [np.flatnonzero(faces.emotion == code) for code in range(len(EMOTIONS))]
-    present = [(name, places) for name, places in zip(EMOTIONS, lines, strict=True) if len(places)]
-    columns = max(len(places) for _, places in present)
-    with _figure(1.0 * columns + 1.2, 1.2 * len(present) + 0.5) as figure:
-        grid = figure.subplots(len(present), columns, squeeze=False)
-        for axes_line, (name, places) in zip(grid, present, strict=True):
-            for axes in axes_line:
-                axes.set_axis_off()
-            for axes, place in zip(axes_line, places, strict=False):
-                axes.imshow(faces.images[place], cmap="gray", vmin=0, vmax=255)
-                axes.set_title(str(faces.row[place]), fontsize=7, color=GREY, loc="center", pad=2)
-            axes_line[0].text(
-                -0.15, 0.5, name, transform=axes_line[0].transAxes, ha="right", va="center"
-            )
-        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    return figure

@@ -1,0 +1,59 @@
+"""The words after ``fer data``: flags to one call, one result; no logic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fer_features.config import SEED, ExtractConfig
+from fer_features.console import emit_json, say
+from fer_features.options import Data, Json, Seed, SkipBad
+
+
+def info(data: Data = ExtractConfig.data, skip_bad: SkipBad = False, json: Json = False) -> None:
+    """Count images by emotion and usage; find copies and constant images."""
+    from fer_features.faces import open_faces
+    from fer_features.faces.inspect import summarize
+    from fer_features.render import show_summary
+
+    summary = summarize(open_faces(data, skip_bad=skip_bad))
+    emit_json(summary.to_dict()) if json else show_summary(summary)
+
+
+def show(
+    data: Data = ExtractConfig.data,
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("faces.png"),
+    per_emotion: Annotated[int, typer.Option(min=1, help="Images of each emotion.")] = 10,
+    seed: Seed = SEED,
+    skip_bad: SkipBad = False,
+    json: Json = False,
+) -> None:
+    """Draw a labelled grid of images."""
+    from fer_features.faces import open_faces, read_all
+    from fer_features.faces.inspect import sample_rows
+    from fer_features.plots import faces_grid, save_figure
+
+    source = open_faces(data, skip_bad=skip_bad)
+    rows = sample_rows(source.index(), per_emotion=per_emotion, seed=seed)
+    figure = faces_grid(read_all(source, rows), title=f"{source.name}, with row numbers")
+    path = save_figure(figure, out)
+    emit_json({"picture": str(path), "rows": rows.tolist()}) if json else say(str(path))
+
+
+def layers(
+    backbone: Annotated[str, typer.Argument(help="The frozen network.")] = ExtractConfig.backbone,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Height and width that images are resized to.")
+    ] = ExtractConfig.size,
+    json: Json = False,
+) -> None:
+    """List the layers of a network that can be kept, with their shapes."""
+    from fer_features.backbones import get_backbone
+    from fer_features.backbones.layers import layer_shapes
+    from fer_features.render import layers_dict, show_layers
+
+    network = get_backbone(backbone)
+    shapes = layer_shapes(network, size=size)
+    emit_json(layers_dict(network, shapes)) if json else show_layers(network, shapes)

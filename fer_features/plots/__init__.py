@@ -1,0 +1,10 @@
+"""Pictures, all in one house style: quiet, colour-blind safe, legible in grey print.
+
+Figures are made without pyplot: no global state, no window, no display needed.
+"""
+
+from fer_features.plots.faces import faces_grid
+from fer_features.plots.runs import accuracy_bars, confusion_matrices, learning_curves
+from fer_features.plots.style import save_figure
+
+__all__ = ["accuracy_bars", "confusion_matrices", "faces_grid", "learning_curves", "save_figure"]
