@@ -5,6 +5,7 @@ VENV    ?= .venv
 DATA    ?= sample
 WEIGHTS ?= random:0
 SPLIT   ?= grouped
+CHOICE  ?=
 EXTRACT ?=
 FIT     ?=
 
@@ -18,12 +19,16 @@ help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 	@echo
 	@echo '  make compare DATA=path/to/fer2013.csv WEIGHTS=imagenet    is the real job'
-	@echo '  SPLIT=grouped|reference|usage, EXTRACT="more flags", FIT="more flags", PYTHON=python3.12'
+	@echo '  SPLIT=grouped|reference|usage, CHOICE="--task seven, say", EXTRACT="flags for the network",'
+	@echo '  FIT="flags for the heads", PYTHON=python3.12'
 
-compare: $(VENV)/.installed ## extract features, fit all heads, print the table (DATA=, WEIGHTS=, SPLIT=)
-	@$(FER) extract "$(DATA)" --weights "$(WEIGHTS)" $(EXTRACT)
+compare: $(VENV)/.installed ## extract HOG's and the network's features, fit all heads, print the table, write the report
+	@$(FER) extract "$(DATA)" --backbone hog $(CHOICE)
+	@$(FER) fit --head all --split $(SPLIT) $(FIT)
+	@$(FER) extract "$(DATA)" --weights "$(WEIGHTS)" $(CHOICE) $(EXTRACT)
 	@$(FER) fit --head all --split $(SPLIT) $(FIT)
 	@$(FER) compare
+	@$(FER) report
 
 setup: $(VENV)/.installed-dev ## make .venv with everything that development needs
 

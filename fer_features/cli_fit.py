@@ -10,9 +10,11 @@ import typer
 
 from fer_features.config import CACHE_DIR, RUNS_DIR, SEED, FitConfig
 from fer_features.console import emit_json, tell
+from fer_features.heads import HEADS
 from fer_features.options import (
     CacheDir,
     CacheFile,
+    FerPlus,
     Json,
     PerClass,
     RunsDir,
@@ -26,27 +28,74 @@ def fit(
     head: Annotated[
         list[str] | None,
         typer.Option(
-            help="dense (the default), logreg, svm or all; can be given several times.",
+            metavar="NAME",
+            help=f"{', '.join(HEADS)}, or all; by default dense; can be given several times.",
         ),
     ] = None,
     split: Annotated[
-        str, typer.Option(help="grouped (no leak), reference (as published) or usage.")
+        str,
+        typer.Option(help="grouped (no leak), reference (as published) or usage (FER2013's own)."),
     ] = FitConfig.split,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER[+LAYER]",
+            help="Cached layers to put side by side; by default the last.",
+        ),
+    ] = FitConfig.features,
+    views: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="flip: average each image's features with its mirror image's."
+        ),
+    ] = None,
     task: Annotated[
         str | None, typer.Option(help="Another task than the cache's: binary, seven or a file.")
-    ] = None,
+    ] = FitConfig.task,
     per_class: PerClass = None,
-    layer: Annotated[
-        str | None, typer.Option(help="The cached layer; by default the last.")
+    ferplus: FerPlus = FitConfig.ferplus,
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="original; ferplus: the voters' majority; soft: that, and their votes to train on."
+        ),
+    ] = FitConfig.labels,
+    drop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Rows to leave out, with commas between: constant, conflict, notface, twins.",
+        ),
     ] = None,
     seed: Seed = SEED,
-    cv: Annotated[int, typer.Option(metavar="K", help="Cross-validate over K folds too.")] = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(metavar="N", help="Repeat with N seeds, each with a split of its own."),
+    ] = FitConfig.seeds,
+    cv: Annotated[
+        int, typer.Option(metavar="K", help="Cross-validate over K folds too.")
+    ] = FitConfig.cv,
+    sizes: Annotated[
+        bool, typer.Option("--sizes", help="Also fit to parts of the training rows.")
+    ] = FitConfig.sizes,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(help="platt or isotonic: calibrate the probabilities on validation."),
+    ] = FitConfig.calibrate,
+    operate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="precision=0.9, say: choose the threshold on validation that gives it.",
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="A parameter of every head named; can be given several times.",
+            help="A parameter of the heads, or of one (dense.epochs=20); can be given several "
+            "times.",
         ),
     ] = None,
     jobs: Annotated[
@@ -57,11 +106,12 @@ def fit(
     json: Json = False,
 ) -> None:
     """Stage 2: fit light heads on a cache, score them, and write a run for each."""
+    from fer_features.calibration import parse_operate
     from fer_features.fit import fit as run
-    from fer_features.render import epoch_progress, parse_params, run_dict, show_run
+    from fer_features.render import epoch_progress, parse_params
+    from fer_features.render_runs import run_dict, show_run, show_seeds
     from fer_features.store import latest_cache
 
-    params = parse_params(set_ or [])
     used = cache or latest_cache(cache_dir)
     config = FitConfig(
         cache=used,
@@ -69,21 +119,32 @@ def fit(
         split=split,
         task=task,
         per_class=per_class_number(per_class),
-        layer=layer,
+        features=features,
+        views=tuple(views or ()),
+        labels=labels,
+        ferplus=ferplus,
+        drop=tuple(one.strip() for one in drop.split(",")) if drop else (),
         seed=seed,
+        seeds=seeds,
         cv=cv,
-        params=params,
+        sizes=sizes,
+        calibrate=calibrate,
+        operate=parse_operate(operate) if operate else None,
+        params=parse_params(set_ or []),
         cache_dir=cache_dir,
         runs_dir=runs_dir,
         jobs=jobs,
     )
     runs = []
-    for one in run(config, progress=functools.partial(epoch_progress, cache=used)):
+    progress = functools.partial(epoch_progress, cache=used)
+    for one in run(config, progress=progress, note=tell):
         runs.append(one)
         if not json:
             show_run(one)
     if json:
         emit_json({"runs": [run_dict(one) for one in runs]})
+    elif seeds > 1:
+        show_seeds(runs)
 
 
 def compare(
@@ -105,14 +166,26 @@ def compare(
 ) -> None:
     """Put runs into one table, the best validation accuracy first, and draw them."""
     from fer_features.compare import compare as tabulate
-    from fer_features.compare import of_same_data, write_figures
-    from fer_features.render import show_comparisons
+    from fer_features.compare import flattery, newest_seeds, of_same_data, over_seeds
+    from fer_features.compare_formats import write_figures
+    from fer_features.render_runs import check_format, show_comparisons
     from fer_features.runs import list_runs, read_run
+    from fer_features.verdicts import verdict_of
 
-    found = [read_run(path) for path in run] if run else list_runs(runs_dir)
+    format_ = "json" if json else format_
+    check_format(format_)
+    found = [read_run(path) for path in run] if run else list_runs(runs_dir, note=tell)
     shown = found if run or everything else of_same_data(found)
     tables = tabulate(shown)
-    show_comparisons(tables, "json" if json else format_)
+    if not (run or everything):
+        tables = newest_seeds(tables)
+    show_comparisons(
+        tables,
+        [verdict_of(table, note=tell) for table in tables],
+        seeds=over_seeds(shown),
+        leaks=flattery(shown),
+        format_=format_,
+    )
     for path in write_figures(tables, figures or runs_dir / "compare"):
         tell(f"drew {path}")
     if len(shown) < len(found):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fer_features.errors import FerError
@@ -27,19 +25,26 @@ PUBLISHED: dict[str, Any] = {
 """Validation scores of the published project on the binary task; computed from its confusion
 matrix (TN 1384, FP 316, FN 383, TP 1317; positive is happy)."""
 
+SCORES = (
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "ece",
+)
+
 COLUMNS = (
     "head",
     "features",
-    "validation accuracy",
-    "validation precision",
-    "validation recall",
-    "validation f1",
-    "test accuracy",
-    "test precision",
-    "test recall",
-    "test f1",
-    "test roc_auc",
-    "test log_loss",
+    *(f"validation {score}" for score in SCORES),
+    *(f"test {score}" for score in SCORES),
+    "test accuracy low",
+    "test accuracy high",
     "fit seconds",
     "predict seconds",
     "run",
@@ -63,22 +68,110 @@ class Comparison:
     notes: tuple[str, ...]
 
     @property
+    def names(self) -> list[str]:
+        """What tells each run from the others, in a few words."""
+        rows = self.rows()[: len(self.runs)]
+        pairs = [(row["head"], row["features"]) for row in rows]
+        several = len({features for _, features in pairs}) > 1
+        return [
+            row["run"]
+            if pairs.count(pair) > 1
+            else " on ".join(pair)
+            if several
+            else str(row["head"])
+            for row, pair in zip(rows, pairs, strict=True)
+        ]
+
+    @property
     def same_head_twice(self) -> bool:
         """Whether a head stands here more than once on the same features."""
-        names = [(run.record["head"]["name"], _features(run.record)) for run in self.runs]
-        return len(set(names)) < len(names)
+        rows = self.rows()[: len(self.runs)]
+        return len({(row["head"], row["features"]) for row in rows}) < len(rows)
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each run by `COLUMNS`, and the published one at the end where it belongs."""
-        rows = [_row(run.record) for run in self.runs]
+        labels = feature_labels([run.record for run in self.runs])
+        rows = [_row(run.record, label) for run, label in zip(self.runs, labels, strict=True)]
         if self.published:
-            validation = {f"validation {k}": v for k, v in PUBLISHED.items() if k in _SCORES}
+            validation = {f"validation {k}": v for k, v in PUBLISHED.items() if k in SCORES}
             label = {"head": PUBLISHED_MARK, "features": "inception_resnet_v2 imagenet"}
             rows.append({**dict.fromkeys(COLUMNS), **label, **validation})
         return rows
 
 
-_SCORES = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss")
+@dataclass(frozen=True)
+class OverSeeds:
+    """One head on the same features with several seeds, each with a split of its own.
+
+    Attributes:
+        title: images, task and split.
+        head: the head's name.
+        features: what it was fitted on.
+        runs: the runs, by ascending seed.
+    """
+
+    title: str
+    head: str
+    features: str
+    runs: tuple[Run, ...]
+
+    def mean(self, part: str, score: str) -> float | None:
+        """Mean over the seeds; None where a score is undefined."""
+        values = [run.record[part][score] for run in self.runs]
+        return None if None in values else statistics.fmean(values)
+
+    def std(self, part: str, score: str) -> float | None:
+        """Standard deviation over the seeds (of a sample); None where a score is undefined."""
+        values = [run.record[part][score] for run in self.runs]
+        return None if None in values else statistics.stdev(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return {
+            "title": self.title,
+            "head": self.head,
+            "features": self.features,
+            "seeds": [run.record["seed"] for run in self.runs],
+            "runs": [run.record["id"] for run in self.runs],
+            "mean": {f"{part} {s}": self.mean(part, s) for part in _PARTS for s in SCORES},
+            "std": {f"{part} {s}": self.std(part, s) for part in _PARTS for s in SCORES},
+        }
+
+
+@dataclass(frozen=True)
+class Flattery:
+    """The same fit on a split that leaks and on one that does not.
+
+    Attributes:
+        head: the head's name.
+        features: what it was fitted on.
+        grouped: the run whose split keeps twins on one side.
+        leaking: the run whose split does not.
+    """
+
+    head: str
+    features: str
+    grouped: Run
+    leaking: Run
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        leak = self.leaking.record["leak"] or {}
+        return {
+            "head": self.head,
+            "features": self.features,
+            "grouped": self.grouped.record["test"]["accuracy"],
+            self.leaking.record["split"]["name"]: self.leaking.record["test"]["accuracy"],
+            "difference": self.leaking.record["test"]["accuracy"]
+            - self.grouped.record["test"]["accuracy"],
+            "split": self.leaking.record["split"]["name"],
+            "test_twins": leak.get("test_twins", 0),
+            "accuracy_on_twins": leak.get("accuracy_on_twins"),
+            "accuracy_on_others": leak.get("accuracy_on_others"),
+        }
+
+
+_PARTS = ("validation", "test")
 
 
 def compare(runs: Iterable[Run]) -> list[Comparison]:
@@ -90,34 +183,101 @@ def compare(runs: Iterable[Run]) -> list[Comparison]:
     Raises:
         FerError: there is no run, or a record lacks what a run must have.
     """
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(_comparable(run), []).append(run)
+    groups = _grouped(runs, lambda record: [*_data(record), record["split"], record["seed"]])
     if not groups:
         raise FerError("no runs to compare", hint="fer fit --head all makes some")
-    tables = [_table(group) for group in groups.values()]
+    tables = [_table(group) for group in groups]
     return sorted(tables, key=lambda table: max(_created(run) for run in table.runs), reverse=True)
+
+
+def over_seeds(runs: Iterable[Run]) -> list[OverSeeds]:
+    """Each fit that was made with several seeds, the best mean validation accuracy first."""
+    found = []
+    for group in _grouped(runs, lambda record: [*_family(record), *_fit(record)]):
+        ordered = sorted(group, key=lambda run: run.record["seed"])
+        if len({run.record["seed"] for run in ordered}) == len(ordered) > 1:
+            record = ordered[0].record
+            found.append(
+                OverSeeds(
+                    title=f"{_subject(record)}, split {record['split']['name']}",
+                    head=record["head"]["name"],
+                    features=_features(record),
+                    runs=tuple(ordered),
+                )
+            )
+    return sorted(found, key=lambda one: -(one.mean("validation", "accuracy") or 0.0))
+
+
+def flattery(runs: Iterable[Run]) -> list[Flattery]:
+    """Fits that were made on a split that leaks and, with the same seed, on ``grouped``."""
+    found = []
+    for group in _grouped(runs, lambda record: [*_data(record), record["seed"], *_fit(record)]):
+        by_split = {run.record["split"]["name"]: run for run in group}
+        record = group[0].record
+        grouped = by_split.pop("grouped", None)
+        for run in by_split.values():
+            if grouped is not None and run.record["leak"]:
+                head = record["head"]["name"]
+                found.append(Flattery(head, _features(record), grouped, run))
+    return found
 
 
 def of_same_data(runs: Sequence[Run]) -> list[Run]:
     """Those of the runs that are about the same images and task as the newest."""
     newest = max(runs, key=_created, default=None)
-    return [] if newest is None else [run for run in runs if _data(run) == _data(newest)]
+    if newest is None:
+        return []
+    return [run for run in runs if _data(run.record) == _data(newest.record)]
+
+
+def newest_seeds(tables: Sequence[Comparison]) -> list[Comparison]:
+    """Of tables that differ by their seed alone, the newest; `tables` come newest first."""
+    kept: dict[str, Comparison] = {}
+    for table in tables:
+        kept.setdefault(json.dumps(_family(table.runs[0].record), sort_keys=True), table)
+    return list(kept.values())
+
+
+def _grouped(runs: Iterable[Run], key: Any) -> list[list[Run]]:
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        try:
+            groups.setdefault(json.dumps(key(run.record), sort_keys=True), []).append(run)
+        except KeyError as error:
+            raise FerError(f"{run.path}: the record of the run lacks {error}") from error
+    return list(groups.values())
 
 
 def _created(run: Run) -> str:
     return str(run.record["created"])
 
 
-def _data(run: Run) -> tuple[str, str]:
-    return run.record["data"]["digest"], json.dumps(run.record["task"], sort_keys=True)
+def _data(record: dict[str, Any]) -> list[Any]:
+    """The same for the same images with the same labels."""
+    return [record["data"]["digest"], record["task"]]
 
 
-def _comparable(run: Run) -> str:
-    try:
-        return json.dumps([*_data(run), run.record["split"]], sort_keys=True)
-    except KeyError as error:
-        raise FerError(f"{run.path}: the record of the run lacks {error}") from error
+def _family(record: dict[str, Any]) -> list[Any]:
+    return [*_data(record), record["split"]["name"], "twins" in record["data"]["dropped"]]
+
+
+def _fit(record: dict[str, Any]) -> list[Any]:
+    """The same for the same head on the same features, whatever the split and the seed."""
+    head = record["head"]
+    params = {k: v for k, v in head["params"].items() if k not in ("n_jobs", "random_state")}
+    method = record["calibration"] and record["calibration"]["method"]
+    kept = (head["name"], head["layers"], head["views"], params, method)
+    return [record["cache"]["key"], *kept, record["data"]["labels"]]
+
+
+def _subject(record: dict[str, Any]) -> str:
+    data = record["data"]
+    labels = "" if data["labels"] == "original" else f", labels {data['labels']}"
+    gone = ", ".join(f"{n:,} {name}" for name, n in data["dropped"].items())
+    return (
+        f"{record['task']['name']}: {data['rows']:,} images of {data['name']}{labels}"
+        + f" (without {gone})" * bool(gone)
+    )
 
 
 def _table(group: list[Run]) -> Comparison:
@@ -126,130 +286,83 @@ def _table(group: list[Run]) -> Comparison:
     split = first["split"]
     seed = "" if split["seed"] is None else f", seed {split['seed']}"
     sizes = " / ".join(f"{split[part]:,}" for part in ("train", "validation", "test"))
-    title = (
-        f"{first['task']['name']}: {first['data']['rows']:,} images of {first['data']['name']}, "
-        f"split {split['name']}{seed} ({sizes})"
-    )
+    title = f"{_subject(first)}, split {split['name']}{seed} ({sizes})"
     classes = Task.from_dict(first["task"]).classes
     return Comparison(title, runs, classes == BINARY.classes, tuple(_notes(runs)))
 
 
 def _notes(runs: Sequence[Run]) -> Iterable[str]:
-    random = {_features(run.record) for run in runs if _weights(run.record).startswith("random")}
+    random = {base_features(run.record) for run in runs if is_random(run.record)}
     for features in sorted(random):
         yield (
             f"{features}: RANDOM WEIGHTS. The network has learned nothing; these numbers say "
             "nothing about ImageNet weights."
         )
     leaked = runs[0].record["split"]["leaked"]
-    if leaked:
+    if any(leaked.values()):
         yield (
-            f"{leaked} of {runs[0].record['split']['test']} test images have an exact twin in "
-            "training or validation, which flatters every row (--split grouped avoids it)."
+            f"Of {runs[0].record['split']['test']:,} test images {leaked['exact']:,} have an exact "
+            f"and {leaked['near']:,} more a near twin in training or validation, which flatters "
+            "every row (--split grouped avoids it)."
         )
+    for run in runs:
+        if run.record["calibration"]:
+            yield (
+                f"{run.record['id']} is calibrated on the validation rows, which flatters its "
+                "validation scores."
+            )
 
 
-def _weights(record: dict[str, Any]) -> str:
-    return str(record["cache"]["spec"]["weights"])
+def is_random(record: dict[str, Any]) -> bool:
+    """Whether a run's features come from random weights."""
+    return str(record["cache"]["spec"]["weights"]).startswith("random")
 
 
-def _features(record: dict[str, Any]) -> str:
-    return f"{record['cache']['spec']['backbone']} {_weights(record)}"
+def base_features(record: dict[str, Any]) -> str:
+    """The backbone and its weights, if it has any."""
+    spec = record["cache"]["spec"]
+    weights = "" if spec["weights"] == "none" else f" {spec['weights']}"
+    return f"{spec['backbone']}{weights}"
 
 
-def _row(record: dict[str, Any]) -> dict[str, Any]:
+def _features(record: dict[str, Any], *, layers: bool = True, precision: bool = False) -> str:
+    """What a head was fitted on, in a few words."""
+    words = [base_features(record)]
+    words += ["+".join(record["head"]["layers"])] if layers else []
+    words += [str(record["cache"]["spec"]["precision"])] if precision else []
+    words += record["head"]["views"]
+    return " ".join(words)
+
+
+def feature_labels(records: Sequence[dict[str, Any]]) -> list[str]:
+    """What each run's head was fitted on, no longer than it takes to tell them apart."""
+    layers: dict[str, set[str]] = {}
+    precisions: dict[str, set[str]] = {}
+    for record in records:
+        base = base_features(record)
+        layers.setdefault(base, set()).add("+".join(record["head"]["layers"]))
+        precisions.setdefault(base, set()).add(record["cache"]["spec"]["precision"])
+    return [
+        _features(
+            record,
+            layers=len(layers[base_features(record)]) > 1,
+            precision=len(precisions[base_features(record)]) > 1,
+        )
+        for record in records
+    ]
+
+
+def _row(record: dict[str, Any], features: str) -> dict[str, Any]:
+    low, high = record["intervals"].get("accuracy") or (None, None)
     values = {
         "head": record["head"]["name"],
-        "features": _features(record),
+        "features": features,
+        "test accuracy low": low,
+        "test accuracy high": high,
         "fit seconds": record["seconds"]["fit"],
         "predict seconds": record["seconds"]["predict"],
         "run": record["id"],
     }
-    for part in ("validation", "test"):
-        values |= {f"{part} {score}": record[part][score] for score in _SCORES}
+    for part in _PARTS:
+        values |= {f"{part} {score}": record[part][score] for score in SCORES}
     return {name: values[name] for name in COLUMNS}
-
-
-def to_json(tables: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """The tables as plain JSON types."""
-    return [
-        {"title": table.title, "rows": table.rows(), "notes": list(table.notes)} for table in tables
-    ]
-
-
-def to_csv(tables: Sequence[Comparison]) -> str:
-    """One CSV text; its first column names the table that a row belongs to."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["table", *COLUMNS])
-    for table in tables:
-        writer.writerows([table.title, *row.values()] for row in table.rows())
-    return out.getvalue()
-
-
-def to_markdown(tables: Sequence[Comparison]) -> str:
-    """A Markdown section for each table."""
-    parts = []
-    for table in tables:
-        lines = [f"### {table.title}", "", f"| {' | '.join(COLUMNS)} |"]
-        lines.append(f"|{'|'.join(' --- ' if one in _TEXT else ' ---: ' for one in COLUMNS)}|")
-        lines += [f"| {' | '.join(cells(row))} |" for row in table.rows()]
-        lines += [f"\n{note}" for note in table.notes]
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"
-
-
-_TEXT = ("head", "features", "run")
-
-
-def cells(row: dict[str, Any]) -> list[str]:
-    """A row's values as a person reads them: four digits for scores, seconds by their size."""
-    return [_cell(name, value) for name, value in row.items()]
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return "–"
-    if name.endswith("seconds"):
-        return f"{value:.1f}" if value >= 0.95 else f"{value:.2g}"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
-    """A bar chart of accuracies and the confusion matrices for each table, as PNG files."""
-    from fer_features.plots import accuracy_bars, confusion_matrices, save_figure
-
-    paths = []
-    for table in tables:
-        record = table.runs[0].record
-        split = record["split"]
-        seed = "" if split["seed"] is None else f"-s{split['seed']}"
-        stem = f"{record['task']['name']}-{record['data']['digest'][:8]}-{split['name']}{seed}"
-        several = len({_features(run.record) for run in table.runs}) > 1
-        rows = [
-            _picture_row(run.record, several=several, twice=table.same_head_twice)
-            for run in table.runs
-        ]
-        title = table.title + ("\nRANDOM WEIGHTS" if _any_random(table) else "")
-        published = PUBLISHED["accuracy"] if table.published else None
-        bars = accuracy_bars(rows, title=title, published=published)
-        matrices = confusion_matrices(rows, title=f"{title}\ncounts on the test part")
-        paths.append(save_figure(bars, folder / f"{stem}-accuracy.png"))
-        paths.append(save_figure(matrices, folder / f"{stem}-confusion.png"))
-    return paths
-
-
-def _any_random(table: Comparison) -> bool:
-    return any(_weights(run.record).startswith("random") for run in table.runs)
-
-
-def _picture_row(record: dict[str, Any], *, several: bool, twice: bool) -> dict[str, Any]:
-    label = record["id"] if twice else record["head"]["name"]
-    label += f"\n{_features(record)}" if several else ""
-    return {
-        "label": label,
-        "classes": record["test"]["classes"],
-        "confusion": record["test"]["confusion"],
-        "validation": record["validation"]["accuracy"],
-        "test": record["test"]["accuracy"],
-    }

@@ -121,14 +121,25 @@ class FitConfig:
 
     Attributes:
         cache: the cache file; None for the one that was extracted or asked for last.
-        heads: names of the heads to fit.
+        heads: names of the heads to fit; ``("all",)`` for every one that the cache has features
+            for.
         split: ``grouped``, ``reference`` or ``usage``.
         task: ``binary``, ``seven`` or a TOML file; None for the cache's own.
         per_class: images of each class, when another task than the cache's own is asked for.
-        layer: the cached layer; None for the only one, or the last.
-        seed: seed of the split and of the heads.
+        features: cached layers to put side by side, as ``a+b``; None for the only one, or the last.
+        views: ``flip`` averages each image's features with its mirror image's.
+        labels: ``original``, ``ferplus`` (the voters' majority) or ``soft`` (that, with the votes'
+            shares to train on).
+        ferplus: the file of FER+'s votes.
+        drop: rows to leave out: ``notface``, ``constant``, ``conflict``, ``twins``.
+        seed: seed of the choice of rows, the split and the heads.
+        seeds: how many seeds are tried, from `seed` on, each with a split of its own.
         cv: folds of a cross-validation over training and validation rows; 0 for none.
-        params: parameters of the head, over its defaults.
+        sizes: also fit to parts of the training rows, for a learning curve.
+        calibrate: ``platt`` or ``isotonic``, on the validation rows; None leaves probabilities as
+            the head gives them.
+        operate: ``("precision", 0.9)``, say: choose the threshold that gives that on validation.
+        params: parameters of the heads, over their defaults, by ``name`` or ``head.name``.
         cache_dir: where to look for the cache.
         runs_dir: where runs are written.
         jobs: processes or threads for parallel work; -1 for one each core.
@@ -139,9 +150,17 @@ class FitConfig:
     split: str = "grouped"
     task: str | None = None
     per_class: int | str | None = None
-    layer: str | None = None
+    features: str | None = None
+    views: tuple[str, ...] = ()
+    labels: str = "original"
+    ferplus: Path | None = None
+    drop: tuple[str, ...] = ()
     seed: int = SEED
+    seeds: int = 1
     cv: int = 0
+    sizes: bool = False
+    calibrate: str | None = None
+    operate: tuple[str, float] | None = None
     params: dict[str, Any] = field(default_factory=dict)
     cache_dir: Path = CACHE_DIR
     runs_dir: Path = RUNS_DIR

@@ -2,64 +2,75 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
-import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features import __version__
+from fer_features.calibration import Calibrator, Threshold, choose_threshold, fit_calibrator
 from fer_features.config import FitConfig
 from fer_features.errors import FerError
-from fer_features.heads import head_names, make_head
+from fer_features.features import Reader, check_views, parse_layers
+from fer_features.fit_record import write_run
+from fer_features.heads import head_class, head_names, make_head
+from fer_features.heads.fitting import fit_head, params_of, takes
 from fer_features.metrics import Scores, score
-from fer_features.runs import Run, make_folder, new_run, read_run, write_record
-from fer_features.splits import Split, folds, make_split
-from fer_features.store import Cache, Choice, Rows, last_choice, latest_cache
-from fer_features.tasks import Task, choose_rows, load_task
+from fer_features.problem import Problem, Selection, make_problem, select
+from fer_features.resample import Sizes, cross_validate, learn_by_size
+from fer_features.runs import Run, make_folder
+from fer_features.store import Cache, latest_cache
 
 EpochProgress = Callable[[int, dict[str, float]], None]
 """Told of each epoch, counted from 1, that a head has been trained for, and of its losses."""
 
+Note = Callable[[str], None]
 
-@dataclass(frozen=True)
-class Problem:
-    """What is to be learned: rows of a cache, their labels, and how they are split.
+CALIBRATIONS = ("platt", "isotonic")
+
+
+@dataclass
+class Fitted:
+    """A head that has been fitted, and all that its run will say of it.
 
     Attributes:
-        choice: what was extracted.
-        task: the classes.
-        rows: places in the cache, ascending.
-        label: class codes of these rows.
-        who: emotion, usage and hash of these rows.
-        split: places in `rows`.
+        name: the head's name.
+        head: the head.
+        problem: what it was fitted to.
+        reader: where its features came from.
+        probability: by part, ``validation`` and ``test``, float64 (n, K), calibrated if asked for.
+        scores: by part.
+        plain: by part, before calibration; None without.
+        calibrator: what calibrates; None without.
+        operating: the threshold that was chosen; None without a wish.
+        cv: scores of a cross-validation; None without.
+        sizes: the learning curve by training-set size; None without.
+        seconds: read, fit, predict.
     """
 
-    choice: Choice
-    task: Task
-    rows: NDArray[np.int64]
-    label: NDArray[np.int64]
-    who: Rows
-    split: Split
-
-    @property
-    def digest(self) -> str:
-        """Sixteen hex digits that are the same for the same images with the same labels."""
-        content = self.who.sha256.tobytes() + self.label.astype("<i8").tobytes()
-        return hashlib.sha256(content).hexdigest()[:16]
+    name: str
+    head: Any
+    problem: Problem
+    reader: Reader
+    probability: dict[str, NDArray[np.float64]]
+    scores: dict[str, Scores]
+    plain: dict[str, Scores] | None = None
+    calibrator: Calibrator | None = None
+    operating: Threshold | None = None
+    cv: dict[str, Any] | None = None
+    sizes: Sizes | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def fit(
-    config: FitConfig, *, progress: Callable[[str], EpochProgress] | None = None
+    config: FitConfig,
+    *,
+    progress: Callable[[str], EpochProgress] | None = None,
+    note: Note | None = None,
 ) -> Iterator[Run]:
     """Fit each of the heads and yield its run as soon as it is written.
 
@@ -69,221 +80,179 @@ def fit(
         config: which heads, on what.
         progress: called with a head's name before it is fitted; returns a function to be told of
             its epochs.
+        note: told, in a few words, of heads that cannot be fitted on this cache.
 
     Raises:
         FerError: the cache or the configuration cannot be used.
     """
-    make_folder(config.runs_dir)  # before the work, which would be lost
-    names = head_names() if config.heads == ("all",) else config.heads
-    heads = {name: _make(name, config) for name in names}
-    with Cache(config.cache or latest_cache(config.cache_dir)) as cache:
-        problem = make_problem(cache, config)
-        layer = config.layer or problem.choice.layers[-1]
-        for name, head in heads.items():
-            told = progress(name) if progress else None
-            yield _run(cache, problem, layer, name, head, config, told)
+    with _folder(config.runs_dir):  # made before the work, which would be lost
+        _check(config)
+        heads = {name: _make(name, config, seed=config.seed) for name in _names(config)}
+        with Cache(config.cache or latest_cache(config.cache_dir)) as cache:
+            selection = select(cache, config)
+            reader = _reader(cache, selection, config)
+            names = _possible(heads, reader, config, note)
+            for seed in range(config.seed, config.seed + config.seeds):
+                problem = make_problem(selection, config, seed=seed)
+                done: dict[str, Any] = {}
+                for name in names:
+                    told = progress(name) if progress else None
+                    head = _make(name, config, seed=seed)
+                    fitted = _fit_and_score(name, head, problem, reader, config, told, done)
+                    done[name] = fitted.head
+                    yield write_run(fitted, cache, config)
 
 
-def choose(cache: Cache, config: FitConfig) -> Choice:
-    """The choice of rows that is meant: of the task asked for, or else the one asked for last.
-
-    Raises:
-        FerError: the cache holds no choice, or not all of its rows.
-    """
-    if config.task:
-        task = load_task(config.task).to_dict()
-        same = [one for one in cache.choices if one.info["task"] == task]
-        if same and config.per_class is None:
-            return cache.choice(same[-1].id)
-    return cache.choice(last_choice(cache.path))
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Make a folder, and take it away again if nothing came of it."""
+    new = not path.exists()
+    make_folder(path)
+    try:
+        yield
+    finally:
+        if new and not any(path.iterdir()):
+            path.rmdir()
 
 
-def make_problem(cache: Cache, config: FitConfig) -> Problem:
-    """Choose the rows and split them.
-
-    Raises:
-        FerError: the task, the balance or the split is not to be had from this cache.
-    """
-    choice = choose(cache, config)
-    own = Task.from_dict(choice.info["task"])
-    task = load_task(config.task) if config.task else own
-    if task == own and config.per_class is None:
-        rows = cache.places(choice)
-    else:
-        try:
-            rows = choose_rows(
-                task, cache.rows.emotion, per_class=config.per_class, seed=config.seed
-            )
-        except FerError as error:
-            hint = (
-                f"{cache.path} holds {len(cache):,} rows; fer extract --task adds those of a task"
-            )
-            raise FerError(error.message, hint=error.hint or hint) from None
-    who = cache.rows[rows]
-    label = task.labels(who.emotion)
-    split = make_split(
-        config.split, label=label, usage=who.usage, sha256=who.sha256, seed=config.seed
-    )
-    return Problem(choice=choice, task=task, rows=rows, label=label, who=who, split=split)
-
-
-def _make(name: str, config: FitConfig) -> Any:
-    """A head with the configuration's parameters, seed and jobs, as far as it takes them."""
-    for parameter, flag in (("random_state", "--seed"), ("n_jobs", "--jobs")):
-        if parameter in config.params:
-            raise FerError(f"{parameter} is not set by --set", hint=f"{flag} sets it")
+def _check(config: FitConfig) -> None:
+    """What can be said of a configuration before anything is read."""
+    check_views(config.views)
+    if config.seeds < 1:
+        raise FerError(f"--seeds must be at least 1, not {config.seeds}")
+    if config.cv == 1 or config.cv < 0:
+        raise FerError(f"--cv {config.cv}: a cross-validation has at least 2 folds")
+    if config.calibrate not in (None, *CALIBRATIONS):
+        raise FerError(
+            f"no such calibration: {config.calibrate}", hint=f"known are {', '.join(CALIBRATIONS)}"
+        )
     if config.jobs == 0 or config.jobs < -1:
-        raise FerError(f"--jobs {config.jobs}: neither a number of jobs nor -1 for one each core")
-    head = make_head(name, **config.params)
-    common = {"random_state": config.seed, "n_jobs": config.jobs}
+        raise FerError(f"--jobs {config.jobs}: neither -1 nor a number of jobs")
+    for name in _names(config):
+        head_class(name)
+    for parameter, flag in (("random_state", "--seed"), ("n_jobs", "--jobs")):
+        if any(name.split(".")[-1] == parameter for name in config.params):
+            raise FerError(f"{parameter} is not set by --set", hint=f"{flag} sets it")
+
+
+def _names(config: FitConfig) -> tuple[str, ...]:
+    return head_names() if config.heads == ("all",) else config.heads
+
+
+def _make(name: str, config: FitConfig, *, seed: int) -> Any:
+    """A head with the configuration's parameters, seed and jobs, as far as it takes them."""
+    head = make_head(name, **params_of(name, config.params, heads=_names(config)))
+    common = {"random_state": seed, "n_jobs": config.jobs}
     known = head.get_params()
     return head.set_params(**{k: v for k, v in common.items() if k in known})
 
 
-def _run(
-    cache: Cache,
-    problem: Problem,
-    layer: str,
+def _reader(cache: Cache, selection: Selection, config: FitConfig) -> Reader:
+    layers = parse_layers(config.features) if config.features else (selection.choice.layers[-1],)
+    return Reader(cache, selection.rows, layers, config.views)
+
+
+def _possible(
+    heads: dict[str, Any], reader: Reader, config: FitConfig, note: Note | None
+) -> list[str]:
+    """Names of the heads that the cache has features for, the rest noted, if all were asked for."""
+    names = []
+    for name, head in heads.items():
+        missing = reader.missing(head.needs)
+        soft = config.labels != "soft" or takes(head, "targets")
+        if config.heads != ("all",) or (soft and not missing):
+            names.append(name)
+            reader.check(head.needs)
+            if not soft:
+                raise FerError(
+                    f"the {name} head cannot be trained on shares of votes",
+                    hint="--labels ferplus trains on the majority; dense and mlp take soft labels",
+                )
+        elif note is not None:
+            why = f"the cache holds no {missing[0]}" if missing else "it takes no soft labels"
+            note(f"{name} is left out: {why}")
+    if not names:
+        raise FerError("no head can be fitted on this cache", hint="fer cache info shows it")
+    return names
+
+
+def _fit_and_score(
     name: str,
     head: Any,
+    problem: Problem,
+    reader: Reader,
     config: FitConfig,
     progress: EpochProgress | None,
-) -> Run:
+    done: dict[str, Any],
+) -> Fitted:
+    split, selection = problem.split, problem.selection
     clock = time.perf_counter()
-    X = cache.read(layer, head.needs, problem.rows)
-    read_s = time.perf_counter() - clock
-    params = head.get_params()
-    cv = _cross_validate(head, X, problem, config) if config.cv else None
-
-    split, y = problem.split, problem.label
+    X = reader.read(head.needs)
+    seconds = {"read": time.perf_counter() - clock}
+    cv = cross_validate(head, X, problem, k=config.cv) if config.cv else None
     clock = time.perf_counter()
-    _fit(
-        head,
-        X[split.train],
-        y[split.train],
-        validation=(X[split.validation], y[split.validation]),
-        progress=progress,
-    )
-    fit_s = time.perf_counter() - clock
+    validation = X[split.validation], selection.label[split.validation]
+    targets = None if selection.targets is None else selection.targets[split.train]
+    extra = {"progress": progress, "targets": targets, "fitted": done}
+    extra["groups"] = selection.near[split.train]
+    fit_head(head, X[split.train], selection.label[split.train], validation=validation, **extra)
+    seconds["fit"] = time.perf_counter() - clock
     clock = time.perf_counter()
-    validation, test = (
-        _score(head, X[part], y[part], problem.task) for part in (split.validation, split.test)
-    )
-    predict_s = time.perf_counter() - clock
-
-    record = {
-        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "cache": {
-            "path": str(cache.path),
-            "key": cache.header.key,
-            "spec": cache.header.spec,
-            "dataset": cache.header.dataset,
-        },
-        "data": {
-            "name": cache.header.dataset["name"],
-            "rows": len(problem.rows),
-            "digest": problem.digest,
-        },
-        "task": problem.task.to_dict(),
-        "split": {
-            "name": split.name,
-            "seed": split.seed,
-            "train": len(split.train),
-            "validation": len(split.validation),
-            "test": len(split.test),
-            "leaked": split.leaked,
-        },
-        "head": {
-            "name": name,
-            "title": head.title,
-            "layer": layer,
-            "features": head.needs,
-            "params": params,
-            "chosen": getattr(head, "chosen_", {}),
-        },
-        "seed": config.seed,
-        "validation": validation.to_dict(),
-        "test": test.to_dict(),
-        "cv": cv,
-        "history": getattr(head, "history_", None),
-        "seconds": {"read": read_s, "fit": fit_s, "predict": predict_s},
-        "predicted_rows": len(split.validation) + len(split.test),
-        "software": {
-            "fer_features": __version__,
-            "python": platform.python_version(),
-            **{one: version(one) for one in ("numpy", "scikit-learn", "keras")},
-        },
+    probability = {
+        part: np.asarray(head.predict_proba(X[getattr(split, part)]), np.float64)
+        for part in ("validation", "test")
     }
-    return _write(config.runs_dir, name, head, record)
-
-
-def _fit(
-    head: Any,
-    X: NDArray[Any],
-    y: NDArray[np.int64],
-    *,
-    validation: tuple[NDArray[Any], NDArray[np.int64]] | None = None,
-    progress: EpochProgress | None = None,
-) -> None:
-    """Fit a head, telling `progress` of its epochs if it has any."""
-    watched = "progress" in inspect.signature(head.fit).parameters
-    head.fit(X, y, validation=validation, **({"progress": progress} if watched else {}))
-
-
-def _score(head: Any, X: NDArray[Any], y: NDArray[np.int64], task: Task) -> Scores:
-    return score(y, head.predict_proba(X), classes=task.class_names, positive=task.positive)
-
-
-def _cross_validate(
-    head: Any, X: NDArray[Any], problem: Problem, config: FitConfig
-) -> dict[str, Any]:
-    """Mean and spread of the scores over k folds of the training and validation rows.
-
-    The test rows take no part. Each fold's head makes its own choices on a part of its own
-    training rows.
-    """
-    from sklearn.base import clone
-
-    split = problem.split
-    seen = np.sort(np.concatenate([split.train, split.validation]))
-    parts = folds(
-        label=problem.label[seen],
-        sha256=problem.who.sha256[seen],
-        k=config.cv,
-        seed=config.seed,
-        grouped=split.name == "grouped",
+    seconds["predict"] = time.perf_counter() - clock
+    fitted = Fitted(
+        name=name,
+        head=head,
+        problem=problem,
+        reader=reader,
+        probability=probability,
+        scores=_scores(probability, problem),
+        cv=cv,
+        seconds=seconds,
     )
-    scores = []
-    for train, held in parts:
-        one = clone(head)
-        _fit(one, X[seen[train]], problem.label[seen[train]])
-        rows = seen[held]
-        scores.append(_score(one, X[rows], problem.label[rows], problem.task).to_dict())
-    numbers = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss")
-    columns = {name: [one[name] for one in scores] for name in numbers}
+    _decide(fitted, config)
+    if config.sizes:
+        fitted.sizes = learn_by_size(head, X, problem)
+    return fitted
+
+
+def _decide(fitted: Fitted, config: FitConfig) -> None:
+    """Calibrate, and choose a threshold, both by the validation rows alone."""
+    selection, split = fitted.problem.selection, fitted.problem.split
+    label = selection.label[split.validation]
+    if config.calibrate:
+        calibrator = fit_calibrator(config.calibrate, fitted.probability["validation"], label)
+        fitted.plain, fitted.calibrator = fitted.scores, calibrator
+        fitted.probability = {
+            part: calibrator.apply(before) for part, before in fitted.probability.items()
+        }
+        fitted.scores = _scores(fitted.probability, fitted.problem)
+    if config.operate:
+        wish, value = config.operate
+        positive = selection.task.positive
+        if positive is None:
+            raise FerError(
+                f"--operate needs a task of two classes, and {selection.task.name} has "
+                f"{len(selection.task.classes)}"
+            )
+        code = selection.task.class_names.index(positive)
+        said = fitted.probability["validation"][:, code]
+        fitted.operating = choose_threshold(
+            (label == code).astype(np.int64), said, wish=wish, value=value
+        )
+
+
+def _scores(probability: dict[str, NDArray[np.float64]], problem: Problem) -> dict[str, Scores]:
+    task = problem.selection.task
     return {
-        "folds": config.cv,
-        "values": columns,
-        "mean": {name: float(np.mean(values)) for name, values in columns.items()},
-        "std": {name: float(np.std(values, ddof=1)) for name, values in columns.items()},
+        part: score(
+            problem.selection.label[getattr(problem.split, part)],
+            said,
+            classes=task.class_names,
+            positive=task.positive,
+        )
+        for part, said in probability.items()
     }
-
-
-def _write(runs_dir: Path, name: str, head: Any, record: dict[str, Any]) -> Run:
-    """Write the run's folder: record, model, and the learning curves if there are any."""
-    seed = "" if record["split"]["seed"] is None else f"-s{record['split']['seed']}"
-    params = {k: v for k, v in record["head"]["params"].items() if k != "n_jobs"}
-    head_key = {**record["head"], "params": params, "chosen": None}
-    key = [record["cache"]["key"], record["data"]["digest"], record["split"], head_key]
-    digest = hashlib.sha256(json.dumps([*key, record["seed"]], sort_keys=True).encode())
-    run_id = f"{name}-{record['split']['name']}{seed}-{digest.hexdigest()[:8]}"
-    path = Path(runs_dir) / run_id
-    with new_run(path) as folder:
-        files = {"model": head.save(folder / "model").name}
-        if record["history"]:
-            from fer_features.plots import learning_curves, save_figure
-
-            figure = learning_curves(record["history"], title=f"{head.title}, {run_id}")
-            files["curves"] = save_figure(figure, folder / "curves.png").name
-        write_record(folder, {"id": run_id, **record, "files": files})
-    return read_run(path)

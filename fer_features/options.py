@@ -26,6 +26,10 @@ RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 CacheFile = Annotated[
     Path | None, typer.Argument(help="A cache file; by default the one asked for last.")
 ]
+FerPlus = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="FER+'s votes, a row for each of fer2013.csv's."),
+]
 PerClass = Annotated[
     str | None,
     typer.Option(

@@ -5,26 +5,23 @@ from __future__ import annotations
 import ast
 import functools
 import math
-import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_features.console import emit_json, say, table, tell, width
+from fer_features.console import say, table, tell
 from fer_features.errors import FerError
 from fer_features.progress import Advance, track
 
 if TYPE_CHECKING:
     from fer_features.backbones import Backbone
-    from fer_features.compare import Comparison
     from fer_features.config import ExtractConfig
     from fer_features.extract import Extraction, Track
     from fer_features.faces import BadRow
     from fer_features.faces.inspect import DataSummary
     from fer_features.plan import Work
-    from fer_features.runs import Run
 
 MANY = 10
 """How many rows of a list a person is shown before the rest is only counted."""
@@ -189,99 +186,3 @@ def epoch_progress(head: str, *, cache: Path) -> Callable[[int, dict[str, float]
         tell(f"  epoch {epoch}: {losses}; {epoch / (now - begun):.2f} epochs/s")
 
     return told
-
-
-def run_dict(run: Run) -> dict[str, Any]:
-    """A run as plain JSON types, without its learning curves."""
-    record = run.record
-    kept = ("id", "validation", "test", "cv", "seconds", "split", "task", "data")
-    return {
-        "path": str(run.path),
-        "head": record["head"]["name"],
-        "chosen": record["head"]["chosen"],
-        **{name: record[name] for name in kept},
-    }
-
-
-def show_run(run: Run) -> None:
-    """A run's scores in one line, and its cross-validation's in another."""
-    record = run.record
-    validation, test = record["validation"], record["test"]
-    say(
-        f"{record['head']['name']}: validation accuracy {validation['accuracy']:.4f}, "
-        f"test accuracy {test['accuracy']:.4f}, F1 {test['f1']:.4f}; "
-        f"fitted in {record['seconds']['fit']:.1f} s; {run.path}"
-    )
-    if record["cv"]:
-        mean, std = record["cv"]["mean"], record["cv"]["std"]
-        say(
-            f"  {record['cv']['folds']} folds: accuracy {mean['accuracy']:.4f} "
-            f"± {std['accuracy']:.4f}, F1 {mean['f1']:.4f} ± {std['f1']:.4f} (mean ± standard "
-            "deviation)"
-        )
-
-
-_NARROW = {
-    "head": "head",
-    "features": "features",
-    "validation accuracy": "val acc",
-    "test accuracy": "test acc",
-    "test f1": "test F1",
-    "fit seconds": "fit s",
-}
-_WIDE = {
-    "head": "head",
-    "features": "features",
-    "validation accuracy": "val acc",
-    "validation precision": "val prec",
-    "validation recall": "val rec",
-    "validation f1": "val F1",
-    "test accuracy": "test acc",
-    "test precision": "test prec",
-    "test recall": "test rec",
-    "test f1": "test F1",
-    "test roc_auc": "AUC",
-    "test log_loss": "log loss",
-    "fit seconds": "fit s",
-    "predict seconds": "pred s",
-}
-_WIDE_ENOUGH = 150
-
-
-def show_comparisons(tables: Sequence[Comparison], format_: str) -> None:
-    """Comparisons as a table, Markdown, CSV or JSON on stdout."""
-    from fer_features import compare
-
-    if format_ == "json":
-        emit_json({"tables": compare.to_json(tables)})
-    elif format_ == "csv":
-        print(compare.to_csv(tables), end="")
-    elif format_ == "markdown":
-        print(compare.to_markdown(tables), end="")
-    elif format_ == "table":
-        for one in tables:
-            _show_comparison(one)
-    else:
-        raise FerError(f"no such format: {format_}", hint="known are table, markdown, csv, json")
-
-
-def _show_comparison(comparison: Comparison) -> None:
-    from fer_features.compare import cells
-
-    wide = width() >= _WIDE_ENOUGH
-    shown = _WIDE if wide else _NARROW
-    rows = comparison.rows()
-    if comparison.same_head_twice:  # only its run tells one from the other; the published has none
-        rows = [{**row, "head": row["run"] or row["head"]} for row in rows]
-    table(
-        list(shown.values()),
-        [cells({name: row[name] for name in shown}) for row in rows],
-        title=comparison.title,
-        text_columns=["head", "features"],
-        last_apart=comparison.published,
-    )
-    for note in comparison.notes:
-        say(textwrap.fill(f"! {note}", width() - 2, initial_indent="  ", subsequent_indent="    "))
-    if not wide:
-        say("  More columns in a wider terminal, or with --format markdown, csv or json.")
-    say()

@@ -5,16 +5,62 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fer_features.errors import FerError
 
-RUN_FORMAT_VERSION = 1
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+RUN_FORMAT_VERSION = 2
 RECORD = "run.json"
+PREDICTIONS = "predictions.npz"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a head said of the rows of one part.
+
+    Attributes:
+        row: int64 (n,), numbers of the source's rows.
+        label: int64 (n,), the true class codes.
+        probability: float64 (n, K).
+        twin: bool (n,), which rows have an exact or near twin in an earlier part.
+    """
+
+    row: NDArray[np.int64]
+    label: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    twin: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a head said of the rows that it was chosen and scored on."""
+
+    validation: Part
+    test: Part
+
+    def save(self, folder: Path) -> Path:
+        """Write them into a run's folder."""
+        import numpy as np
+
+        path = folder / PREDICTIONS
+        np.savez_compressed(
+            path,
+            **{
+                f"{part}_{name}": array
+                for part, one in vars(self).items()
+                for name, array in vars(one).items()
+            },
+        )
+        return path
 
 
 @dataclass(frozen=True)
@@ -28,6 +74,25 @@ class Run:
 
     path: Path
     record: dict[str, Any]
+
+    def predictions(self) -> Predictions:
+        """What the head said of the validation and test rows.
+
+        Raises:
+            FerError: the file is missing or damaged.
+        """
+        import numpy as np
+
+        path = self.path / PREDICTIONS
+        try:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                validation, test = (
+                    Part(**{name: file[f"{part}_{name}"] for name in Part.__dataclass_fields__})
+                    for part in ("validation", "test")
+                )
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise FerError(f"{path}: the run's predictions cannot be read", hint=_REMOVE) from error
+        return Predictions(validation, test)
 
 
 def make_folder(path: Path) -> None:
@@ -88,6 +153,10 @@ def read_run(path: Path) -> Run:
             f"{file}: run format {version} is newer than this program's {RUN_FORMAT_VERSION}",
             hint="pip install --upgrade fer-features",
         )
+    if version < RUN_FORMAT_VERSION:
+        raise FerError(
+            f"{file}: run format {version}, of an earlier version, is no longer read", hint=_REMOVE
+        )
     if not _is_whole(record):
         raise FerError(f"{file}: the run's record is damaged", hint=_REMOVE)
     return Run(folder, record)
@@ -103,7 +172,7 @@ def _is_whole(record: dict[str, Any]) -> bool:
         numbers += [record["seconds"][clock] for clock in ("fit", "predict")]
         texts = [record["id"], record["created"], record["head"]["name"], record["data"]["digest"]]
         texts += [record["cache"]["spec"][name] for name in ("backbone", "weights")]
-        objects = [record["task"], record["split"]]
+        objects = [record["task"], record["split"], record["split"]["leaked"], record["intervals"]]
     except (KeyError, TypeError):
         return False
     return (
@@ -113,7 +182,22 @@ def _is_whole(record: dict[str, Any]) -> bool:
     )
 
 
-def list_runs(folder: Path) -> list[Run]:
-    """All runs in a folder, the newest at the end."""
-    runs = [read_run(path) for path in sorted(folder.glob(f"*/{RECORD}"))]
-    return sorted(runs, key=lambda run: str(run.record.get("created", "")))
+def list_runs(folder: Path, *, note: Callable[[str], None] | None = None) -> list[Run]:
+    """All runs in a folder, the newest at the end.
+
+    Args:
+        folder: where they are.
+        note: told of each run that cannot be read, which is then left out.
+
+    Raises:
+        FerError: one cannot be read, and nobody is to be told.
+    """
+    runs = []
+    for path in sorted(folder.glob(f"*/{RECORD}")):
+        try:
+            runs.append(read_run(path))
+        except FerError as error:
+            if note is None:
+                raise
+            note(f"left out: {error.message}; {error.hint}")
+    return sorted(runs, key=lambda run: str(run.record["created"]))

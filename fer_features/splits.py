@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,9 @@ class Split:
         train: int64, rows that heads are fitted on.
         validation: int64, rows that everything is chosen on.
         test: int64, rows that are scored once.
-        leaked: how many test rows have an exact twin in train or validation.
+        exact: bool (len(test),), which of them have an exact twin in train or validation.
+        near: bool (len(test),), which of the others have a near twin there.
+        removed: how many rows were taken out because they have a twin in a later part.
     """
 
     name: str
@@ -35,7 +37,14 @@ class Split:
     train: Rows
     validation: Rows
     test: Rows
-    leaked: int
+    exact: NDArray[np.bool_]
+    near: NDArray[np.bool_]
+    removed: int = 0
+
+    @property
+    def leaked(self) -> dict[str, int]:
+        """How many test rows have an exact, or only a near, twin in train or validation."""
+        return {"exact": int(self.exact.sum()), "near": int(self.near.sum())}
 
 
 def make_split(
@@ -43,99 +52,132 @@ def make_split(
     *,
     label: NDArray[np.int64],
     usage: NDArray[np.int8],
-    sha256: NDArray[np.bytes_],
+    exact: NDArray[np.int64],
+    near: NDArray[np.int64],
     seed: int,
+    remove_twins: bool = False,
 ) -> Split:
     """Split rows into training, validation and test.
 
     Args:
-        name: ``grouped``: 60/20/20, stratified, identical images always on one side;
-            ``reference``: 60/20/20, stratified by seed, identical images wherever they fall, as
-            the published project did; ``usage``: FER2013's Training, PublicTest, PrivateTest.
+        name: ``grouped``: 60/20/20, stratified, exact and near twins always on one side;
+            ``reference``: 60/20/20, stratified by seed, twins wherever they fall, as the
+            published project did; ``usage``: FER2013's Training, PublicTest, PrivateTest.
         label: class codes (N,).
         usage: usage codes (N,).
-        sha256: pixel hashes (N,), which tell identical images.
+        exact: group numbers (N,), the same for identical images.
+        near: group numbers (N,), the same for exact and near twins.
         seed: seed of the draw; `usage` draws nothing.
+        remove_twins: leave training rows out that have a twin in validation or test, and
+            validation rows that have one in test.
 
     Raises:
         FerError: there is no such split, or a part would lack a class.
     """
     if name not in SPLITS:
         raise FerError(f"no such split: {name}", hint=f"known are {', '.join(SPLITS)}")
-    parts = SPLITS[name](label, usage, sha256, seed)
-    for part, rows in zip(("training", "validation", "test"), parts, strict=True):
+    train, validation, test = SPLITS[name](label, usage, near, seed)
+    before = len(train) + len(validation)
+    if remove_twins:
+        validation = validation[~np.isin(near[validation], near[test])]
+        later = np.concatenate([near[validation], near[test]])
+        train = train[~np.isin(near[train], later)]
+    parts = {"training": train, "validation": validation, "test": test}
+    for part, rows in parts.items():
         if len(np.unique(label[rows])) < len(np.unique(label)):
             raise FerError(
                 f"split {name}: a class has no image in the {part} part",
                 hint="take more images (--per-class) or another split",
             )
-    train, validation, test = parts
-    known = np.concatenate([sha256[train], sha256[validation]])
+    known = np.concatenate([train, validation])
+    is_exact = np.isin(exact[test], exact[known])
     return Split(
         name=name,
         seed=None if name == "usage" else seed,
         train=train,
         validation=validation,
         test=test,
-        leaked=int(np.isin(sha256[test], known).sum()),
+        exact=is_exact,
+        near=np.isin(near[test], near[known]) & ~is_exact,
+        removed=before - len(train) - len(validation),
     )
 
 
 def folds(
-    *, label: NDArray[np.int64], sha256: NDArray[np.bytes_], k: int, seed: int, grouped: bool
+    *, label: NDArray[np.int64], group: NDArray[np.int64], k: int, seed: int
 ) -> Iterator[tuple[Rows, Rows]]:
     """The k pairs (training, held out) of places in `label`, stratified, shuffled by seed.
 
-    With `grouped`, identical images are always on one side.
+    Args:
+        label: class codes (N,).
+        group: group numbers (N,); rows of one group are always on one side.
+        k: how many.
+        seed: seed of the draw.
 
     Raises:
-        FerError: fewer than k images of a class.
+        FerError: fewer than k groups of a class.
     """
-    smallest = int(np.unique(label, return_counts=True)[1].min())
+    units, unit_label = _units(label, group)
+    smallest = int(np.unique(unit_label, return_counts=True)[1].min())
     if not 2 <= k <= smallest:
         raise FerError(
             f"{k} folds cannot be made of classes of which the smallest has {smallest} images",
             hint=f"--cv takes 2 to {smallest} here",
         )
-    yield from _kfold(label, sha256, k, seed, grouped)
+    yield from _kfold(units, unit_label, k, seed)
 
 
 def _kfold(
-    label: NDArray[np.int64], sha256: NDArray[np.bytes_], k: int, seed: int, grouped: bool
+    units: Rows, unit_label: NDArray[np.int64], k: int, seed: int
 ) -> Iterator[tuple[Rows, Rows]]:
     from sklearn.model_selection import StratifiedKFold
 
-    group, unit_label = _units(label, sha256, grouped=grouped)
     splitter = StratifiedKFold(n_splits=k, shuffle=True, random_state=seed)
     for train, held in splitter.split(np.zeros(len(unit_label)), unit_label):
-        yield _members(group, train), _members(group, held)
+        yield _members(units, train), _members(units, held)
 
 
-def _units(
-    label: NDArray[np.int64], sha256: NDArray[np.bytes_], *, grouped: bool
-) -> tuple[Rows, NDArray[np.int64]]:
+def nested_parts(
+    *, label: NDArray[np.int64], group: NDArray[np.int64], shares: Sequence[float], seed: int
+) -> list[Rows]:
+    """Stratified parts of rows by ascending share, each within the next, whole groups in each.
+
+    Args:
+        label: class codes (N,).
+        group: group numbers (N,).
+        shares: ascending, above 0 and at most 1.
+        seed: seed of the draw.
+    """
+    units, unit_label = _units(label, group)
+    rng = np.random.default_rng(seed)
+    rank = np.empty(len(unit_label))  # 0 to 1 within the class: a share takes all that is below it
+    for code in np.unique(unit_label):
+        places = np.flatnonzero(unit_label == code)
+        rank[rng.permutation(places)] = np.arange(len(places)) / len(places)
+    return [_members(units, np.flatnonzero(rank < share)) for share in shares]
+
+
+def _units(label: NDArray[np.int64], group: NDArray[np.int64]) -> tuple[Rows, NDArray[np.int64]]:
     """What is drawn as one: each row's unit (N,), and each unit's label, its first row's.
 
     Drawing whole units with scikit-learn's stratified splitters takes milliseconds where
     StratifiedGroupKFold takes seconds, for parts that are a few rows off their exact sizes.
     """
-    if not grouped:
-        return np.arange(len(label)), label
-    _, first, group = np.unique(sha256, return_index=True, return_inverse=True)
-    return group, label[first]
+    _, first, unit = np.unique(group, return_index=True, return_inverse=True)
+    return unit, label[first]
 
 
-def _members(group: Rows, units: Rows) -> Rows:
+def _members(unit_of: Rows, units: Rows) -> Rows:
     """The rows, ascending, whose unit is one of `units`."""
-    return np.flatnonzero(np.isin(group, units))
+    return np.flatnonzero(np.isin(unit_of, units))
 
 
 def _three_parts(
-    label: NDArray[np.int64], sha256: NDArray[np.bytes_], seed: int, *, grouped: bool
+    label: NDArray[np.int64], group: NDArray[np.int64], seed: int
 ) -> tuple[Rows, Rows, Rows]:
     from sklearn.model_selection import train_test_split
 
-    group, unit_label = _units(label, sha256, grouped=grouped)
+    units, unit_label = _units(label, group)
     held = FRACTIONS[1] + FRACTIONS[2]
     try:
         train, rest = train_test_split(
@@ -150,23 +192,23 @@ def _three_parts(
             f"too few images to split into three parts: {counts} in the classes",
             hint="take more images of each class (--per-class)",
         ) from error
-    return _members(group, train), _members(group, validation), _members(group, test)
+    return _members(units, train), _members(units, validation), _members(units, test)
 
 
 def _reference(
-    label: NDArray[np.int64], usage: NDArray[np.int8], sha256: NDArray[np.bytes_], seed: int
+    label: NDArray[np.int64], usage: NDArray[np.int8], near: NDArray[np.int64], seed: int
 ) -> tuple[Rows, Rows, Rows]:
-    return _three_parts(label, sha256, seed, grouped=False)
+    return _three_parts(label, np.arange(len(label)), seed)
 
 
 def _grouped(
-    label: NDArray[np.int64], usage: NDArray[np.int8], sha256: NDArray[np.bytes_], seed: int
+    label: NDArray[np.int64], usage: NDArray[np.int8], near: NDArray[np.int64], seed: int
 ) -> tuple[Rows, Rows, Rows]:
-    return _three_parts(label, sha256, seed, grouped=True)
+    return _three_parts(label, near, seed)
 
 
 def _usage(
-    label: NDArray[np.int64], usage: NDArray[np.int8], sha256: NDArray[np.bytes_], seed: int
+    label: NDArray[np.int64], usage: NDArray[np.int8], near: NDArray[np.int64], seed: int
 ) -> tuple[Rows, Rows, Rows]:
     parts = [np.flatnonzero(usage == code) for code in range(len(USAGES))]
     for name, rows in zip(USAGES, parts, strict=True):
@@ -179,7 +221,7 @@ def _usage(
 
 
 _Rule = Callable[
-    [NDArray[np.int64], NDArray[np.int8], NDArray[np.bytes_], int], tuple[Rows, Rows, Rows]
+    [NDArray[np.int64], NDArray[np.int8], NDArray[np.int64], int], tuple[Rows, Rows, Rows]
 ]
 SPLITS: dict[str, _Rule] = {"grouped": _grouped, "reference": _reference, "usage": _usage}
 """The rules by name; the first is the default."""

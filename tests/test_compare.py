@@ -6,67 +6,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from run_examples import record, run
 
 from fer_features.compare import (
     PUBLISHED,
     PUBLISHED_MARK,
     compare,
+    feature_labels,
+    flattery,
+    newest_seeds,
     of_same_data,
-    to_csv,
-    to_json,
-    to_markdown,
-    write_figures,
+    over_seeds,
 )
+from fer_features.compare_formats import to_csv, to_json, to_markdown, write_figures
 from fer_features.errors import FerError
 from fer_features.metrics import score
-from fer_features.runs import Run, list_runs, new_run, read_run, write_record
-from fer_features.tasks import BINARY, SEVEN, Task
-
-
-def record(
-    head: str = "dense",
-    *,
-    validation: float = 0.8,
-    test: float = 0.7,
-    task: Task = BINARY,
-    digest: str = "d1",
-    weights: str = "imagenet",
-    created: str = "2026-01-01",
-    **split: Any,
-) -> dict[str, Any]:
-    scores = {
-        "precision": 0.5,
-        "recall": 0.5,
-        "f1": 0.5,
-        "roc_auc": None,
-        "log_loss": 0.6,
-        "classes": list(task.class_names),
-        "confusion": np.eye(len(task.classes), dtype=int).tolist(),
-    }
-    return {
-        "id": f"{head}-{digest}",
-        "created": created,
-        "cache": {"spec": {"backbone": "inception_resnet_v2", "weights": weights}},
-        "data": {"name": "fer2013.csv", "rows": 17000, "digest": digest},
-        "task": task.to_dict(),
-        "split": {
-            "name": "grouped",
-            "seed": 0,
-            "train": 6,
-            "validation": 2,
-            "test": 2,
-            "leaked": 0,
-            **split,
-        },
-        "head": {"name": head, "title": head, "chosen": {}},
-        "validation": {"accuracy": validation, **scores},
-        "test": {"accuracy": test, **scores},
-        "seconds": {"fit": 12.34, "predict": 0.123},
-    }
-
-
-def run(*args: Any, **kwargs: Any) -> Run:
-    return Run(Path("runs/x"), record(*args, **kwargs))
+from fer_features.tasks import BINARY, SEVEN
 
 
 def test_the_published_numbers_are_what_the_suite_makes_of_the_published_matrix() -> None:
@@ -129,8 +84,8 @@ def test_random_weights_are_said_aloud() -> None:
 
 
 def test_a_leak_is_said_aloud() -> None:
-    (table,) = compare([run(leaked=1)])
-    assert "1 of 2 test images" in " ".join(table.notes)
+    (table,) = compare([run(leaked={"exact": 1, "near": 0})])
+    assert "Of 2 test images 1 have an exact and 0 more a near twin" in " ".join(table.notes)
 
 
 def test_only_runs_about_the_newest_ones_images_are_taken() -> None:
@@ -149,12 +104,12 @@ def test_every_format_holds_the_same_numbers() -> None:
     tables = compare([run("dense", validation=0.8125), run("svm", validation=0.5)])
     lines = list(csv.DictReader(io.StringIO(to_csv(tables))))
     assert [line["validation accuracy"] for line in lines] == ["0.8125", "0.5", "0.7944"]
-    rows = json.loads(json.dumps(to_json(tables)))[0]["rows"]
+    rows = json.loads(json.dumps(to_json(tables, [None])))["tables"][0]["rows"]
     assert [row["validation accuracy"] for row in rows] == [0.8125, 0.5, 0.7944]
     markdown = to_markdown(tables)
     body = [line for line in markdown.splitlines() if line.startswith("| ") and "---" not in line]
     assert [line.split("|")[3].strip() for line in body] == [
-        "validation accuracy",
+        "validation",
         "0.8125",
         "0.5000",
         "0.7944",
@@ -170,55 +125,46 @@ def test_figures_are_png_files_one_pair_a_table(tmp_path: Path) -> None:
     assert sorted(tmp_path.glob("pictures/*")) == sorted(paths)  # no drafts left
 
 
-def test_a_run_survives_the_disk(tmp_path: Path) -> None:
-    with new_run(tmp_path / "one") as folder:
-        write_record(folder, record("svm"))
-    found = read_run(tmp_path / "one")
-    assert found.record == {"format_version": 1, **record("svm")}
-    assert read_run(tmp_path / "one" / "run.json").path == found.path
-    assert list_runs(tmp_path) == [found]
-
-
-def test_a_failed_run_leaves_the_old_one(tmp_path: Path) -> None:
-    with new_run(tmp_path / "one") as folder:
-        write_record(folder, record("svm"))
-    with pytest.raises(ValueError, match="JSON"), new_run(tmp_path / "one") as folder:
-        write_record(folder, {"accuracy": float("nan")})
-    assert read_run(tmp_path / "one").record["head"]["name"] == "svm"
-    assert [path.name for path in tmp_path.iterdir()] == ["one"]
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format_version": "x"}'])
-def test_a_broken_record_is_an_error(tmp_path: Path, text: str) -> None:
-    (tmp_path / "run.json").write_text(text)
-    with pytest.raises(FerError, match=r"run\.json: not a run's record"):
-        read_run(tmp_path)
-
-
-def test_a_missing_or_newer_run_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FerError, match="no run in"):
-        read_run(tmp_path)
-    (tmp_path / "run.json").write_text('{"format_version": 99}')
-    with pytest.raises(FerError, match="newer"):
-        read_run(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"id": 7}, {"validation": {"accuracy": "x"}}, {"test": {}}, {"seconds": None}, {"task": []}],
-)
-def test_a_damaged_record_is_an_error(tmp_path: Path, change: dict[str, Any]) -> None:
-    write_record(tmp_path, {**record(), **change})
-    with pytest.raises(FerError, match="the run's record is damaged"):
-        read_run(tmp_path)
-
-
-def test_a_folder_for_runs_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(FerError, match="no folder for runs"), new_run(tmp_path / "file" / "one"):
-        pass
-
-
 def test_a_head_that_stands_twice_is_told_apart_by_its_run() -> None:
     assert compare([run("svm"), run("svm")])[0].same_head_twice
     assert not compare([run("svm"), run("svm", weights="random:0")])[0].same_head_twice
+
+
+def test_layers_and_precision_are_named_only_where_they_tell_runs_apart() -> None:
+    same = [record("svm"), record("dense")]
+    assert feature_labels(same) == ["inception_resnet_v2 imagenet"] * 2
+    other = [record("svm"), record("svm", layers=("mixed_6a", "conv_7b_ac"), views=("flip",))]
+    assert feature_labels(other) == [
+        "inception_resnet_v2 imagenet conv_7b_ac",
+        "inception_resnet_v2 imagenet mixed_6a+conv_7b_ac flip",
+    ]
+    rounded = [record(), record(precision="bfloat16")]
+    assert feature_labels(rounded)[1] == "inception_resnet_v2 imagenet bfloat16"
+    assert feature_labels([record(weights="none")]) == ["inception_resnet_v2"]
+
+
+def test_several_seeds_give_mean_and_spread_and_the_newest_table() -> None:
+    runs = [run(seed=seed, test=0.6 + 0.1 * seed, created=f"202{seed}") for seed in (2, 0, 1)]
+    (one,) = over_seeds([*runs, run("svm")])
+    assert [each.record["seed"] for each in one.runs] == [0, 1, 2]
+    assert one.mean("test", "accuracy") == pytest.approx(0.7)
+    assert one.std("test", "accuracy") == pytest.approx(0.1)
+    assert one.mean("test", "roc_auc") is None
+    (table,) = newest_seeds(compare(runs))
+    assert table.runs[0].record["seed"] == 2
+    assert over_seeds([run(), run("svm")]) == []
+
+
+def test_the_leak_is_the_same_fit_on_both_splits() -> None:
+    twins = {"test_twins": 3, "accuracy_on_twins": 0.9, "accuracy_on_others": 0.7}
+    leaking = run(name="reference", test=0.75, leak=twins)
+    (one,) = flattery([run(test=0.7), leaking, run("svm"), run(name="reference", seed=1)])
+    told = one.to_dict()
+    assert told["difference"] == pytest.approx(0.05)
+    assert told["accuracy_on_twins"] == 0.9
+    assert flattery([leaking]) == []
+
+
+def test_what_was_dropped_stands_in_the_title() -> None:
+    (table,) = compare([run(dropped={"constant": 3})])
+    assert "17,000 images of fer2013.csv (without 3 constant)" in table.title

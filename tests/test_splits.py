@@ -5,16 +5,24 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fer_features.errors import FerError
-from fer_features.splits import Split, folds, make_split
+from fer_features.splits import Split, folds, make_split, nested_parts
 
 
-def hashes(numbers: list[int] | NDArray[np.int64]) -> NDArray[np.bytes_]:
-    return np.array([b"%064d" % n for n in numbers], "S64")
-
-
-def split(name: str, label: NDArray[np.int64], images: NDArray[np.int64], seed: int = 0) -> Split:
+def split(
+    name: str,
+    label: NDArray[np.int64],
+    images: NDArray[np.int64],
+    seed: int = 0,
+    *,
+    near: NDArray[np.int64] | None = None,
+    **kwargs: bool,
+) -> Split:
     usage = np.arange(len(label)).astype(np.int8) % 3
-    return make_split(name, label=label, usage=usage, sha256=hashes(images), seed=seed)
+    near = images if near is None else near
+    return make_split(name, label=label, usage=usage, exact=images, near=near, seed=seed, **kwargs)
+
+
+NOTHING = {"exact": 0, "near": 0}
 
 
 LABEL = np.repeat(np.array([0, 1]), 50)
@@ -26,7 +34,7 @@ def test_reference_is_60_20_20_and_stratified() -> None:
     parts = (made.train, made.validation, made.test)
     assert [np.bincount(LABEL[part]).tolist() for part in parts] == [[30, 30], [10, 10], [10, 10]]
     assert sorted(np.concatenate(parts).tolist()) == list(range(100))
-    assert made.leaked == 0
+    assert made.leaked == NOTHING
 
 
 def test_reference_of_17000_validates_on_1700_and_1700() -> None:
@@ -38,8 +46,43 @@ def test_reference_of_17000_validates_on_1700_and_1700() -> None:
 def test_reference_counts_the_twins_that_leak() -> None:
     made = split("reference", LABEL, TWINS)
     known = set(TWINS[np.concatenate([made.train, made.validation])])
-    assert made.leaked == sum(TWINS[row] in known for row in made.test)
-    assert made.leaked > 0
+    has_one = [TWINS[row] in known for row in made.test]
+    assert made.exact.tolist() == has_one
+    assert made.leaked == {"exact": sum(has_one), "near": 0}
+    assert sum(has_one) > 0
+
+
+def test_a_near_twin_is_counted_apart_from_an_exact_one() -> None:
+    made = split("reference", LABEL, np.arange(100), near=TWINS)
+    known = set(TWINS[np.concatenate([made.train, made.validation])])
+    assert made.near.tolist() == [TWINS[row] in known for row in made.test]
+    assert made.leaked["exact"] == 0
+    assert made.leaked["near"] > 0
+
+
+def test_grouped_keeps_near_twins_on_one_side() -> None:
+    made = split("grouped", LABEL, np.arange(100), near=TWINS)
+    sides = [set(TWINS[part]) for part in (made.train, made.validation, made.test)]
+    assert not sides[0] & (sides[1] | sides[2])
+    assert not sides[1] & sides[2]
+
+
+def test_twins_of_later_parts_can_be_taken_out() -> None:
+    images = np.arange(100)
+    images[:3] = 7  # rows 0, 1, 2 and 7 are one picture, in training, validation and test
+    made = split("usage", LABEL, images, remove_twins=True)
+    assert {0, 1, 7}.isdisjoint({*made.train, *made.validation})
+    assert 2 in made.test
+    assert made.removed == 3
+    assert made.leaked == NOTHING
+
+
+def test_nested_parts_grow_within_each_other_and_keep_classes_and_groups() -> None:
+    small, large, whole = nested_parts(label=LABEL, group=TWINS, shares=(0.2, 0.6, 1), seed=0)
+    assert set(small) < set(large) < set(whole)
+    assert [np.bincount(LABEL[part]).tolist() for part in (small, large)] == [[10, 10], [30, 30]]
+    assert len(whole) == 100
+    assert not set(TWINS[small]) & set(TWINS[np.setdiff1d(whole, small)])
 
 
 @given(st.integers(0, 20), st.integers(2, 4))
@@ -52,7 +95,7 @@ def test_grouped_keeps_identical_images_on_one_side(seed: int, copies: int) -> N
     assert not sides[0] & sides[2]
     assert not sides[1] & sides[2]
     assert len(set().union(*sides)) == len(set(images))
-    assert made.leaked == 0
+    assert made.leaked == NOTHING
 
 
 def test_grouped_keeps_copies_with_different_labels_together() -> None:
@@ -74,14 +117,16 @@ def test_usage_follows_the_official_parts() -> None:
 def test_usage_needs_all_three_parts() -> None:
     usage = np.zeros(100, np.int8)
     with pytest.raises(FerError, match="PublicTest"):
-        make_split("usage", label=LABEL, usage=usage, sha256=hashes(np.arange(100)), seed=0)
+        make_split(
+            "usage", label=LABEL, usage=usage, exact=np.arange(100), near=np.arange(100), seed=0
+        )
 
 
 def test_a_part_that_lacks_a_class_is_an_error() -> None:
     usage = np.array([0, 0, 1, 1, 2, 2], np.int8)
     label = np.array([0, 1, 0, 1, 0, 0])
     with pytest.raises(FerError, match="no image in the test part"):
-        make_split("usage", label=label, usage=usage, sha256=hashes(np.arange(6)), seed=0)
+        make_split("usage", label=label, usage=usage, exact=np.arange(6), near=np.arange(6), seed=0)
 
 
 @pytest.mark.parametrize("name", ["grouped", "reference"])
@@ -105,7 +150,8 @@ def test_an_unknown_split_names_the_known_ones() -> None:
 
 @pytest.mark.parametrize("grouped", [False, True])
 def test_folds_hold_every_row_out_once(grouped: bool) -> None:
-    made = list(folds(label=LABEL, sha256=hashes(TWINS), k=5, seed=0, grouped=grouped))
+    group = TWINS if grouped else np.arange(100)
+    made = list(folds(label=LABEL, group=group, k=5, seed=0))
     assert sorted(np.concatenate([held for _, held in made]).tolist()) == list(range(100))
     leaks = [len(set(TWINS[train]) & set(TWINS[held])) for train, held in made]
     assert (max(leaks) == 0) is grouped
@@ -114,4 +160,4 @@ def test_folds_hold_every_row_out_once(grouped: bool) -> None:
 def test_more_folds_than_images_is_an_error() -> None:
     label = np.array([0, 0, 0, 1, 1])
     with pytest.raises(FerError, match="smallest has 2"):
-        list(folds(label=label, sha256=hashes(np.arange(5)), k=3, seed=0, grouped=False))
+        list(folds(label=label, group=np.arange(5), k=3, seed=0))

@@ -1,0 +1,133 @@
+"""Comparisons as text that others read: JSON, CSV, Markdown, and pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fer_features.compare import (
+    COLUMNS,
+    PUBLISHED,
+    Comparison,
+    Flattery,
+    OverSeeds,
+    is_random,
+)
+from fer_features.intervals import Verdict
+
+MARKDOWN = {
+    "head": "head",
+    "features": "features",
+    "validation accuracy": "validation",
+    "test accuracy": "test [95 %]",
+    "test balanced_accuracy": "balanced",
+    "test f1": "F1",
+    "test roc_auc": "ROC AUC",
+    "test average_precision": "AP",
+    "test log_loss": "log loss",
+    "test brier": "Brier",
+    "test ece": "ECE",
+    "fit seconds": "fit s",
+}
+"""The columns of a Markdown table, and their headings."""
+
+_TEXT = ("head", "features", "run")
+
+
+def to_json(
+    tables: Sequence[Comparison],
+    verdicts: Sequence[Verdict | None],
+    seeds: Sequence[OverSeeds] = (),
+    leaks: Sequence[Flattery] = (),
+) -> dict[str, Any]:
+    """All that there is to say, as plain JSON types."""
+    return {
+        "tables": [
+            {
+                "title": table.title,
+                "rows": table.rows(),
+                "notes": list(table.notes),
+                "verdict": None if verdict is None else verdict.to_dict(),
+            }
+            for table, verdict in zip(tables, verdicts, strict=True)
+        ],
+        "seeds": [one.to_dict() for one in seeds],
+        "leaks": [one.to_dict() for one in leaks],
+    }
+
+
+def to_csv(tables: Sequence[Comparison]) -> str:
+    """One CSV text; its first column names the table that a row belongs to."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["table", *COLUMNS])
+    for table in tables:
+        writer.writerows([table.title, *row.values()] for row in table.rows())
+    return out.getvalue()
+
+
+def to_markdown(tables: Sequence[Comparison]) -> str:
+    """A Markdown section for each table."""
+    parts = []
+    for table in tables:
+        lines = [f"### {table.title}", "", f"| {' | '.join(MARKDOWN.values())} |"]
+        lines.append(f"|{'|'.join(' --- ' if one in _TEXT else ' ---: ' for one in MARKDOWN)}|")
+        lines += [f"| {' | '.join(cells(row, MARKDOWN))} |" for row in table.rows()]
+        lines += [f"\n{note}" for note in table.notes]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def cells(row: dict[str, Any], columns: Sequence[str] | dict[str, str]) -> list[str]:
+    """A row's values as a person reads them: four digits for scores, seconds by their size."""
+    return [_cell(name, row) for name in columns]
+
+
+def _cell(name: str, row: dict[str, Any]) -> str:
+    value = row[name]
+    if value is None:
+        return "–"
+    if name.endswith("seconds"):
+        return f"{value:.1f}" if value >= 0.95 else f"{value:.2g}"
+    if name == "test accuracy" and row["test accuracy low"] is not None:
+        low, high = (f"{row[f'test accuracy {end}']:.3f}"[1:] for end in ("low", "high"))
+        return f"{value:.4f} [{low}, {high}]"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
+    """A bar chart of accuracies and the confusion matrices for each table, as PNG files."""
+    from fer_features.plots import accuracy_bars, confusion_matrices, save_figure
+
+    paths = []
+    for table in tables:
+        record = table.runs[0].record
+        split = record["split"]
+        seed = "" if split["seed"] is None else f"-s{split['seed']}"
+        stem = f"{record['task']['name']}-{record['data']['digest'][:8]}-{split['name']}{seed}"
+        rows = [
+            _picture_row(run.record, label)
+            for run, label in zip(table.runs, table.names, strict=True)
+        ]
+        random = any(is_random(run.record) for run in table.runs)
+        title = table.title + ("\nRANDOM WEIGHTS" if random else "")
+        published = PUBLISHED["accuracy"] if table.published else None
+        bars = accuracy_bars(rows, title=title, published=published)
+        matrices = confusion_matrices(rows, title=f"{title}\ncounts on the test part")
+        paths.append(save_figure(bars, folder / f"{stem}-accuracy.png"))
+        paths.append(save_figure(matrices, folder / f"{stem}-confusion.png"))
+    return paths
+
+
+def _picture_row(record: dict[str, Any], label: str) -> dict[str, Any]:
+    return {
+        "label": label.replace(" on ", "\n", 1),
+        "classes": record["test"]["classes"],
+        "confusion": record["test"]["confusion"],
+        "validation": record["validation"]["accuracy"],
+        "test": record["test"]["accuracy"],
+        "interval": record["intervals"].get("accuracy"),
+    }

@@ -1,0 +1,84 @@
+"""Records of runs, written out, for tests of what reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_features.compare import SCORES
+from fer_features.runs import Run
+from fer_features.tasks import BINARY, Task
+
+
+def record(
+    head: str = "dense",
+    *,
+    validation: float = 0.8,
+    test: float = 0.7,
+    task: Task = BINARY,
+    digest: str = "d1",
+    weights: str = "imagenet",
+    precision: str = "float32",
+    created: str = "2026-01-01",
+    seed: int = 0,
+    layers: tuple[str, ...] = ("conv_7b_ac",),
+    views: tuple[str, ...] = (),
+    leak: dict[str, Any] | None = None,
+    dropped: dict[str, int] | None = None,
+    **split: Any,
+) -> dict[str, Any]:
+    """What a run's ``run.json`` says; `split` goes into its split."""
+    scores = {
+        **dict.fromkeys(SCORES, 0.5),
+        "roc_auc": None,
+        "classes": list(task.class_names),
+        "confusion": np.eye(len(task.classes), dtype=int).tolist(),
+    }
+    spec = {"backbone": "inception_resnet_v2", "weights": weights, "precision": precision}
+    return {
+        "id": f"{head}-{digest}",
+        "created": created,
+        "cache": {"key": f"key-{weights}-{precision}", "spec": spec},
+        "data": {
+            "name": "fer2013.csv",
+            "rows": 17000,
+            "digest": digest,
+            "labels": "original",
+            "dropped": dropped or {},
+        },
+        "task": task.to_dict(),
+        "split": {
+            "name": "grouped",
+            "seed": seed,
+            "train": 6,
+            "validation": 2,
+            "test": 2,
+            "leaked": {"exact": 0, "near": 0},
+            **split,
+        },
+        "seed": seed,
+        "head": {
+            "name": head,
+            "title": head,
+            "layers": list(layers),
+            "views": list(views),
+            "params": {},
+            "chosen": {},
+        },
+        "validation": {**scores, "accuracy": validation},
+        "test": {**scores, "accuracy": test},
+        "intervals": {"accuracy": [test - 0.05, test + 0.05]},
+        "leak": leak,
+        "calibration": None,
+        "operate": None,
+        "sizes": None,
+        "history": None,
+        "seconds": {"fit": 12.34, "predict": 0.123},
+    }
+
+
+def run(*args: Any, **kwargs: Any) -> Run:
+    """A run that is on no disk."""
+    return Run(Path("runs/x"), record(*args, **kwargs))
