@@ -12,9 +12,9 @@ from pathlib import Path
 
 from fer_features import __version__
 from fer_features.config import ExtractConfig
-from fer_features.engines import Engine, make_engine
+from fer_features.engines import Engine, NoNetwork, make_engine
 from fer_features.errors import FerError
-from fer_features.faces import BadRow
+from fer_features.faces import IMAGE_SIZE, BadRow
 from fer_features.pipeline import Clocks, make_batches, run_pipeline
 from fer_features.plan import (
     Plan,
@@ -29,6 +29,7 @@ from fer_features.plan import (
 from fer_features.progress import Advance
 from fer_features.store import (
     GRAPHS,
+    IMAGE,
     Cache,
     Choice,
     JournalWriter,
@@ -161,13 +162,15 @@ def _run(
     """One pass: read, run and write, then fold what was computed into the cache."""
     clocks, journal_path = done.clocks, journal_of(plan.path)
     begun = time.perf_counter()
-    engine = make_engine(
-        plan.engine.engine,
-        graph_spec(plan.backbone, plan.weights, plan.spec, work.features),
-        batch_size=config.batch_size,
-        graphs=Path(config.cache_dir) / GRAPHS,
-        note=note,
-    )
+    engine: Engine = NoNetwork()
+    if work.computed:
+        engine = make_engine(
+            plan.engine.engine,
+            graph_spec(plan.backbone, plan.weights, plan.spec, work.computed),
+            batch_size=config.batch_size,
+            graphs=Path(config.cache_dir) / GRAPHS,
+            note=note,
+        )
     done.engine = engine.name
     clocks.prepare += time.perf_counter() - begun
     known = _known_images(plan, work)
@@ -186,14 +189,15 @@ def _run(
             ),
             engine,
             journal,
-            names={plain_name(name): name for name in work.features},
+            names={plain_name(name): name for name in work.computed},
+            images_as=IMAGE if IMAGE in work.features else None,
             clocks=clocks,
             advance=advance,
         )
     begun = time.perf_counter()
     _take_up(plan, fresh=True)
     clocks.write += time.perf_counter() - begun
-    done.computed += len(known) - before
+    done.computed += (len(known) - before) * bool(work.computed)
 
 
 def _known_images(plan: Plan, work: Work) -> set[bytes]:
@@ -205,7 +209,7 @@ def _known_images(plan: Plan, work: Work) -> set[bytes]:
 
 
 def _opening(plan: Plan, work: Work, engine: Engine) -> Opening:
-    shapes = engine.outputs()
+    shapes = {**engine.outputs(), IMAGE: ((IMAGE_SIZE, IMAGE_SIZE), "uint8")}
     software = {name: version(name) for name in ("keras", "numpy", "h5py")}
     return Opening(
         header=plan.header,

@@ -132,6 +132,7 @@ def run_pipeline(
     journal: JournalWriter,
     *,
     names: dict[str, str],
+    images_as: str | None = None,
     clocks: Clocks,
     advance: Advance,
 ) -> None:
@@ -142,6 +143,7 @@ def run_pipeline(
         engine: what computes.
         journal: where it goes; written on a thread of its own.
         names: the engine's features that are kept, and what the journal calls them.
+        images_as: what the journal calls the images themselves; None leaves them out.
         clocks: told of what was waited for.
         advance: told of the rows of each batch that has been written.
     """
@@ -149,9 +151,10 @@ def run_pipeline(
 
     def write(batch: Batch, running: Future[Features]) -> int:
         features = running.result()
-        journal.append(
-            batch.rows, batch.computed, {new: features[old] for old, new in names.items()}
-        )
+        kept = {new: features[old] for old, new in names.items()}
+        if images_as is not None:
+            kept[images_as] = batch.images
+        journal.append(batch.rows, batch.computed, kept)
         return len(batch.rows)
 
     def finish(running: Future[Features], writing: Future[int]) -> None:

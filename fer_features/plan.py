@@ -16,7 +16,7 @@ from fer_features.config import DataChoice, ExtractConfig, FeatureSpec, cache_ke
 from fer_features.engines import PRECISIONS, EngineChoice, GraphSpec, choose_engine
 from fer_features.errors import FerError
 from fer_features.faces import IMAGE_SIZE, BadRow, FaceSource, open_faces
-from fer_features.store import SUFFIX, Cache, Choice, Header, check_same, filters
+from fer_features.store import IMAGE, SUFFIX, Cache, Choice, Header, check_same, filters
 from fer_features.tasks import choose_rows, load_task
 
 OUTPUTS = ("pooled", "map")
@@ -75,6 +75,11 @@ class Work:
     precision: str = ""
     why: str = ""
 
+    @property
+    def computed(self) -> tuple[str, ...]:
+        """Those of the features that the network computes: all but the images themselves."""
+        return tuple(name for name in self.features if name != IMAGE)
+
 
 def plan_extraction(config: ExtractConfig) -> Plan:
     """Check and resolve a configuration, without decoding an image or building a network.
@@ -120,7 +125,7 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         backbone=backbone,
         weights=weights,
         spec=spec,
-        choice=Choice(info=how.to_dict(), features=features, rows=index.row[places]),
+        choice=Choice(info=how.to_dict(), features=(IMAGE, *features), rows=index.row[places]),
         engine=engine,
         path=_path(config.cache_dir, source, spec),
         compression=config.compression,

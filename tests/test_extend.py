@@ -13,7 +13,7 @@ from fer_features.config import ExtractConfig
 from fer_features.errors import FerError
 from fer_features.extract import extract
 from fer_features.faces import open_faces, read_all
-from fer_features.plan import Work
+from fer_features.plan import Plan, Work, plan_extraction
 from fer_features.store import Cache, journal_of, latest_cache, list_caches
 
 CONFIG = ExtractConfig(backbone="tiny", weights="random:0", engine="keras", precision="float32")
@@ -107,7 +107,7 @@ def test_several_layers_come_from_one_pass(config: ExtractConfig) -> None:
     passes = Passes()
     extract(replace(config, layers=("first", "second")), track=passes)
     assert len(passes) == 1
-    assert passes[0].features == ("first/pooled", "first/map", "second/pooled", "second/map")
+    assert passes[0].computed == ("first/pooled", "first/map", "second/pooled", "second/map")
 
 
 def test_rows_that_lack_different_things_are_done_apart(config: ExtractConfig) -> None:
@@ -116,7 +116,7 @@ def test_rows_that_lack_different_things_are_done_apart(config: ExtractConfig) -
     extract(
         replace(config, task="seven", per_class="all", layers=("first", "second")), track=passes
     )
-    assert {(len(work.rows), len(work.features)) for work in passes} == {(360, 2), (240, 4)}
+    assert {(len(work.rows), len(work.computed)) for work in passes} == {(360, 2), (240, 4)}
     with Cache(list_caches(config.cache_dir)[0]) as cache:
         assert cache.complete
         assert cache.done(cache.features).all()
@@ -268,3 +268,31 @@ def test_an_older_cache_is_not_taken_for_one_that_was_interrupted(config: Extrac
         latest_cache(config.cache_dir)
     other = extract(replace(config, size=16))
     assert latest_cache(config.cache_dir) == other.cache
+
+
+def test_the_cache_keeps_the_images(config: ExtractConfig) -> None:
+    done = extract(replace(config, views=("flip",)))
+    with Cache(done.cache) as cache:
+        images = cache.read("faces", "image")
+        faces = read_all(open_faces("sample"), cache.rows.source_row)
+        assert (images == faces.images).all()
+        assert cache.choice().layers == ("second",)
+
+
+def test_images_that_a_cache_lacks_are_added_without_the_network(
+    config: ExtractConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_images(config: ExtractConfig) -> Plan:
+        plan = plan_extraction(config)
+        return replace(plan, choice=replace(plan.choice, features=plan.choice.features[1:]))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fer_features.extract.plan_extraction", without_images)
+        path = extract(config).cache
+    before = read(path)
+    with Cache(path) as cache:
+        assert "faces/image" not in cache.features
+    done = extract(config)
+    assert (done.engine, done.computed) == ("no network", 0)
+    assert (read(path) == before).all()
+    assert read(path, "faces", "image").shape == (360, 48, 48)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_features.engines.engine import Engine, Features, GraphSpec
+from fer_features.engines.engine import Engine, Features, GraphSpec, NoNetwork
 from fer_features.engines.hardware import (
     cpu_has_bfloat16,
     has_openvino,
@@ -16,7 +16,7 @@ from fer_features.engines.hardware import (
 )
 from fer_features.errors import FerError
 
-__all__ = ["ENGINES", "PRECISIONS", "Engine", "EngineChoice", "Features", "GraphSpec"]
+__all__ = ["ENGINES", "PRECISIONS", "Engine", "EngineChoice", "Features", "GraphSpec", "NoNetwork"]
 __all__ += ["choose_engine", "make_engine"]
 
 ENGINES = ("keras", "openvino")

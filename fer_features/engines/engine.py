@@ -81,6 +81,27 @@ class Engine(Protocol):
         """Let go of threads and memory."""
 
 
+class NoNetwork:
+    """An engine that computes nothing, for what needs the images alone."""
+
+    name = "no network"
+    batch_size = 256
+    depth = 1
+
+    def outputs(self) -> OutputSpecs:
+        """No feature."""
+        return {}
+
+    def submit(self, images: NDArray[np.uint8]) -> Future[Features]:
+        """Nothing, at once."""
+        future: Future[Features] = Future()
+        future.set_result({})
+        return future
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
 def fill_up(images: NDArray[np.uint8], batch_size: int) -> NDArray[np.uint8]:
     """Make a short batch a whole one.
 

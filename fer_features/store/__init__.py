@@ -15,13 +15,14 @@ from fer_features.store.folder import (
 )
 from fer_features.store.journal import Journal, JournalWriter, Opening
 from fer_features.store.lock import only_writer, writer_of
-from fer_features.store.record import SUFFIX, Choice, Header, OutputSpecs, Rows, row_bytes
+from fer_features.store.record import IMAGE, SUFFIX, Choice, Header, OutputSpecs, Rows, row_bytes
 from fer_features.store.verify import verify
 
 __all__ = [
     "COMPRESSIONS",
     "FORMAT_VERSION",
     "GRAPHS",
+    "IMAGE",
     "SUFFIX",
     "Cache",
     "Choice",

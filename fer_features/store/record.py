@@ -23,6 +23,10 @@ JOURNAL_SUFFIX = ".h5.part"
 DRAFT_SUFFIX = ".h5.new"
 LOCK_SUFFIX = ".h5.lock"
 
+IMAGE = "faces/image"
+"""What a cache calls the images themselves, uint8 (N, H, W): twins are told by them, and a report
+shows them, where the data that they came from is not at hand."""
+
 OutputSpecs = Mapping[str, tuple[tuple[int, ...], str]]
 """Shape for one row and dtype of each feature, by its name: ``layer/pooled``, say."""
 
@@ -102,8 +106,8 @@ class Choice:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the layers, in the order asked for."""
-        return tuple(dict.fromkeys(name.split("/")[0] for name in self.features))
+        """Names of the network's layers, in the order asked for."""
+        return tuple(dict.fromkeys(name.split("/")[0] for name in self.features if name != IMAGE))
 
     def to_dict(self) -> dict[str, Any]:
         """The choice as plain JSON types, without its rows."""
