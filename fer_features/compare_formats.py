@@ -16,7 +16,7 @@ from fer_features.compare import (
     OverSeeds,
     is_random,
 )
-from fer_features.intervals import Verdict
+from fer_features.verdicts import Verdict
 
 MARKDOWN = {
     "head": "head",

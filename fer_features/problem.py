@@ -191,7 +191,9 @@ def _shares(task: Task, votes: Votes) -> NDArray[np.float64]:
         [of_emotion[:, codes == code].sum(axis=1) for code in range(len(task.classes))], axis=1
     )
     total = shares.sum(axis=1, keepdims=True)
-    return np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
+    out: NDArray[np.float64] = np.zeros_like(shares)
+    np.divide(shares, total, out=out, where=total > 0)
+    return out
 
 
 def _kept(

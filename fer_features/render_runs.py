@@ -11,8 +11,8 @@ from fer_features.errors import FerError
 
 if TYPE_CHECKING:
     from fer_features.compare import Comparison, Flattery, OverSeeds
-    from fer_features.intervals import Verdict
     from fer_features.runs import Run
+    from fer_features.verdicts import Verdict
 
 FORMATS = ("table", "markdown", "csv", "json")
 
@@ -20,8 +20,8 @@ FORMATS = ("table", "markdown", "csv", "json")
 def run_dict(run: Run) -> dict[str, Any]:
     """A run as plain JSON types, without its learning curves."""
     record = run.record
-    kept = ("id", "validation", "test", "intervals", "cv", "sizes", "calibration", "operate")
-    kept += ("leak", "seconds", "split", "task", "data", "command")
+    scores = ("id", "validation", "test", "intervals", "cv", "sizes", "calibration", "operate")
+    kept = (*scores, "leak", "seconds", "split", "task", "data", "command")
     return {
         "path": str(run.path),
         "head": record["head"]["name"],
@@ -186,8 +186,8 @@ def _show_comparison(comparison: Comparison, verdict: Verdict | None) -> None:
     )
     lines = [*([verdict.text()] if verdict is not None else []), *comparison.notes]
     for mark, line in zip("=" * (verdict is not None) + "!" * len(lines), lines, strict=False):
-        indent = {"initial_indent": "  ", "subsequent_indent": "    "}
-        say(textwrap.fill(f"{mark} {line}", width() - 2, **indent))
+        text = f"{mark} {line}"
+        say(textwrap.fill(text, width() - 2, initial_indent="  ", subsequent_indent="    "))
     say()
 
 

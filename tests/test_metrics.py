@@ -98,11 +98,15 @@ def test_one_class_leaves_roc_auc_undefined_and_json_valid():
         "classes": ["a", "b"],
         "positive": None,
         "accuracy": pytest.approx(2 / 3),
+        "balanced_accuracy": pytest.approx(2 / 3),  # of the one class that occurs
         "precision": 0.5,
         "recall": pytest.approx(1 / 3),
         "f1": pytest.approx(0.4),
         "roc_auc": None,
+        "average_precision": None,
         "log_loss": pytest.approx(-math.log(np.finfo(float).eps) / 3),
+        "brier": pytest.approx(1 / 3),
+        "ece": pytest.approx(1 / 3),
         "confusion": [[2, 1], [0, 0]],
     }
 
@@ -136,6 +140,140 @@ def test_agrees_with_scikit_learn(case):
     assert scores.log_loss == pytest.approx(
         sklearn.metrics.log_loss(y, p, labels=labels), abs=1e-12
     )
+
+
+@st.composite
+def weighted(draw):
+    """As above, with a weight for each row, of which some are 0 but not all."""
+    y, p = draw(labelled_probabilities())
+    w = draw(hnp.arrays(np.float64, len(y), elements=st.sampled_from([0.0, 0.5, 1.0, 3.0])))
+    w[0] += not w.any()
+    return y, p, w
+
+
+def quietly(function, *args, **kwargs):
+    """Call scikit-learn without its warnings of what is undefined."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return function(*args, **kwargs)
+
+
+@settings(max_examples=200, deadline=None)
+@given(weighted())
+def test_every_weighted_metric_agrees_with_scikit_learn(case):
+    y, p, w = case
+    k = p.shape[1]
+    predicted, labels = p.argmax(axis=1), list(range(k))
+    expected = {
+        "accuracy": sklearn.metrics.accuracy_score(y, predicted, sample_weight=w),
+        "balanced_accuracy": quietly(
+            sklearn.metrics.balanced_accuracy_score, y, predicted, sample_weight=w
+        ),
+        "log_loss": sklearn.metrics.log_loss(y, p, labels=labels, sample_weight=w),
+        "brier": sklearn.metrics.brier_score_loss(y, p, labels=labels, sample_weight=w)
+        if k > 2
+        else sklearn.metrics.brier_score_loss(y, p[:, 1], pos_label=1, sample_weight=w),
+    }
+    found = {
+        "accuracy": metrics.accuracy(y, predicted, weights=w),
+        "balanced_accuracy": metrics.balanced_accuracy(y, predicted, n_classes=k, weights=w),
+        "log_loss": metrics.log_loss(y, p, weights=w),
+        "brier": metrics.brier(y, p, weights=w),
+    }
+    assert found == pytest.approx(expected, rel=0, abs=1e-12)
+    assert metrics.precision_recall_f1(y, predicted, n_classes=k, weights=w) == pytest.approx(
+        sklearn.metrics.precision_recall_fscore_support(
+            y, predicted, average="macro", zero_division=0, sample_weight=w
+        )[:3],
+        rel=0,
+        abs=1e-12,
+    )
+    np.testing.assert_allclose(
+        metrics.confusion_matrix(y, predicted, n_classes=k, weights=w),
+        sklearn.metrics.confusion_matrix(y, predicted, labels=labels, sample_weight=w),
+        rtol=0,
+        atol=1e-12,
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(weighted())
+def test_weighted_ranking_agrees_with_scikit_learn_where_it_is_defined(case):
+    y, p, w = case
+    there = [bool(w[y == k].any()) for k in range(p.shape[1])]
+    classes = [1] if p.shape[1] == 2 else list(range(p.shape[1]))
+    auc, ap = metrics.roc_auc(y, p, weights=w), metrics.average_precision(y, p, weights=w)
+    assert math.isnan(auc) == (not all(there))
+    assert math.isnan(ap) == (not all(there[k] for k in classes))
+    used = w > 0  # scikit-learn divides by the weight of thresholds that nothing stands at
+    y, p, w = y[used], p[used], w[used]
+    if not math.isnan(auc):
+        expected = [
+            sklearn.metrics.roc_auc_score(y == k, p[:, k], sample_weight=w) for k in classes
+        ]
+        assert auc == pytest.approx(np.mean(expected), rel=0, abs=1e-12)
+    if not math.isnan(ap):
+        expected = [
+            sklearn.metrics.average_precision_score(y == k, p[:, k], sample_weight=w)
+            for k in classes
+        ]
+        assert ap == pytest.approx(np.mean(expected), rel=0, abs=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(weighted())
+def test_a_weight_of_two_is_a_row_twice(case):
+    y, p, _ = case
+    twice = np.arange(len(y)) % 2
+    rows = np.repeat(np.arange(len(y)), 1 + twice)
+    for function in (
+        metrics.roc_auc,
+        metrics.average_precision,
+        metrics.log_loss,
+        metrics.brier,
+        metrics.expected_calibration_error,
+    ):
+        assert function(y, p, weights=1.0 + twice) == pytest.approx(
+            function(y[rows], p[rows]), rel=0, abs=1e-12, nan_ok=True
+        )
+
+
+def test_calibration_error_is_the_mean_gap_between_confidence_and_accuracy():
+    # Two rows at 0.9, one of them right: the gap is 0.4. Two at 0.6, both right: 0.4 again. One at
+    # 0.75, wrong: 0.75.
+    happy = np.array([0.9, 0.9, 0.6, 0.6, 0.75])
+    y = np.array([1, 0, 1, 1, 0])
+    p = np.column_stack([1 - happy, happy])
+    assert metrics.expected_calibration_error(y, p) == pytest.approx((4 * 0.4 + 0.75) / 5)
+    steps = metrics.reliability(y, p)
+    assert steps.weight.tolist() == [2, 1, 2]
+    assert steps.confidence == pytest.approx([0.6, 0.75, 0.9])
+    assert steps.accuracy.tolist() == [1, 0, 0.5]
+
+
+def test_perfect_confidence_falls_into_the_last_step():
+    assert metrics.expected_calibration_error(np.array([0, 1]), np.eye(2)) == 0.0
+
+
+def test_average_precision_is_about_the_positive_class():
+    y, happy = np.array([1, 0, 1]), np.array([0.9, 0.8, 0.1])
+    p = np.column_stack([1 - happy, happy])
+    assert metrics.average_precision(y, p) == pytest.approx((1 + 2 / 3) / 2)
+    assert metrics.average_precision(y, p, positive=0) == pytest.approx(1 / 2)
+    scores = metrics.score(y, p, classes=("other", "happy"), positive="other")
+    assert scores.average_precision == pytest.approx(1 / 2)
+
+
+def test_the_roc_curve_runs_from_nothing_to_everything():
+    alarms, hits = metrics.roc_curve(np.array([True, False, True]), np.array([0.9, 0.5, 0.5]))
+    assert alarms.tolist() == [0, 0, 1]
+    assert hits.tolist() == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize("weights", [[1, -1], [0, 0], [1], [1, math.nan]])
+def test_weights_that_mean_nothing_are_refused(weights):
+    with pytest.raises(ValueError, match="weights"):
+        metrics.accuracy([0, 1], [0, 1], weights=weights)
 
 
 @settings(max_examples=50, deadline=None)

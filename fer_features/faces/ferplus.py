@@ -162,13 +162,16 @@ def soft(votes: Votes) -> NDArray[np.float64]:
     """Shares of the votes for FER2013's seven emotions: float64 (N, 7), rows sum to 1, or to 0."""
     counts = votes.counts[:, _ORDER].astype(np.float64)
     total = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+    shares: NDArray[np.float64] = np.zeros_like(counts)
+    np.divide(counts, total, out=shares, where=total > 0)
+    return shares
 
 
 def not_a_face(votes: Votes) -> NDArray[np.bool_]:
     """Where not a face has more votes than anything else: bool (N,)."""
     others = np.delete(votes.counts, _NOT_A_FACE, axis=1).max(axis=1)
-    return votes.counts[:, _NOT_A_FACE] > others
+    none: NDArray[np.bool_] = votes.counts[:, _NOT_A_FACE] > others
+    return none
 
 
 def agreement(votes: Votes, emotion: NDArray[np.int8]) -> float:

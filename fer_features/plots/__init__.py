@@ -4,7 +4,19 @@ Figures are made without pyplot: no global state, no window, no display needed.
 """
 
 from fer_features.plots.faces import faces_grid
-from fer_features.plots.runs import accuracy_bars, confusion_matrices, learning_curves
+from fer_features.plots.runs import (
+    accuracy_bars,
+    confusion_matrices,
+    learning_curves,
+    sizes_curve,
+)
 from fer_features.plots.style import save_figure
 
-__all__ = ["accuracy_bars", "confusion_matrices", "faces_grid", "learning_curves", "save_figure"]
+__all__ = [
+    "accuracy_bars",
+    "confusion_matrices",
+    "faces_grid",
+    "learning_curves",
+    "save_figure",
+    "sizes_curve",
+]

@@ -31,6 +31,32 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str) -> Fi
     return figure
 
 
+def sizes_curve(sizes: Sequence[Mapping[str, Any]], *, title: str) -> Figure:
+    """Accuracy by number of training rows, on these rows and on the validation rows.
+
+    Args:
+        sizes: one mapping for each part of the training rows with ``rows``, ``train_accuracy`` and
+            ``validation_accuracy``.
+        title: whose curve it is.
+    """
+    rows = [one["rows"] for one in sizes]
+    with new_figure(6, 3.6) as figure:
+        axes = figure.subplots()
+        for name, colour, marker, line in (
+            ("train", BLUE, "o", "--"),
+            ("validation", ORANGE, "s", "-"),
+        ):
+            values = [one[f"{name}_accuracy"] for one in sizes]
+            label = "training" if name == "train" else name
+            axes.plot(rows, values, color=colour, marker=marker, ms=4, ls=line, label=label)
+        axes.set(xlabel="training images", ylabel="accuracy", xscale="log")
+        axes.set_xticks(rows, [f"{n:,}" for n in rows])
+        axes.minorticks_off()
+        axes.legend()
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
 def accuracy_bars(
     rows: Sequence[Mapping[str, Any]], *, title: str, published: float | None
 ) -> Figure:

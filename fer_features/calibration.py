@@ -1,0 +1,159 @@
+"""Probabilities made true, and thresholds that give what is wished for, both on validation rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.errors import FerError
+
+WISHES = ("precision", "recall")
+_EPSILON = 1e-12
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """A map from a head's probabilities to calibrated ones.
+
+    Attributes:
+        method: ``platt`` or ``isotonic``.
+        parameters: plain numbers: for ``platt`` ``coef`` (D, K) and ``intercept`` (D,) of a
+            logistic regression on log probabilities; for ``isotonic`` ``x`` and ``y``, the corners
+            of each class's rising curve.
+    """
+
+    method: str
+    parameters: dict[str, Any]
+
+    def apply(self, probability: NDArray[Any]) -> NDArray[np.float64]:
+        """Calibrated probabilities float64 (N, K) of a head's (N, K); rows sum to 1."""
+        if self.method == "platt":
+            coef = np.asarray(self.parameters["coef"])
+            z = _logs(probability) @ coef.T + np.asarray(self.parameters["intercept"])
+            z = np.hstack([np.zeros_like(z), z]) if len(coef) == 1 else z
+            z = np.exp(z - z.max(axis=1, keepdims=True))
+            out: NDArray[np.float64] = z / z.sum(axis=1, keepdims=True)
+            return out
+        curves = zip(self.parameters["x"], self.parameters["y"], strict=True)
+        said = [np.interp(probability[:, -1 - k], x, y) for k, (x, y) in enumerate(curves)]
+        if len(said) == 1:
+            return np.stack([1 - said[0], said[0]], axis=1)
+        raised = np.stack(said[::-1], axis=1)
+        total = raised.sum(axis=1, keepdims=True)
+        even: NDArray[np.float64] = np.full_like(raised, 1 / raised.shape[1])
+        np.divide(raised, total, out=even, where=total > 0)  # even where no curve gives any
+        return even
+
+    def to_dict(self) -> dict[str, Any]:
+        """The map as plain JSON types; `from_dict` reads it back."""
+        return {"method": self.method, **self.parameters}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(data["method"], {k: v for k, v in data.items() if k != "method"})
+
+
+def fit_calibrator(method: str, probability: NDArray[Any], codes: NDArray[np.int64]) -> Calibrator:
+    """Fit a calibration to probabilities of rows that the head has not been fitted to.
+
+    ``platt``: a logistic regression on log probabilities, of two classes on their log odds (Platt,
+    1999), of more multinomial. ``isotonic``: a rising curve for each class (Zadrozny and Elkan,
+    2002, https://doi.org/10.1145/775047.775151), for two classes one of them, for more divided by
+    their sum.
+
+    Args:
+        method: ``platt`` or ``isotonic``.
+        probability: float (N, K).
+        codes: int (N,), true class codes, each of 0 to K-1 occurring.
+    """
+    n_classes = probability.shape[1]
+    if method == "platt":
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(C=1e3, max_iter=1000).fit(_logs(probability), codes)
+        parameters = {"coef": model.coef_.tolist(), "intercept": model.intercept_.tolist()}
+        return Calibrator(method, parameters)
+    from sklearn.isotonic import IsotonicRegression
+
+    x, y = [], []
+    for k in range(1 if n_classes == 2 else n_classes):  # from the last class on
+        curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+        curve.fit(probability[:, -1 - k], codes == n_classes - 1 - k)
+        x.append(curve.X_thresholds_.tolist())
+        y.append(curve.y_thresholds_.tolist())
+    return Calibrator(method, {"x": x, "y": y})
+
+
+def _logs(probability: NDArray[Any]) -> NDArray[np.float64]:
+    """What Platt's regression is on: the log odds (N, 1) of two classes, log probabilities else."""
+    logs = np.log(np.clip(np.asarray(probability, np.float64), _EPSILON, None))
+    return logs[:, 1:] - logs[:, :1] if probability.shape[1] == 2 else logs
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A probability from which on a row is called positive, and what it gave where it was chosen.
+
+    Attributes:
+        threshold: 0 to 1.
+        precision: of the rows called positive, the share that is.
+        recall: of the positive rows, the share that is called so.
+    """
+
+    threshold: float
+    precision: float
+    recall: float
+
+
+def choose_threshold(
+    positive: NDArray[Any], probability: NDArray[Any], *, wish: str, value: float
+) -> Threshold:
+    """Of the thresholds that give what is wished for, the one that gives most of the other.
+
+    Args:
+        positive: (N,), 1 or true where a row is positive.
+        probability: float (N,), of being positive.
+        wish: ``precision`` or ``recall``.
+        value: the least that is wished for, above 0 and at most 1.
+
+    Raises:
+        FerError: no threshold gives as much.
+    """
+    order = np.argsort(-probability, kind="stable")
+    hits = np.cumsum(np.asarray(positive, bool)[order])
+    ends = np.flatnonzero(np.diff(probability[order], append=-1) != 0)  # of equal probabilities
+    precision, recall = hits[ends] / (ends + 1), hits[ends] / max(hits[-1], 1)
+    wished, other = (precision, recall) if wish == "precision" else (recall, precision)
+    there = np.flatnonzero(wished >= value)
+    if not len(there):
+        raise FerError(
+            f"no threshold gives a {wish} of {value:g} on the validation rows",
+            hint=f"the most that one gives is {wished.max():.4f}",
+        )
+    best = there[np.argmax(other[there])]
+    return Threshold(
+        float(probability[order][ends[best]]), float(precision[best]), float(recall[best])
+    )
+
+
+def parse_operate(text: str) -> tuple[str, float]:
+    """What ``precision=0.9`` wishes for.
+
+    Raises:
+        FerError: it is not of that form.
+    """
+    wish, _, number = text.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = 0.0
+    if wish not in WISHES or not 0 < value <= 1:
+        raise FerError(
+            f"--operate {text}: not a wish", hint="precision=0.9 or recall=0.9, above 0 and up to 1"
+        )
+    return wish, value
