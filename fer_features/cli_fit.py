@@ -112,6 +112,8 @@ def fit(
     from fer_features.render_runs import run_dict, show_run, show_seeds
     from fer_features.store import latest_cache
 
+    params = parse_params(set_ or [])
+    wish = parse_operate(operate) if operate else None
     used = cache or latest_cache(cache_dir)
     config = FitConfig(
         cache=used,
@@ -129,8 +131,8 @@ def fit(
         cv=cv,
         sizes=sizes,
         calibrate=calibrate,
-        operate=parse_operate(operate) if operate else None,
-        params=parse_params(set_ or []),
+        operate=wish,
+        params=params,
         cache_dir=cache_dir,
         runs_dir=runs_dir,
         jobs=jobs,

@@ -297,7 +297,7 @@ def test_the_same_head_twice_is_named_by_its_run(tiny: Backbone) -> None:
     for Cs in ("(0.1,)", "(1.0,)"):
         ok("fit", "--head", "logreg", "--set", f"Cs={Cs}")
     table = fer("compare").stdout
-    assert table.count("logreg-grouped-s0-") == 2
+    assert table.count("logreg-grouped-s0-") == 4  # in the table and in the verdict
 
 
 def test_the_published_row_is_marked_in_a_narrow_table_too(
@@ -306,7 +306,7 @@ def test_the_published_row_is_marked_in_a_narrow_table_too(
     ok(*EXTRACT)
     for Cs in ("(0.1,)", "(1.0,)"):
         ok("fit", "--head", "logreg", "--set", f"Cs={Cs}")
-    monkeypatch.setattr("fer_features.render.width", lambda: 80)
+    monkeypatch.setattr("fer_features.render_runs.width", lambda: 80)
     table = fer("compare").stdout
     assert "More columns in a wider terminal" in table
     assert "published, not re-run" in table

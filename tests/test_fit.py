@@ -8,9 +8,10 @@ import pytest
 
 from fer_features.config import FitConfig
 from fer_features.errors import FerError
-from fer_features.fit import fit, make_problem
+from fer_features.fit import fit
 from fer_features.heads import load_head
 from fer_features.metrics import score
+from fer_features.problem import Problem, make_problem, select
 from fer_features.runs import Run, list_runs
 from fer_features.store import Cache
 from fer_features.tasks import BINARY
@@ -21,6 +22,10 @@ LOGREG = FitConfig(heads=("logreg",), jobs=1)
 @pytest.fixture
 def config(tiny_cache: Path, tmp_path: Path) -> FitConfig:
     return replace(LOGREG, cache=tiny_cache, runs_dir=tmp_path / "runs")
+
+
+def problem_of(cache: Cache, config: FitConfig) -> Problem:
+    return make_problem(select(cache, config), config, seed=config.seed)
 
 
 def one(config: FitConfig) -> Run:
@@ -36,12 +41,13 @@ def test_a_run_says_what_its_saved_model_does(config: FitConfig, head: str) -> N
     assert config.cache is not None
     model = load_head(head, run.path / record["files"]["model"])
     with Cache(config.cache) as cache:
-        problem = make_problem(cache, config)
+        problem = problem_of(cache, config)
         for part in ("validation", "test"):
             places = getattr(problem.split, part)
-            X = cache.read("second", record["head"]["features"], problem.rows[places])
+            rows = problem.selection.rows[places]
+            X = cache.read("second", record["head"]["features"], rows)
             again = score(
-                problem.label[places],
+                problem.selection.label[places],
                 model.predict_proba(X),
                 classes=BINARY.class_names,
                 positive="happy",
@@ -55,7 +61,7 @@ def test_a_run_records_where_it_came_from(config: FitConfig) -> None:
     record = one(config).record
     assert record["task"] == BINARY.to_dict()
     assert record["split"]["name"] == "grouped"
-    assert record["split"]["leaked"] == 0
+    assert record["split"]["leaked"] == {"exact": 0, "near": 0}
     assert record["cache"]["spec"]["weights"] == "random:0"
     assert record["data"]["name"] == "sample"
     assert record["head"]["chosen"]["C"] in record["head"]["params"]["Cs"]
@@ -84,7 +90,7 @@ def test_the_same_fit_replaces_its_run_and_another_does_not(config: FitConfig) -
 def test_no_pickle_is_written(config: FitConfig) -> None:
     runs = fit(replace(config, heads=("logreg", "svm")))
     names = {path.suffix for run in runs for path in run.path.iterdir()}
-    assert names == {".json", ".skops"}
+    assert names == {".json", ".npz", ".skops"}
 
 
 def test_cross_validation_gives_mean_and_spread(config: FitConfig) -> None:
@@ -111,8 +117,8 @@ def test_cross_validation_never_sees_a_test_row(
     one(replace(config, cv=3))
     assert config.cache is not None
     with Cache(config.cache) as cache:
-        problem = make_problem(cache, config)
-        X = cache.read("second", "pooled", problem.rows)
+        problem = problem_of(cache, config)
+        X = cache.read("second", "pooled", problem.selection.rows)
     held = {row.tobytes() for row in X[problem.split.test]}
     assert len(seen) == 4  # three folds and the fit itself
     assert not any(row.tobytes() in held for part in seen for row in part)
@@ -144,8 +150,8 @@ def test_the_official_parts_can_be_used(config: FitConfig) -> None:
         ({"heads": ("forest",)}, "forest"),
         ({"params": {"colour": 1}}, "colour"),
         ({"split": "random"}, "no such split"),
-        ({"layer": "third"}, "holds no third/pooled"),
-        ({"cv": 1}, "1 folds"),
+        ({"features": "third"}, "holds no third/pooled"),
+        ({"cv": 1}, "at least 2 folds"),
         ({"jobs": 0}, "--jobs 0"),
         ({"params": {"random_state": 3}}, "random_state is not set by --set"),
         ({"cache": Path("nowhere.h5")}, "no such cache"),
