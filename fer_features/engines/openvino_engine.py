@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from fer_features.backbones.weights import file_sha256
 from fer_features.engines.engine import Features, GraphSpec, OutputSpecs, fill_up
 from fer_features.errors import FerError
+from fer_features.tbb import load_tbb
 
 BATCH = 32
 GRAPH_VERSION = 2
@@ -104,6 +105,7 @@ def import_openvino() -> ModuleType:
     """
     if "openvino" in sys.modules:
         return sys.modules["openvino"]
+    load_tbb()
     reporter = "openvino_telemetry"
     hidden = reporter not in sys.modules
     if hidden:

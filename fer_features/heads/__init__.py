@@ -24,6 +24,7 @@ HEADS = {
     "dense": "fer_features.heads.dense:DenseHead",
     "logreg": "fer_features.heads.logreg:LogisticRegressionHead",
     "svm": "fer_features.heads.svm:SupportVectorHead",
+    "ridge": "fer_features.heads.ridge:RidgeHead",
 }
 """Where each head's class is: ``module:Class``."""
 

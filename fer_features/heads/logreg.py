@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships none
 
+from fer_features.heads.accel import accelerated, estimator, library
 from fer_features.heads.base import SkopsHead
 from fer_features.heads.choice import Part, check_above_zero, choose, validation_scores
 
@@ -29,8 +30,8 @@ class LogisticRegressionHead(SkopsHead):
     With no validation rows given, a stratified `validation_fraction` of the training rows is held
     out to choose C, and the model is then fitted to all of them.
 
-    On 10,200 rows of 1,536 features and two classes the four default `Cs` take 12 s of processor
-    time; the lowest log loss was at 1e-3 or 1e-2 on each of the features tried.
+    On 10,200 rows of 1,536 features and two classes the four default `Cs` take 2 s with
+    scikit-learn-intelex; the lowest log loss was at 1e-3 or 1e-2 on each of the features tried.
 
     Args:
         Cs: the candidates for C, the inverse strength of the penalty; above 0.
@@ -91,6 +92,7 @@ class LogisticRegressionHead(SkopsHead):
         self.chosen_, best = choose(
             candidates, varied=["C"], given=validation is not None, rows=len(held.codes)
         )
+        self.chosen_["library"] = library()
         self.model_ = models[best]
         if validation is None:
             self.scaler_, (self.model_,) = self._fitted([self.Cs[best]], training.with_rows(held))
@@ -110,11 +112,23 @@ class LogisticRegressionHead(SkopsHead):
     ) -> tuple[StandardScaler, list[LogisticRegression]]:
         scaler = StandardScaler()
         scaled = scaler.fit_transform(part.features())
+        if accelerated():  # it uses all cores for one fit
+            return scaler, [self._one(scaled, part.codes, C) for C in Cs]
         # One BLAS thread for each fit: on matrices of this size L-BFGS with several is slower.
-        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
-            warnings.simplefilter("ignore", ConvergenceWarning)  # `chosen_` says so instead
+        with threadpool_limits(1, user_api="blas"):
             models = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-                delayed(LogisticRegression(C=C, max_iter=self.max_iter).fit)(scaled, part.codes)
-                for C in Cs
+                delayed(self._one)(scaled, part.codes, C) for C in Cs
             )
         return scaler, models
+
+    def _one(self, X: NDArray[Any], codes: NDArray[np.int64], C: float) -> LogisticRegression:
+        """One regression as an object of scikit-learn's own, whatever has fitted it."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # `chosen_` says so instead
+            fitted = estimator("linear_model", "LogisticRegression")(C=C, max_iter=self.max_iter)
+            fitted.fit(X, codes)
+        plain = LogisticRegression(C=C, max_iter=self.max_iter)
+        plain.classes_, plain.n_features_in_ = np.unique(codes), X.shape[1]
+        plain.coef_, plain.intercept_ = np.asarray(fitted.coef_), np.asarray(fitted.intercept_)
+        plain.n_iter_ = np.asarray(fitted.n_iter_)
+        return plain
