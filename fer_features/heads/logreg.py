@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships none
 
-from fer_features.heads.accel import accelerated, estimator, library
+from fer_features.heads import accel
 from fer_features.heads.base import SkopsHead
 from fer_features.heads.choice import Part, check_above_zero, choose, validation_scores
 
@@ -92,7 +92,7 @@ class LogisticRegressionHead(SkopsHead):
         self.chosen_, best = choose(
             candidates, varied=["C"], given=validation is not None, rows=len(held.codes)
         )
-        self.chosen_["library"] = library()
+        self.chosen_["library"] = accel.library()
         self.model_ = models[best]
         if validation is None:
             self.scaler_, (self.model_,) = self._fitted([self.Cs[best]], training.with_rows(held))
@@ -112,7 +112,7 @@ class LogisticRegressionHead(SkopsHead):
     ) -> tuple[StandardScaler, list[LogisticRegression]]:
         scaler = StandardScaler()
         scaled = scaler.fit_transform(part.features())
-        if accelerated():  # it uses all cores for one fit
+        if accel.accelerated():  # it uses all cores for one fit
             return scaler, [self._one(scaled, part.codes, C) for C in Cs]
         # One BLAS thread for each fit: on matrices of this size L-BFGS with several is slower.
         with threadpool_limits(1, user_api="blas"):
@@ -125,7 +125,9 @@ class LogisticRegressionHead(SkopsHead):
         """One regression as an object of scikit-learn's own, whatever has fitted it."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # `chosen_` says so instead
-            fitted = estimator("linear_model", "LogisticRegression")(C=C, max_iter=self.max_iter)
+            fitted = accel.estimator("linear_model", "LogisticRegression")(
+                C=C, max_iter=self.max_iter
+            )
             fitted.fit(X, codes)
         plain = LogisticRegression(C=C, max_iter=self.max_iter)
         plain.classes_, plain.n_features_in_ = np.unique(codes), X.shape[1]

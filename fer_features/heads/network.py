@@ -1,4 +1,4 @@
-"""The Keras side of the dense head: its network, its batches, its training."""
+"""The Keras side of heads: their networks, their batches, their training."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ CURVES = {
     "val_accuracy": "val_accuracy",
 }
 """The names in `DenseHead.history_`, and what Keras calls the same: its "loss" has the penalty."""
+
+STEPS_TOGETHER = 8
+"""Training steps that are compiled into one: a quarter less time, the same numbers."""
 
 PREDICTED = 256
 """Rows put through the network at once where nothing is learnt from them."""
@@ -92,6 +95,51 @@ def network(
     return keras.Sequential(stack, name="dense_head")
 
 
+def perceptron(
+    *,
+    n_features: int,
+    n_classes: int,
+    moments: Moments | None,
+    units: Sequence[int],
+    l2: float,
+    dropout: float,
+    seed: int,
+) -> Any:
+    """Return the mlp head's network, as `network` returns the dense head's.
+
+    It takes float32 features (N, C). The arguments are `MlpHead`'s.
+    """
+    keras: Any = import_keras()
+    layers, penalty = keras.layers, keras.regularizers.L2(l2) if l2 else None
+    seeds = iter(np.random.default_rng(seed).integers(2**31, size=2 * len(units) + 1).tolist())
+    stack = [keras.Input((n_features,), dtype="float32", name="features")]
+    if moments is not None:
+        mean, variance = moments
+        stack.append(layers.Normalization(mean=mean, variance=variance, name="standardize"))
+    for place, width in enumerate(units, start=1):
+        drawn = keras.initializers.GlorotUniform(seed=next(seeds))
+        stack.append(
+            layers.Dense(
+                width,
+                activation="relu",
+                kernel_initializer=drawn,
+                kernel_regularizer=penalty,
+                name=f"dense_{place}",
+            )
+        )
+        if dropout:
+            stack.append(layers.Dropout(dropout, seed=next(seeds), name=f"dropout_{place}"))
+    stack.append(
+        layers.Dense(
+            1 if n_classes == 2 else n_classes,
+            activation="sigmoid" if n_classes == 2 else "softmax",
+            kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
+            name="probability",
+        )
+    )
+    return keras.Sequential(stack, name="mlp_head")
+
+
 def train(
     model: Any,
     training: Part,
@@ -103,19 +151,26 @@ def train(
     patience: int,
     seed: int,
     progress: Progress | None = None,
+    targets: NDArray[np.float32] | None = None,
 ) -> dict[str, list[float]]:
     """Train a `network` until the cross-entropy on the rows held out stops falling.
 
-    `model` is left with the weights of its best epoch. Arguments and result are `DenseHead`'s.
+    `model` is left with the weights of its best epoch. Arguments and result are `DenseHead`'s;
+    `targets` (N, K) are class probabilities of all rows of the training part's `X`.
     """
     keras: Any = import_keras()
     binary = model.output_shape[-1] == 1
-    kind = "Binary" if binary else "SparseCategorical"
+    one_hot = not binary and targets is not None
+    kind = "Binary" if binary else "Categorical" if one_hot else "SparseCategorical"
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),
         loss=getattr(keras.losses, f"{kind}Crossentropy")(),
-        metrics=["accuracy", getattr(keras.metrics, f"{kind}Crossentropy")(name="cross_entropy")],
+        metrics=[
+            _agreement if binary else "accuracy",
+            getattr(keras.metrics, f"{kind}Crossentropy")(name="cross_entropy"),
+        ],
         # XLA takes 15 s to compile this for a CPU and gains nothing; without it JAX crawls.
+        steps_per_execution=STEPS_TOGETHER,
         jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )
     history: dict[str, list[float]] = {name: [] for name in CURVES}
@@ -128,8 +183,8 @@ def train(
             progress(epoch + 1, values)
 
     model.fit(
-        _batches(training, size=batch_size, shuffle=seed),
-        validation_data=_batches(held, size=PREDICTED),
+        _batches(training, _said(training, targets, one_hot), size=batch_size, shuffle=seed),
+        validation_data=_batches(held, _said(held, None, one_hot), size=PREDICTED),
         epochs=epochs,
         shuffle=False,  # Keras would draw the batches' order from NumPy's global state
         verbose=0,
@@ -176,7 +231,27 @@ def channel_moments(part: Part) -> Moments:
     return mean, np.where(variance > 0, variance, 1.0)
 
 
-def _batches(part: Part, *, size: int, shuffle: int | None = None) -> Any:
+def _agreement(true: Any, said: Any) -> Any:
+    """Whether the likelier of two classes is the true one; the truth may be a share of votes."""
+    ops = import_keras().ops
+    return ops.mean(
+        ops.cast((ops.cast(true, "float32") >= 0.5) == (said >= 0.5), "float32"), axis=-1
+    )
+
+
+_agreement.__name__ = "accuracy"
+
+
+def _said(part: Part, targets: NDArray[np.float32] | None, one_hot: bool) -> NDArray[Any]:
+    """What a network is told of each row of a part: its code, or each class's probability."""
+    if targets is None:
+        if one_hot:
+            return np.eye(int(part.codes.max()) + 1, dtype=np.float32)[part.codes]
+        return part.codes[:, None].astype(np.int32)
+    return targets[part.rows] if one_hot else targets[part.rows, 1:]
+
+
+def _batches(part: Part, said: NDArray[Any], *, size: int, shuffle: int | None = None) -> Any:
     """Return a Keras data set of batches of `part`, in a new order each epoch if `shuffle`d.
 
     Given whole arrays instead, Keras would first copy all maps to float32.
@@ -193,9 +268,9 @@ def _batches(part: Part, *, size: int, shuffle: int | None = None) -> Any:
         def __len__(self) -> int:
             return -(-len(self.order) // size)
 
-        def __getitem__(self, index: int) -> tuple[NDArray[Any], NDArray[np.int32]]:
+        def __getitem__(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
             chosen = self.order[index * size : (index + 1) * size]
-            return part.X[part.rows[chosen]], part.codes[chosen, None].astype(np.int32)
+            return part.X[part.rows[chosen]], said[chosen]
 
         def on_epoch_end(self) -> None:
             if shuffle is not None:

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
-from fer_features.heads.accel import accelerated, estimator, library
+from fer_features.heads import accel
 from fer_features.heads.base import CHUNK, SkopsHead
 from fer_features.heads.choice import (
     HeadError,
@@ -142,7 +142,7 @@ class SupportVectorHead(SkopsHead):
             given=validation is not None,
             rows=len(held.codes),
         )
-        self.chosen_["library"] = library()
+        self.chosen_["library"] = accel.library()
         machine, fitted = trials[best].machine, training
         if validation is None:
             fitted = training.with_rows(held)
@@ -231,7 +231,7 @@ class SupportVectorHead(SkopsHead):
         scaler = StandardScaler()
         rows = scaler.fit_transform(part.features())
         gamma = float(multiple / (rows.shape[1] * (rows.var(dtype=np.float64) or 1.0)))
-        if accelerated():
+        if accel.accelerated():
             solved = [
                 solve_rbf(rows, part.codes, C=C, gamma=gamma, cache_gb=self.max_kernel_gb)
                 for C in Cs
@@ -270,7 +270,7 @@ def solve_rbf(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The same on standardised rows (N, C), by scikit-learn-intelex, from parts of the kernel."""
     whole_gb = 4 * len(rows) ** 2 / 1e9
-    svc = estimator("svm", "SVC")(
+    svc = accel.estimator("svm", "SVC")(
         C=C,
         gamma=gamma,
         decision_function_shape="ovo",
