@@ -24,6 +24,8 @@ HEADS = {
     "dense": "fer_features.heads.dense:DenseHead",
     "logreg": "fer_features.heads.logreg:LogisticRegressionHead",
     "svm": "fer_features.heads.svm:SupportVectorHead",
+    "ridge": "fer_features.heads.ridge:RidgeHead",
+    "ensemble": "fer_features.heads.ensemble:EnsembleHead",
 }
 """Where each head's class is: ``module:Class``."""
 

@@ -86,7 +86,7 @@ def test_many_batches_in_flight_come_back_in_their_order(
 
 def test_nothing_is_reported_to_openvinos_makers() -> None:
     program = """
-from fer_features.engines.openvino_engine import import_openvino
+from fer_features.openvino_runtime import import_openvino
 import_openvino()
 from openvino.tools.ovc import telemetry_utils
 import sys
