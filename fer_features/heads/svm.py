@@ -78,7 +78,7 @@ class SupportVectorHead(SkopsHead):
     def __init__(
         self,
         *,
-        Cs: Sequence[float] = (1.0, 3.0, 10.0, 30.0),
+        Cs: Sequence[float] = (3.0, 10.0, 30.0),
         gammas: Sequence[float] = (0.3, 1.0, 3.0),
         max_kernel_gb: float = 4.0,
         validation_fraction: float = 0.2,

@@ -11,11 +11,13 @@ import pytest
 
 from fer_features.backbones import Backbone, get_backbone, resolve_weights
 from fer_features.engines import GraphSpec, make_engine
-from fer_features.engines.hardware import cpu_has_bfloat16
+from fer_features.engines.hardware import cpu_has_bfloat16, has_openvino
 from fer_features.engines.openvino_engine import OpenVinoEngine, find_graph
 from fer_features.faces import open_faces, read_all
 
-pytest.importorskip("openvino")
+# Not importorskip: that would import it before scikit-learn-intelex, whose TBB has to be first.
+if not has_openvino():
+    pytest.skip("OpenVINO is not installed", allow_module_level=True)
 
 needs_bfloat16 = pytest.mark.skipif(not cpu_has_bfloat16(), reason="this processor has no bfloat16")
 

@@ -32,7 +32,7 @@ ONE = {  # a single candidate
     "logreg": {"Cs": (1.0,)},
     "svm": {"Cs": (1.0,), "gammas": (1.0,)},
     "ridge": {"alphas": (0.1,)},
-    "ensemble": {"members": ("logreg", "ridge")},
+    "ensemble": {"members": ("ridge",)},
 }
 GRID = {
     "logreg": {"Cs": (0.01, 0.1, 1.0)},
