@@ -187,5 +187,5 @@ def _head_cells(speed: HeadsSpeed, one: MeasuredHead) -> list[str]:
         f"{last.test:.4f}",
         f"{max(turn.peak_bytes for turn in one.rounds) / 2**20:,.0f}",
         "–" if times is None else f"{times.median:.1f}",
-        one.library,
+        last.solver,
     ]

@@ -18,7 +18,9 @@ SMALL = {"cache": None, "rows": 300, "features": 24, "seed": 0}
 
 
 def turn(fit_s: float) -> HeadRound:
-    return HeadRound(fit_s, 0.5, validation=0.7, test=0.75, peak_bytes=2**30, idle_cpu_s=0.0)
+    return HeadRound(
+        "libsvm", fit_s, 0.5, validation=0.7, test=0.75, peak_bytes=2**30, idle_cpu_s=0.0
+    )
 
 
 def measured() -> HeadsSpeed:
@@ -28,9 +30,9 @@ def measured() -> HeadsSpeed:
         features=24,
         machine={"gpu": None, "cpu": "cpu", "cores": 2, "system": "Linux", "load_before": 0.1},
         contenders=(
-            MeasuredHead("svm", False, "quick 1", (turn(2.0), turn(4.0))),
-            MeasuredHead("svm", True, "slow 1", (turn(30.0),)),
-            MeasuredHead("ensemble", False, "quick 1", (turn(1.0),)),
+            MeasuredHead("svm", False, (turn(2.0), turn(4.0))),
+            MeasuredHead("svm", True, (turn(30.0),)),
+            MeasuredHead("ensemble", False, (turn(1.0),)),
         ),
         left_out={"scikit-learn's ensemble": "scikit-learn has no such estimator"},
     )

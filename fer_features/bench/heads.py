@@ -22,8 +22,19 @@ from fer_features.progress import track
 
 @dataclass(frozen=True)
 class HeadRound:
-    """One turn: the seconds of a fit, choice included, and of predicting the test part."""
+    """One turn: the seconds of a fit, choice included, and of predicting the test part.
 
+    Attributes:
+        solver: by what it was fitted.
+        fit_s: seconds of the fit.
+        predict_s: seconds of the predictions.
+        validation: accuracy on the rows that the choice was made on.
+        test: accuracy on the rows predicted.
+        peak_bytes: the most memory that its process has held so far.
+        idle_cpu_s: the processor's seconds that the process took since its turn before.
+    """
+
+    solver: str
     fit_s: float
     predict_s: float
     validation: float
@@ -39,13 +50,11 @@ class MeasuredHead:
     Attributes:
         head: the head's name.
         stock: whether it is scikit-learn's own.
-        library: by whose estimators it is fitted, with the version.
         rounds: its turns, in their order.
     """
 
     head: str
     stock: bool
-    library: str
     rounds: tuple[HeadRound, ...]
 
     @property
@@ -148,9 +157,7 @@ def measure_heads(config: HeadsConfig) -> HeadsSpeed:
         features=first["features"],
         machine=machine,
         contenders=tuple(
-            MeasuredHead(
-                one.head, one.stock, one.about["library"], tuple(HeadRound(**a) for a in told)
-            )
+            MeasuredHead(one.head, one.stock, tuple(HeadRound(**answer) for answer in told))
             for one, told in zip(ready, answers, strict=True)
         ),
         left_out=left_out,

@@ -113,6 +113,7 @@ class EnsembleHead(Head):
         self.chosen_, best = choose(
             candidates, varied=[], given=validation is not None, rows=len(held.codes)
         )
+        self.chosen_["solver"] = "its members'"
         self.chosen_["fitted_before"] = sorted(ready)
         self.chosen_["chosen_by_members"] = {name: heads[name].chosen_ for name in sets[best]}
         self.members_ = {name: heads[name] for name in sets[best]}

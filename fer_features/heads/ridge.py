@@ -137,6 +137,7 @@ class RidgeHead(SkopsHead):
         self.chosen_, best = choose(
             candidates, varied=["alpha"], given=validation is not None, rows=len(held.codes)
         )
+        self.chosen_["solver"] = f"numpy {np.__version__}"
         if validation is None:
             training = training.with_rows(held)
             fitted = self._decomposed(training)
