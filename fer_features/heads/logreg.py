@@ -30,9 +30,9 @@ class LogisticRegressionHead(SkopsHead):
     With no validation rows given, a stratified `validation_fraction` of the training rows is held
     out to choose C, and the model is then fitted to all of them.
 
-    Fitted by scikit-learn-intelex where it is installed (`chosen_["solver"]`): on 10,200 rows of
-    1,536 features and two classes the four default `Cs` then take about 3 s on two cores, else
-    15 s. The lowest log loss was at 1e-3 or 1e-2 on each of the features tried.
+    Fitted by scikit-learn-intelex where it is installed (`chosen_["solver"]`). On 10,200 rows of
+    1,536 features and two classes the four default `Cs` then take 2 to 4 s of processor time; the
+    lowest log loss was at 1e-3 or 1e-2 on each of the features tried.
 
     Args:
         Cs: the candidates for C, the inverse strength of the penalty; above 0.
