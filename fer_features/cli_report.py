@@ -45,6 +45,5 @@ def report(
             }
         )
     else:
-        say(
-            f"{written.path}: {written.runs} runs, {written.faces} faces, {written.size / 1024:.0f} KiB"
-        )
+        size = f"{written.size / 1024:.0f} KiB"
+        say(f"{written.path}: {written.runs} runs, {written.faces} faces, {size}")

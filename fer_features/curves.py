@@ -46,6 +46,6 @@ def _at(
     rates: NDArray[np.float64], false: NDArray[np.float64], true: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The curve's height at each rate, the top of a vertical step where there is one."""
-    last = np.append(np.diff(false) > 0, True)  # noqa: FBT003
+    last = np.append(np.diff(false) > 0, True)
     out: NDArray[np.float64] = np.interp(rates, false[last], true[last])
     return out

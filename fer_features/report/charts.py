@@ -23,7 +23,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 42, 10, 10, 40
 _INNER_WIDTH = _WIDTH - _LEFT - _RIGHT
 _INNER_HEIGHT = _HEIGHT - _TOP - _BOTTOM
 
-Numbers = Sequence[float] | NDArray[np.float64]
+Numbers = Sequence[float] | NDArray[np.float64] | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,14 @@ def line_chart(
         y: the axis on the left.
         title: the chart's name, for those who do not see it.
         description: what it shows, for them.
-        diagonal: draw a thin line from corner to corner.
+        diagonal: draw a thin line where x and y are equal.
         mark_x: draw a thin upright line there.
     """
     across, up = _across(x), _up(y)
     guides = []
     if diagonal:
-        guides.append(_segment(across([x.low, x.high]), up([y.low, y.high]), class_="guide"))
+        ends = [max(x.low, y.low), min(x.high, y.high)]
+        guides.append(_segment(across(ends), up(ends), class_="guide"))
     if mark_x is not None:
         guides.append(_segment(across([mark_x] * 2), up([y.low, y.high]), class_="guide"))
     drawn = [_line(line, across, up) for line in lines]

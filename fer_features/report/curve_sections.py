@@ -91,31 +91,37 @@ def _roc_chart(drawn: Sequence[_Known], lines: Sequence[Line | None]) -> Markup:
 
 def _reliability(style: int, name: str, run: Run, part: Part) -> Line:
     found = reliability(part.label, part.probability, bins=10)
-    return Line(name, found.confidence, found.accuracy, style, marked=True)
+    kept = found.weight >= _ENOUGH
+    return Line(name, found.confidence[kept], found.accuracy[kept], style, marked=True)
+
+
+_ENOUGH = 10
+"""Images that a step of confidence must have, for its accuracy to say anything."""
 
 
 def _reliability_chart(drawn: Sequence[_Known], lines: Sequence[Line]) -> Markup:
+    least = 1 / len(drawn[0][1].record["test"]["classes"])
     errors = [f"{name}: ECE {score(run.record['test']['ece'])}" for name, run, _ in drawn]
     chart = line_chart(
         lines,
-        x=unit_axis("confidence"),
+        x=unit_axis("confidence") if least < 0.5 else Axis("confidence", 0.5, 1, _HALF_TICKS),
         y=unit_axis("accuracy"),
         title="Reliability curves",
         description="; ".join(errors),
         diagonal=True,
     )
-    return figure("Reliability, by tenths of confidence", chart)
+    return figure(f"Reliability, by tenths of confidence with {_ENOUGH} images or more", chart)
 
 
 def _calibrations(gathered: Gathered) -> Markup | None:
-    rows = []
+    rows, names = [], gathered.names
     for run in gathered.runs:
         record = run.record
         if record["calibration"] is None:
             continue
         before, after = record["calibration"]["before"]["test"], record["test"]
         pairs = [f"{score(before[name])} → {score(after[name])}" for name in _PROPER]
-        rows.append([record["id"], record["calibration"]["method"], *pairs])
+        rows.append([names[run.path], record["calibration"]["method"], *pairs])
     if not rows:
         return None
     caption = "What calibration on the validation images did to the test scores"
@@ -123,15 +129,23 @@ def _calibrations(gathered: Gathered) -> Markup | None:
     return data_table(caption, columns, rows, text=["method"])
 
 
+_HALF_TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 1)
+"""Of two classes, the more probable one has one half or more."""
+
 _PROPER = ("log_loss", "brier", "ece")
 
 
 def learning(gathered: Gathered) -> Markup:
     """How heads learned, by epoch and with more images."""
-    by_epoch = [_epochs(run) for run in gathered.runs if run.record["history"]]
-    by_size = [_sizes(run) for run in gathered.runs if run.record["sizes"]]
+    names = gathered.names
+    by_epoch = [_epochs(run, names[run.path]) for run in gathered.runs if run.record["history"]]
+    by_size = [_sizes(run, names[run.path]) for run in gathered.runs if run.record["sizes"]]
     epochs = (
-        [tag("h3", "By epoch"), legend(["training", "validation"]), by_epoch]
+        [
+            tag("h3", "By epoch"),
+            legend(["training", "validation"]),
+            tag("div", by_epoch, class_="pairs"),
+        ]
         if by_epoch
         else note("None of these heads is trained by epochs.")
     )
@@ -147,35 +161,33 @@ def learning(gathered: Gathered) -> Markup:
     return section("learning", "Learning curves", epochs, sizes)
 
 
-def _epochs(run: Run) -> Markup:
+def _epochs(run: Run, name: str) -> Markup:
+    """Loss and accuracy of one run; its best epoch is the one of the lowest validation loss."""
     history: dict[str, list[float]] = run.record["history"]
-    return tag(
-        "div",
-        [
-            _epoch_chart(run.record["id"], history, name)
-            for name in ("loss", "accuracy")
-            if name in history and f"val_{name}" in history
-        ],
-        class_="charts",
-    )
+    best, n = int(np.argmin(history["val_loss"])) + 1, len(history["loss"])
+    charts = [
+        _epoch_chart(name, history, value, best=best)
+        for value in ("loss", "accuracy")
+        if value in history and f"val_{value}" in history
+    ]
+    told = tag("span", f" best epoch {best} of {n}", class_="quiet")
+    return figure([name, told], charts, class_="pair")
 
 
-def _epoch_chart(id_: str, history: dict[str, list[float]], name: str) -> Markup:
+def _epoch_chart(run: str, history: dict[str, list[float]], name: str, *, best: int) -> Markup:
     train, held = history[name], history[f"val_{name}"]
     n = len(train)
-    best = int(np.argmin(history["val_loss"])) + 1
-    chart = line_chart(
+    return line_chart(
         [
             Line(part, np.arange(1, n + 1), values, style, marked=n <= _FEW)
             for style, (part, values) in enumerate((("training", train), ("validation", held)))
         ],
         x=_epoch_axis(n),
         y=nice_axis(name, [*train, *held]),
-        title=f"{name} by epoch of {id_}",
+        title=f"{name} by epoch of {run}",
         description=f"validation {name} ends at {held[-1]:.3f}; best epoch {best} of {n}",
         mark_x=best,
     )
-    return figure([id_, f": {name}; best epoch {best} of {n}"], chart)
 
 
 _FEW = 25
@@ -183,11 +195,11 @@ _FEW = 25
 
 
 def _epoch_axis(n: int) -> Axis:
-    ticks = np.unique(np.linspace(1, max(n, 2), min(max(n, 2), 5)).round())
-    return Axis("epoch", 1, max(n, 2), ticks)
+    last = max(n, 2)
+    return Axis("epoch", 1, last, np.arange(1, last + 1, -(-(last - 1) // 5)))
 
 
-def _sizes(run: Run) -> Markup:
+def _sizes(run: Run, name: str) -> Markup:
     sizes: list[dict[str, Any]] = run.record["sizes"]
     rows = [one["rows"] for one in sizes]
     train = [one["train_accuracy"] for one in sizes]
@@ -200,9 +212,9 @@ def _sizes(run: Run) -> Markup:
         ],
         x=Axis("training images", rows[0], high, rows, logarithmic=True, format="{:,.0f}"),
         y=nice_axis("accuracy", [*train, *held]),
-        title=f"accuracy by training images of {run.record['id']}",
+        title=f"accuracy by training images of {name}",
         description="; ".join(
             f"{n:,} images: validation {value:.3f}" for n, value in zip(rows, held, strict=True)
         ),
     )
-    return figure(run.record["id"], chart)
+    return figure(name, chart)

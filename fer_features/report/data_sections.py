@@ -76,7 +76,7 @@ def _counts(subject: Subject) -> Markup:
     by_part = {part: np.sum(record[part]["confusion"], axis=1) for part in ("validation", "test")}
     for code, one in enumerate(record["task"]["classes"]):
         counts = [f"{by_part[part][code]:,}" for part in by_part]
-        rows.append([one["name"], listed(one["emotions"]), "", *counts])
+        rows.append([one["name"], listed(one["emotions"]), "–", *counts])
     totals = [f"{split[part]:,}" for part in ("train", "validation", "test")]
     rows.append(["all", "", *totals])
     caption = f"Images of {record['data']['name']} by class and part, split {split['name']}"
@@ -88,7 +88,7 @@ def _counts(subject: Subject) -> Markup:
 
 
 def _training_counts(record: dict[str, Any]) -> Sequence[int] | None:
-    counts: Sequence[int] | None = record["split"].get("counts", {}).get("train")
+    counts: Sequence[int] | None = record["data"].get("counts", {}).get("train")
     return counts
 
 

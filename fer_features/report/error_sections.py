@@ -7,6 +7,7 @@ from fer_features.report.gather import Gathered, Mistake, Subject
 from fer_features.report.markup import Markup, tag
 from fer_features.report.parts import (
     boxed,
+    caption_of,
     data_table,
     note,
     score,
@@ -69,7 +70,7 @@ def _list(subject: Subject, prefix: str) -> Markup:
     body = [_line(one, subject, prefix, heads) for one in subject.mistakes]
     drawn = tag(
         "table",
-        tag("caption", "The same mistakes as a list; rows are counted from 0 in the source"),
+        caption_of("The same mistakes as a list; rows are counted from 0 in the source"),
         tag("thead", tag("tr", head)),
         tag("tbody", body),
     )
@@ -117,14 +118,14 @@ def _leaked(gathered: Gathered) -> Markup:
 
 
 def _twins(gathered: Gathered) -> Markup | None:
-    rows = []
+    rows, names = [], gathered.names
     for run in gathered.runs:
         told = run.record["leak"]
         if told:
             on = (told["accuracy_on_twins"], told["accuracy_on_others"])
             test = run.record["test"]["accuracy"]
             cells = [score(value) for value in (test, *on)]
-            rows.append([run.record["id"], f"{told['test_twins']:,}", *cells])
+            rows.append([names[run.path], f"{told['test_twins']:,}", *cells])
     if not rows:
         return note("No test image of these runs has a twin where it would flatter.")
     columns = ["run", "twins", "test accuracy", "on twins", "on the others"]

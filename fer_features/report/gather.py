@@ -60,7 +60,7 @@ class Subject:
     """All runs on the same images with the same labels.
 
     Attributes:
-        tables: runs that may be ranked, the newest table first.
+        tables: runs that may be ranked; first the newest whose split cannot leak, if there is one.
         verdicts: what can be said of each table's first run; None where nothing can.
         predictions: by the run's folder, without those that cannot be read.
         samples: rows of each class, in the classes' order.
@@ -80,7 +80,7 @@ class Subject:
     @property
     def main(self) -> Comparison:
         """The table that is spoken of first."""
-        return main_table(self.tables)
+        return self.tables[0]
 
     @property
     def runs(self) -> list[Run]:
@@ -114,6 +114,19 @@ class Gathered:
         """All runs that are shown."""
         return [run for subject in self.subjects for run in subject.runs]
 
+    @property
+    def names(self) -> dict[Path, str]:
+        """What tells each run from the others, in a few words, by the run's folder."""
+        tables = [table for subject in self.subjects for table in subject.tables]
+        names = {}
+        for table in tables:
+            split = table.runs[0].record["split"]
+            seed = "" if split["seed"] is None else f" {split['seed']}"
+            several = f", {split['name']}{seed}" if len(tables) > 1 else ""
+            for run, name in zip(table.runs, table.names, strict=True):
+                names[run.path] = f"{name}{several}"
+        return names
+
 
 def gather(runs: Sequence[Run], *, every_seed: bool = True, note: Note) -> Gathered:
     """Collect what there is to show.
@@ -143,14 +156,14 @@ def gather(runs: Sequence[Run], *, every_seed: bool = True, note: Note) -> Gathe
     )
 
 
-def main_table(tables: Sequence[Comparison]) -> Comparison:
-    """The newest of the tables whose split does not leak, or else the newest."""
-    clean = [one for one in tables if not any(one.runs[0].record["split"]["leaked"].values())]
-    return (clean or tables)[0]
+def _leaks(table: Comparison) -> tuple[bool, bool]:
+    """What tables are put in order by: ``grouped`` first, those that leak last."""
+    split = table.runs[0].record["split"]
+    return split["name"] != "grouped", any(split["leaked"].values())
 
 
 def _subject(tables: list[Comparison], note: Note) -> Subject:
-    main = main_table(tables)
+    main, *others = sorted(tables, key=_leaks)
     predictions = _predictions([run for table in tables for run in table.runs], note)
     samples, mistakes = _samples(main, predictions), _mistakes(main, predictions)
     wanted = [row for rows in samples for row in rows] + [one.row for one in mistakes]
@@ -158,8 +171,8 @@ def _subject(tables: list[Comparison], note: Note) -> Subject:
     if why:
         note(f"no faces are shown: {why}")
     return Subject(
-        tables=tuple(tables),
-        verdicts=tuple(verdict_of(table) for table in tables),
+        tables=(main, *others),
+        verdicts=tuple(verdict_of(table) for table in (main, *others)),
         predictions=predictions,
         samples=samples,
         mistakes=mistakes,

@@ -40,12 +40,17 @@ def data_table(
     return boxed(
         tag(
             "table",
-            tag("caption", caption),
+            caption_of(caption),
             tag("thead", tag("tr", head)),
             tag("tbody", body),
         ),
         label=columns[0],
     )
+
+
+def caption_of(*children: Child) -> Markup:
+    """A table's caption, which stays in sight where the table is wider than its box."""
+    return tag("caption", tag("span", *children))
 
 
 def boxed(table: Markup, *, label: str) -> Markup:
@@ -80,7 +85,7 @@ def score(value: float | None) -> str:
 
 def seconds(value: float) -> str:
     """Seconds by their size."""
-    return f"{value:.1f}" if value >= 0.95 else f"{value:.2g}"
+    return f"{value:.1f}" if value >= 0.95 else f"{value:.2f}"
 
 
 def figure(caption: Child, *children: Child, class_: str = "") -> Markup:

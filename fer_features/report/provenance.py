@@ -54,7 +54,7 @@ def _run(run: Run) -> Markup:
         "features": f"{'+'.join(head['layers'])} {head.get('features', '')}".strip(),
         "views": ", ".join(head["views"]) or None,
         "settings": _params(head["params"]),
-        "chosen on validation": _params(head["chosen"]),
+        "chosen on validation": _params(_plain(head["chosen"])),
         "clocks": clocks,
         "made": record["created"],
         "software": software or None,
@@ -65,8 +65,17 @@ def _run(run: Run) -> Markup:
     return _card(record["id"], facts, command)
 
 
+def _plain(chosen: dict[str, Any]) -> dict[str, Any]:
+    """What was chosen, without all that it was chosen from."""
+    return {k: v for k, v in chosen.items() if v and not isinstance(v, list | dict)}
+
+
 def _params(params: dict[str, Any]) -> str | None:
-    return ", ".join(f"{k}={json.dumps(v)}" for k, v in params.items()) or None
+    shown = (
+        (name, f"{value:.4g}" if isinstance(value, float) else json.dumps(value))
+        for name, value in params.items()
+    )
+    return ", ".join(f"{name}={value}" for name, value in shown) or None
 
 
 def _card(title: str, facts: dict[str, Any], *more: Markup | None) -> Markup:

@@ -11,35 +11,32 @@ from fer_features.compare import Comparison, OverSeeds
 from fer_features.report.charts import interval_bar
 from fer_features.report.gather import Gathered
 from fer_features.report.markup import Child, Markup, tag
-from fer_features.report.parts import boxed, data_table, note, score, seconds, section
+from fer_features.report.parts import boxed, caption_of, data_table, note, score, seconds, section
 from fer_features.runs import Run
 from fer_features.verdicts import Verdict
 
 _COLUMNS = {
-    "head": "Head",
-    "features": "Features",
-    "validation accuracy": "Validation accuracy",
-    "test accuracy": "Test accuracy, 95 % interval",
+    "head": "Head and features",
+    "validation accuracy": "Validation",
+    "test accuracy": "Test, 95 % interval",
     "test balanced_accuracy": "Balanced",
     "test f1": "F1",
     "test roc_auc": "ROC AUC",
     "test average_precision": "AP",
-    "test log_loss": "Log loss",
     "test brier": "Brier",
     "test ece": "ECE",
     "fit seconds": "Fit, s",
 }
-_TEXT = ("head", "features")
 
 
 def results(gathered: Gathered) -> Markup:
     """The tables of runs, with what may be concluded from them."""
     intro = tag(
         "p",
-        "Best validation accuracy first: test never chooses. All scores right of the validation "
-        "accuracy are of the test images; the bar shows the 95 % interval of a stratified "
-        "bootstrap. Of log loss, Brier score and ECE (expected calibration error) less is better, of the rest "
-        "more. A heading’s button sorts by its column.",
+        "Accuracy on validation and on test, the best on validation first: test never chooses. The "
+        "bars show 95 % intervals of a stratified bootstrap. All that stands right of them is of "
+        "the test images; of Brier score and ECE (expected calibration error) less is better. A "
+        "heading’s button sorts by its column.",
     )
     verdicts = [one for subject in gathered.subjects for one in subject.verdicts]
     tables = [one for subject in gathered.subjects for one in subject.tables]
@@ -60,7 +57,7 @@ def _table(table: Comparison, verdict: Verdict | None) -> list[Markup | None]:
     said = verdict.text() if verdict is not None else None
     drawn = tag(
         "table",
-        tag("caption", table.title),
+        caption_of(table.title),
         tag("thead", tag("tr", head)),
         tag("tbody", body),
         class_="sortable",
@@ -78,7 +75,7 @@ def _test(row: dict[str, Any]) -> float:
 
 
 def _sortable(name: str, shown: str) -> Markup:
-    kind = "text" if name in _TEXT else "num"
+    kind = "text" if name == "head" else "num"
     arrow = tag("span", aria_hidden="true", class_="arrow")
     first = "descending" if name == "validation accuracy" else None
     button = tag("button", shown, arrow, type="button")
@@ -88,12 +85,13 @@ def _sortable(name: str, shown: str) -> Markup:
 def _row(row: dict[str, Any], bounds: tuple[float, float], *, own: bool) -> Markup:
     cells = []
     for name in _COLUMNS:
-        value = row[name]
-        class_ = "text" if name in _TEXT else "num"
+        value, class_ = row[name], "num"
         if name == "head":
-            cells.append(tag("th", value, scope="row", data_value=value))
+            features = tag("small", row["features"])
+            both = f"{value} {row['features']}"
+            cells.append(tag("th", value, features, scope="row", data_value=both))
             continue
-        shown: Child = score(value) if name not in _TEXT else value
+        shown: Child = score(value)
         if name == "fit seconds" and value is not None:
             shown = seconds(value)
         if name == "test accuracy" and value is not None:
@@ -135,14 +133,14 @@ def _mean(one: OverSeeds, part: str, name: str) -> str:
 
 def _operating(gathered: Gathered) -> Markup | None:
     """Thresholds that were chosen on validation for a wish, and what they give."""
-    rows = []
+    rows, names = [], gathered.names
     for run in gathered.runs:
         wish = run.record["operate"]
         if wish is None:
             continue
         scores = [score(wish[part][name]) for part in ("validation", "test") for name in _WISHES]
         asked = f"{wish['wish']} {wish['value']:g}"
-        rows.append([run.record["id"], asked, f"{wish['threshold']:.4f}", *scores])
+        rows.append([names[run.path], asked, f"{wish['threshold']:.4f}", *scores])
     if not rows:
         return None
     caption = "Thresholds chosen on validation, and what they give"
@@ -193,7 +191,7 @@ def _matrix(run: Run, name: str) -> Markup:
     corner = tag("td", tag("small", "true ↓ said →"))
     drawn = tag(
         "table",
-        tag("caption", name),
+        caption_of(name),
         tag("thead", tag("tr", corner, head)),
         tag("tbody", body),
         class_="matrix",
