@@ -196,6 +196,8 @@ def _segment(x: Numbers, y: Numbers, *, class_: str) -> Markup:
 
 def _line(line: Line, across: _Scale, up: _Scale) -> Markup:
     points = list(zip(across(line.x), up(line.y), strict=True))
+    if not points:
+        return Markup("")
     path = "L".join(dict.fromkeys(f"{px:.0f} {py:.0f}" for px, py in points))
     if line.marked:
         path = "L".join(f"{px:.1f} {py:.1f}" for px, py in points)

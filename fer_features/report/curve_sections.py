@@ -29,10 +29,10 @@ def curves(gathered: Gathered) -> Markup:
     """ROC and reliability curves."""
     intro = tag(
         "p",
-        "On test images. Left: how many of a class are found for how many false alarms, at every "
+        "On test images. ROC: how many of a class are found for how many false alarms, at every "
         "threshold; of more than two classes the mean, each against the rest. The dotted diagonal "
-        "is guessing. Right: is a head that says 80 % right in 80 % of the cases? On the diagonal "
-        "it is; below it, it is too sure of itself.",
+        "is guessing. Reliability: is a head that says 80 % right in 80 % of the cases? On the "
+        "diagonal it is; below it, it is too sure of itself.",
     )
     parts = [_curves(table, subject) for subject in gathered.subjects for table in subject.tables]
     return section("curves", "ROC and reliability", intro, parts, _calibrations(gathered))
@@ -100,6 +100,8 @@ _ENOUGH = 10
 
 
 def _reliability_chart(drawn: Sequence[_Known], lines: Sequence[Line]) -> Markup:
+    if not any(len(line.x) for line in lines):
+        return figure("Reliability", note(f"No tenth of confidence has {_ENOUGH} images."))
     least = 1 / len(drawn[0][1].record["test"]["classes"])
     errors = [f"{name}: ECE {score(run.record['test']['ece'])}" for name, run, _ in drawn]
     chart = line_chart(

@@ -51,7 +51,7 @@ def _mistakes(subject: Subject, prefix: str) -> Markup | list[Markup | None]:
 def _tile(one: Mistake, subject: Subject, prefix: str) -> Markup:
     face = subject.faces.get(one.row)
     drawn = picture(face, alt=f"row {one.row}") if face else None
-    said = tag("span", one.said, " ", tag("b", f"{one.probability:.2f}"))
+    said = tag("span", "says ", one.said, " ", tag("b", f"{one.probability:.2f}"))
     true = tag("small", f"is {one.true}")
     return tag(
         "li",
@@ -60,8 +60,8 @@ def _tile(one: Mistake, subject: Subject, prefix: str) -> Markup:
 
 
 def _list(subject: Subject, prefix: str) -> Markup:
-    columns = ("row", "true", "said", "probability", "own label", "usage", "twin", "heads wrong")
-    numbers = ("probability", "heads wrong")
+    columns = ("row", "true", "said", "probability", "own label", "usage", "twin", "runs wrong")
+    numbers = ("probability", "runs wrong")
     head = [
         tag("th", name, scope="col", class_="num" if name in numbers else "text")
         for name in columns

@@ -44,7 +44,7 @@ class Mistake:
         said: the class that the head says.
         probability: what it gives that class, 0 to 1.
         twin: whether it has a twin in training or validation.
-        wrong: how many heads of the table are wrong about it.
+        wrong: how many runs of the table are wrong about it.
     """
 
     row: int

@@ -16,7 +16,7 @@ from fer_features.runs import Run
 from fer_features.verdicts import Verdict
 
 _COLUMNS = {
-    "head": "Head and features",
+    "head": "Head",
     "validation accuracy": "Validation",
     "test accuracy": "Test, 95 % interval",
     "test balanced_accuracy": "Balanced",
@@ -46,6 +46,9 @@ def results(gathered: Gathered) -> Markup:
 
 def _table(table: Comparison, verdict: Verdict | None) -> list[Markup | None]:
     rows = table.rows()
+    for row, name in zip(rows, table.names, strict=False):  # the published row has no name
+        if name == row["run"]:  # the same head on the same features again: only its run tells
+            row["head"] = name
     ends = [row[f"test accuracy {end}"] for row in rows for end in ("low", "high")]
     known = [*(end for end in ends if end is not None), *(_test(row) for row in rows if _test(row))]
     bounds = (
