@@ -5,10 +5,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.metrics import roc_curve
+from fer_features.metrics import Reliability, reliability, roc_curve
 
 RATES = np.linspace(0, 1, 201)
 """False positive rates at which the curves of several classes are averaged."""
+
+ENOUGH = 10
+"""Images that a tenth of confidence must have, for its accuracy to say anything."""
+
+
+def reliability_of(label: NDArray[np.int64], probability: NDArray[np.float64]) -> Reliability:
+    """Confidence and accuracy by tenths of confidence, of those with `ENOUGH` images.
+
+    Args:
+        label: int64 (n,), true class codes.
+        probability: float64 (n, K).
+    """
+    found = reliability(label, probability, bins=10)
+    kept = found.weight >= ENOUGH
+    return Reliability(found.weight[kept], found.confidence[kept], found.accuracy[kept])
 
 
 def roc_of(

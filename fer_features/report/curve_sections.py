@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from fer_features.compare import Comparison
-from fer_features.curves import roc_of
-from fer_features.metrics import reliability
+from fer_features.curves import ENOUGH, reliability_of, roc_of
 from fer_features.report.charts import (
     STYLES,
     Axis,
@@ -90,18 +89,13 @@ def _roc_chart(drawn: Sequence[_Known], lines: Sequence[Line | None]) -> Markup:
 
 
 def _reliability(style: int, name: str, run: Run, part: Part) -> Line:
-    found = reliability(part.label, part.probability, bins=10)
-    kept = found.weight >= _ENOUGH
-    return Line(name, found.confidence[kept], found.accuracy[kept], style, marked=True)
-
-
-_ENOUGH = 10
-"""Images that a step of confidence must have, for its accuracy to say anything."""
+    found = reliability_of(part.label, part.probability)
+    return Line(name, found.confidence, found.accuracy, style, marked=True)
 
 
 def _reliability_chart(drawn: Sequence[_Known], lines: Sequence[Line]) -> Markup:
     if not any(len(line.x) for line in lines):
-        return figure("Reliability", note(f"No tenth of confidence has {_ENOUGH} images."))
+        return figure("Reliability", note(f"No tenth of confidence has {ENOUGH} images."))
     least = 1 / len(drawn[0][1].record["test"]["classes"])
     errors = [f"{name}: ECE {score(run.record['test']['ece'])}" for name, run, _ in drawn]
     chart = line_chart(
@@ -112,7 +106,7 @@ def _reliability_chart(drawn: Sequence[_Known], lines: Sequence[Line]) -> Markup
         description="; ".join(errors),
         diagonal=True,
     )
-    return figure(f"Reliability, by tenths of confidence with {_ENOUGH} images or more", chart)
+    return figure(f"Reliability, by tenths of confidence with {ENOUGH} images or more", chart)
 
 
 def _calibrations(gathered: Gathered) -> Markup | None:
