@@ -107,9 +107,15 @@ bench_app.command()(_tidy(cli_bench.precision))
 @_tidy
 def extract(
     data: Data = ExtractConfig.data,
-    backbone: Annotated[str, typer.Option(help="The frozen network.")] = ExtractConfig.backbone,
+    backbone: Annotated[
+        str, typer.Option(help="inception_resnet_v2, or the descriptors hog and pixels.")
+    ] = ExtractConfig.backbone,
     weights: Annotated[
-        str, typer.Option(help="imagenet, random:SEED, or a .h5, .weights.h5 or .keras file.")
+        str | None,
+        typer.Option(
+            help="imagenet (the network's default), random:SEED, or a .h5, .weights.h5 or .keras "
+            "file; hog and pixels take none."
+        ),
     ] = ExtractConfig.weights,
     task: Annotated[
         str, typer.Option(help="binary, seven, or a TOML file with your own classes.")

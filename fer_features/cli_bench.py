@@ -141,7 +141,7 @@ def extract(
 def precision(
     data: Data = ExtractConfig.data,
     backbone: Backbone = ExtractConfig.backbone,
-    weights: Weights = ExtractConfig.weights,
+    weights: Weights = "imagenet",
     task: Task = ExtractConfig.task,
     per_class: PerClass = None,
     size: Size = ExtractConfig.size,

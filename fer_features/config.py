@@ -79,7 +79,8 @@ class ExtractConfig:
     Attributes:
         data: ``sample``, a ``fer2013.csv`` or a folder.
         backbone: the network's name.
-        weights: ``imagenet``, ``random:SEED`` or a file.
+        weights: ``imagenet``, ``random:SEED`` or a file; None for ImageNet's, or for none where
+            the backbone is no network.
         task: ``binary``, ``seven`` or a TOML file.
         per_class: images of each class; None for the task's default, ``"all"`` for every row.
         size: height and width that images are resized to; None for the backbone's own.
@@ -98,7 +99,7 @@ class ExtractConfig:
 
     data: str = "sample"
     backbone: str = "inception_resnet_v2"
-    weights: str = "imagenet"
+    weights: str | None = None
     task: str = "binary"
     per_class: int | str | None = None
     size: int | None = None

@@ -175,7 +175,13 @@ def _run(
     clocks.prepare += time.perf_counter() - begun
     known = _known_images(plan, work)
     before = len(known)
-    told = replace(work, engine=engine.name, precision=plan.spec.precision, why=plan.engine.why)
+    told = replace(
+        work,
+        engine=engine.name,
+        weights=plan.weights.label,
+        precision=plan.spec.precision,
+        why=plan.engine.why,
+    )
     opening = _opening(plan, work, engine)
     _check_space(plan, work, opening)
     with closing(engine), track(told) as advance, JournalWriter(journal_path, opening) as journal:

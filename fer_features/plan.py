@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fer_features.backbones import Backbone, Weights, get_backbone, resolve_weights
 from fer_features.backbones.backbone import PREPROCESSING
 from fer_features.config import DataChoice, ExtractConfig, FeatureSpec, cache_key
-from fer_features.engines import PRECISIONS, EngineChoice, GraphSpec, choose_engine
+from fer_features.engines import PRECISIONS, EngineChoice, GraphSpec, choose_for
 from fer_features.errors import FerError
 from fer_features.faces import IMAGE_SIZE, BadRow, FaceSource, open_faces
 from fer_features.store import IMAGE, SUFFIX, Cache, Choice, Header, check_same, filters
@@ -64,6 +64,7 @@ class Work:
         features: the names of what is missing.
         rows: int64, ascending numbers of the source's rows.
         engine: what runs it, for people; empty before it has been made.
+        weights: what a person calls the weights; ``none`` where there are none.
         precision: the arithmetic's type.
         why: why this engine and this precision, where that was left to the program.
     """
@@ -72,6 +73,7 @@ class Work:
     features: tuple[str, ...]
     rows: NDArray[np.int64]
     engine: str = ""
+    weights: str = ""
     precision: str = ""
     why: str = ""
 
@@ -100,7 +102,9 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         filters(config.compression)
     if config.batch_size is not None and config.batch_size < 1:
         raise FerError(f"--batch-size must be at least 1, not {config.batch_size}")
-    engine = choose_engine(config.engine, config.precision)
+    if backbone.descriptors is not None and config.preprocess != ExtractConfig.preprocess:
+        raise FerError(f"{backbone.name} is not preprocessed", hint="leave --preprocess out")
+    engine = choose_for(backbone, config.engine, config.precision)
     spec = FeatureSpec(
         backbone=backbone.name,
         weights=weights.label,
@@ -143,7 +147,8 @@ def _names(config: ExtractConfig, backbone: Backbone) -> tuple[str, ...]:
 
 
 def _path(folder: Path, source: FaceSource, spec: FeatureSpec) -> Path:
-    words = [Path(source.name).name.split(".")[0], spec.backbone, spec.weights, spec.precision]
+    words = [Path(source.name).name.split(".")[0], spec.backbone]
+    words += [spec.weights, spec.precision] if spec.weights != "none" else []
     stem = "-".join(re.sub(r"[^A-Za-z0-9_]+", "", word) for word in words)
     return Path(folder) / f"{stem}-{cache_key(spec, source.digest())}{SUFFIX}"
 

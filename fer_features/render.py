@@ -91,7 +91,7 @@ def show_layers(backbone: Backbone, shapes: Mapping[str, tuple[int, ...]]) -> No
         [
             name + (" (the default)" if name == backbone.default_layer else ""),
             " × ".join(str(n) for n in shape),
-            f"{shape[-1] * 4 / 1024:.1f}",
+            f"{(shape[-1] if backbone.descriptors is None else math.prod(shape)) * 4 / 1024:.1f}",
             f"{math.prod(shape) * 2 / 1024:.1f}",
         ]
         for name, shape in shapes.items()
@@ -106,9 +106,10 @@ GOES_ON = "interrupted; what was computed is kept, and the same command goes on 
 @contextmanager
 def _tracked(config: ExtractConfig, work: Work) -> Iterator[Advance]:
     view = f", view {work.view}" if work.view else ""
+    weights = f" ({work.weights})" if work.weights != "none" else ""
     why = f" ({work.why})" if work.why else ""
     tell(
-        f"extracting {len(work.rows):,} images with {config.backbone} ({config.weights}){view}\n"
+        f"extracting {len(work.rows):,} images with {config.backbone}{weights}{view}\n"
         f"engine: {work.engine}, {work.precision}{why}"
     )
     with track("extracting", len(work.rows), unit="images") as advance:

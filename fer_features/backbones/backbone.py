@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fer_features.backbones.descriptors import HOG_LAYERS, PIXEL_LAYERS, Layer
 from fer_features.errors import FerError
 from fer_features.keras_runtime import import_keras
 
@@ -34,7 +35,7 @@ class PretrainedFile:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network that is never trained here.
+    """What makes features of images and is never trained here: a network, or descriptors.
 
     Attributes:
         name: what `--backbone` calls it.
@@ -45,6 +46,7 @@ class Backbone:
         build: makes the Keras model, without pretrained weights, for RGB images (size, size, 3).
         preprocess: maps RGB tensors in [0, 255] to what the network was trained on.
         imagenet: the file behind the weights ``imagenet``; None where there is none.
+        descriptors: the layers of classical descriptors, which need no network; None for one.
         gflop: operations that one image of the default size takes, in 10⁹; a multiplication with
             its addition is two. None where nobody has counted.
     """
@@ -57,7 +59,13 @@ class Backbone:
     build: Callable[[int], Any]
     preprocess: Callable[[Any], Any]
     imagenet: PretrainedFile | None = None
+    descriptors: Mapping[str, Layer] | None = None
     gflop: float | None = None
+
+    @property
+    def default_weights(self) -> str:
+        """What weights are taken when none are named."""
+        return "imagenet" if self.descriptors is None else "none"
 
     def gflop_at(self, size: int) -> float | None:
         """About how many 10⁹ operations an image of that height and width takes.
@@ -73,6 +81,11 @@ class Backbone:
         Raises:
             FerError: it does not.
         """
+        if self.descriptors is not None and size != self.default_size:
+            raise FerError(
+                f"{self.name} is computed at {self.default_size} pixels, not at {size}",
+                hint="leave --size out",
+            )
         if size < self.min_size:
             raise FerError(
                 f"{self.name} needs images of at least {self.min_size} pixels, not {size}",
@@ -123,7 +136,28 @@ INCEPTION_RESNET_V2 = Backbone(
 )
 """Inception-ResNet-v2 (Szegedy et al., 2016, https://arxiv.org/abs/1602.07261)."""
 
-BACKBONES: dict[str, Backbone] = {INCEPTION_RESNET_V2.name: INCEPTION_RESNET_V2}
+
+def _no_network(_: Any) -> Any:
+    raise FerError("descriptors are no network", hint="fer data layers lists what they are")
+
+
+def _descriptors(name: str, layers: Mapping[str, Layer], *, default: str) -> Backbone:
+    return Backbone(
+        name=name,
+        default_size=48,
+        min_size=48,
+        layers=tuple(layers),
+        default_layer=default,
+        build=_no_network,
+        preprocess=_no_network,
+        descriptors=layers,
+    )
+
+
+HOG = _descriptors("hog", HOG_LAYERS, default="hog_lbp")
+PIXELS = _descriptors("pixels", PIXEL_LAYERS, default="pixels")
+
+BACKBONES: dict[str, Backbone] = {one.name: one for one in (INCEPTION_RESNET_V2, HOG, PIXELS)}
 """All backbones by name; a new one is one entry here."""
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fer_features.backbones.backbone import Backbone, PretrainedFile
+from fer_features.backbones.descriptors import RECIPE
 from fer_features.errors import FerError
 from fer_features.keras_runtime import import_keras
 
@@ -28,31 +29,38 @@ class Weights:
     """Weights that have been named and identified, but not loaded yet.
 
     Attributes:
-        kind: ``imagenet``, ``file`` or ``random``.
-        label: what a person calls them: ``imagenet``, ``random:0``, or a file's name.
-        sha256: hex SHA-256 of the file; of the seed and the recipe for random weights.
+        kind: ``imagenet``, ``file``, ``random``, or ``none`` for descriptors.
+        label: what a person calls them: ``imagenet``, ``random:0``, ``none`` or a file's name.
+        sha256: hex SHA-256 of the file; of the seed and the recipe for random weights; of the
+            recipe for descriptors.
         path: the local file, for kind ``file``.
         seed: the seed, for kind ``random``.
     """
 
-    kind: Literal["imagenet", "file", "random"]
+    kind: Literal["imagenet", "file", "random", "none"]
     label: str
     sha256: str
     path: Path | None = None
     seed: int | None = None
 
 
-def resolve_weights(text: str, backbone: Backbone) -> Weights:
+def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
     """Say which weights `text` means, without building a network or downloading anything.
 
     Args:
         text: ``imagenet``, ``random:SEED``, or the path of a ``.h5``, ``.weights.h5`` or
-            ``.keras`` file.
+            ``.keras`` file; None for the backbone's own.
         backbone: the network they are for.
 
     Raises:
         FerError: the text means none of these, or the file does not exist.
     """
+    text = text or backbone.default_weights
+    if backbone.descriptors is not None:
+        if text != "none":
+            raise FerError(f"{backbone.name} takes no weights", hint="leave --weights out")
+        recipe = f"{backbone.name} {RECIPE}"
+        return Weights("none", "none", hashlib.sha256(recipe.encode()).hexdigest())
     if text == "imagenet":
         if backbone.imagenet is None:
             raise FerError(f"{backbone.name} has no ImageNet weights")

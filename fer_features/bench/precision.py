@@ -103,7 +103,7 @@ def measure_precision(
     engine = choose_engine(config.extract.engine, "auto").engine
     cost = PrecisionCost(
         data=config.extract.data,
-        weights=config.extract.weights,
+        weights=config.extract.weights or "imagenet",
         engine=engine,
         accuracies={head: {} for head in config.heads},
     )

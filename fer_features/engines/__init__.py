@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fer_features.backbones import Backbone
 from fer_features.engines.engine import Engine, Features, GraphSpec, NoNetwork
 from fer_features.engines.hardware import (
     cpu_has_bfloat16,
@@ -17,9 +18,12 @@ from fer_features.engines.hardware import (
 from fer_features.errors import FerError
 
 __all__ = ["ENGINES", "PRECISIONS", "Engine", "EngineChoice", "Features", "GraphSpec", "NoNetwork"]
-__all__ += ["choose_engine", "make_engine"]
+__all__ += ["choose_engine", "choose_for", "make_engine"]
 
 ENGINES = ("keras", "openvino")
+DESCRIPTORS = "descriptors"
+"""The engine of backbones that are no networks."""
+
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -36,6 +40,24 @@ class EngineChoice:
     engine: str
     precision: str
     why: str = ""
+
+
+def choose_for(backbone: Backbone, engine: str, precision: str) -> EngineChoice:
+    """Choose what runs a backbone: `choose_engine`, but for descriptors, which have their own.
+
+    Raises:
+        FerError: no such engine or precision, or it cannot be had here, or not for this backbone.
+    """
+    if backbone.descriptors is None:
+        return choose_engine(engine, precision)
+    if engine != "auto":
+        raise FerError(f"{backbone.name} is run by no engine", hint="leave --engine out")
+    if precision not in ("auto", "float32"):
+        raise FerError(
+            f"{backbone.name} is computed in float32, not in {precision}",
+            hint="leave --precision out",
+        )
+    return EngineChoice(DESCRIPTORS, "float32")
 
 
 def choose_engine(engine: str = "auto", precision: str = "auto") -> EngineChoice:
@@ -108,6 +130,10 @@ def make_engine(
     Raises:
         FerError: the weights cannot be had, or the engine cannot compute this.
     """
+    if name == DESCRIPTORS:
+        from fer_features.engines.descriptor_engine import DescriptorEngine
+
+        return DescriptorEngine(spec, batch_size=batch_size)
     if name == "openvino":
         from fer_features.engines.openvino_engine import OpenVinoEngine
 
