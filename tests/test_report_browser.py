@@ -169,9 +169,11 @@ def test_all_text_stands_out_from_what_is_behind_it(opened: Any, scheme: str) ->
 
 
 def test_a_printed_page_is_light_and_has_no_buttons(opened: Any) -> None:
-    light = background(opened)
+    ink = "getComputedStyle(document.body).color"
+    dark_on_light = opened.evaluate(ink)
     opened.emulate_media(color_scheme="dark")
-    assert background(opened) != light
+    assert opened.evaluate(ink) != dark_on_light
     opened.emulate_media(color_scheme="dark", media="print")
     assert background(opened) == "rgb(255, 255, 255)"
+    assert opened.evaluate(ink) == dark_on_light
     assert not opened.is_visible("#theme")

@@ -88,5 +88,13 @@ def test_the_mean_curve_has_the_mean_area(rng: np.random.Generator) -> None:
     assert area == pytest.approx(roc_auc(label, probability), abs=0.005)
 
 
+def test_the_mean_of_perfect_curves_is_perfect() -> None:
+    curve = roc_of(np.arange(6) % 3, np.eye(3)[np.arange(6) % 3])
+    assert curve is not None
+    assert curve[0][:2].tolist() == [0, 0]
+    assert curve[1][0] == 0
+    assert (curve[1][1:] == 1).all()
+
+
 def test_a_class_that_does_not_occur_has_no_curve() -> None:
     assert roc_of(np.zeros(3, int), np.full((3, 2), 0.5)) is None

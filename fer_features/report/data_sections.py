@@ -44,9 +44,9 @@ def _question(subject: Subject) -> list[Markup | None]:
         f" Precision, recall and F1 are about “{task['positive']}”." if task["positive"] else ""
     )
     asked = (
-        f"Which of {len(names)} classes does a face belong to: {listed(names, 'or')}? A network "
-        "that is never trained here turns each image into features, once; a light head learns the "
-        f"classes from them.{positive}"
+        f"Which of {len(names)} classes does a face belong to: {listed(names, 'or')}? Each "
+        "image is turned into features once, by a network or a descriptor that learns nothing here; "
+        f"a light head learns the classes from them.{positive}"
     )
     return [
         tag("p", asked, class_="lead"),

@@ -138,19 +138,22 @@ def _headline(gathered: Gathered) -> Markup:
     accuracy = record["test"]["accuracy"]
     low_high = record["intervals"].get("accuracy")
     interval = f", 95 % interval {low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else ""
+    chosen = f": the first of {len(table.runs)} on validation" if len(table.runs) > 1 else ""
     best = join(
         tag("p", score(accuracy), class_="figure"),
         tag(
             "p",
-            f"of the test images are classified rightly by {table.names[0]}{interval}: the first "
-            f"of {len(table.runs)} by validation accuracy.",
+            f"of the test images are classified rightly by {table.names[0]}{interval}{chosen}.",
         ),
     )
     published = (
         tag(
             "p",
+            "On validation ",
+            tag("b", score(record["validation"]["accuracy"])),
+            f"; {PUBLISHED_MARK}: ",
             tag("b", score(PUBLISHED["accuracy"])),
-            f" on validation: {PUBLISHED_MARK}.",
+            ".",
             class_="quiet",
         )
         if table.published

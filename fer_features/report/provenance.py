@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from fer_features.compare import base_features
 from fer_features.report.gather import Gathered
 from fer_features.report.markup import Markup, tag
 from fer_features.report.parts import seconds, section
@@ -41,7 +42,7 @@ def _cache(cache: dict[str, Any]) -> Markup:
         "cache’s key": cache["key"],
         "cache’s file": cache["path"],
     }
-    return _card(f"{spec['backbone']} {spec['weights']}", facts)
+    return _card(base_features({"cache": cache}), facts)
 
 
 def _run(run: Run) -> Markup:
