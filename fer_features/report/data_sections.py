@@ -45,8 +45,8 @@ def _question(subject: Subject) -> list[Markup | None]:
     )
     asked = (
         f"Which of {len(names)} classes does a face belong to: {listed(names, 'or')}? Each "
-        "image is turned into features once, by a network or a descriptor that learns nothing here; "
-        f"a light head learns the classes from them.{positive}"
+        "image is turned into features once, by a network or a descriptor that learns nothing "
+        f"here; a light head learns the classes from them.{positive}"
     )
     return [
         tag("p", asked, class_="lead"),
@@ -112,8 +112,8 @@ def faces(gathered: Gathered) -> Markup:
     """Faces of each class."""
     intro = tag(
         "p",
-        "Some of the validation images, as the network gets them: grey, 48 × 48. The number is the "
-        "image's row in the source.",
+        "Some of the validation images. The number is the image's row in the source, counted "
+        "from 0.",
     )
     parts = [
         (subject_heading(gathered.subjects, subject), _faces(subject))

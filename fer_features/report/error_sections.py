@@ -51,7 +51,7 @@ def _mistakes(subject: Subject, prefix: str) -> Markup | list[Markup | None]:
 def _tile(one: Mistake, subject: Subject, prefix: str) -> Markup:
     face = subject.faces.get(one.row)
     drawn = picture(face, alt=f"row {one.row}") if face else None
-    said = tag("span", "says ", one.said, " ", tag("b", f"{one.probability:.2f}"))
+    said = tag("span", "says ", one.said, " ", tag("b", f"{one.probability:.3f}"))
     true = tag("small", f"is {one.true}")
     return tag(
         "li",

@@ -38,23 +38,30 @@ def results(gathered: Gathered) -> Markup:
         "the test images; of Brier score and ECE (expected calibration error) less is better. A "
         "heading’s button sorts by its column.",
     )
-    verdicts = [one for subject in gathered.subjects for one in subject.verdicts]
-    tables = [one for subject in gathered.subjects for one in subject.tables]
-    parts = [_table(*pair) for pair in zip(tables, verdicts, strict=True)]
+    parts = []
+    for subject in gathered.subjects:
+        bounds = _bounds(subject.tables)
+        for table, verdict in zip(subject.tables, subject.verdicts, strict=True):
+            parts.append(_table(table, verdict, bounds))
     return section("results", "Results", intro, parts, _seeds(gathered.seeds), _operating(gathered))
 
 
-def _table(table: Comparison, verdict: Verdict | None) -> list[Markup | None]:
+def _bounds(tables: Sequence[Comparison]) -> tuple[float, float]:
+    """Twentieths between which all test accuracies and their intervals lie."""
+    rows = [row for table in tables for row in table.rows()]
+    columns = ("test accuracy", "test accuracy low", "test accuracy high")
+    known = [row[name] for row in rows for name in columns if row[name] is not None]
+    low, high = np.floor(min(known) * 20), np.ceil(max(known) * 20)
+    return float(low / 20), float(max(high, low + 1) / 20)
+
+
+def _table(
+    table: Comparison, verdict: Verdict | None, bounds: tuple[float, float]
+) -> list[Markup | None]:
     rows = table.rows()
     for row, name in zip(rows, table.names, strict=False):  # the published row has no name
         if name == row["run"]:  # the same head on the same features again: only its run tells
             row["head"] = name
-    ends = [row[f"test accuracy {end}"] for row in rows for end in ("low", "high")]
-    known = [*(end for end in ends if end is not None), *(_test(row) for row in rows if _test(row))]
-    bounds = (
-        float(np.floor(min(known) * 20) / 20),
-        float(max(np.ceil(max(known) * 20) / 20, np.floor(min(known) * 20) / 20 + 0.05)),
-    )
     head = [_sortable(name, shown) for name, shown in _COLUMNS.items()]
     body = [_row(row, bounds, own=row["run"] is not None) for row in rows]
     said = verdict.text() if verdict is not None else None
@@ -71,10 +78,6 @@ def _table(table: Comparison, verdict: Verdict | None) -> list[Markup | None]:
         tag("p", said, class_="verdict") if said else None,
         *notes,
     ]
-
-
-def _test(row: dict[str, Any]) -> float:
-    return float(row["test accuracy"] or 0)
 
 
 def _sortable(name: str, shown: str) -> Markup:
