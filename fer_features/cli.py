@@ -101,6 +101,7 @@ cache_app.command("remove")(_tidy(cli_cache.remove))
 bench_app.command()(_tidy(cli_bench.speed))
 bench_app.command()(_tidy(cli_bench.extract))
 bench_app.command()(_tidy(cli_bench.precision))
+bench_app.command()(_tidy(cli_bench.heads))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from fer_features.config import (
     CACHE_DIR,
     SEED,
     ExtractConfig,
+    HeadsConfig,
     PrecisionConfig,
     SpeedConfig,
     WholeConfig,
@@ -148,7 +149,10 @@ def precision(
     engine: EngineName = ExtractConfig.engine,
     head: Annotated[
         list[str] | None,
-        typer.Option(help="dense, logreg or svm; can be given several times; by default all."),
+        typer.Option(
+            help="A head, such as dense or svm; can be given several times; by default "
+            f"{', '.join(PrecisionConfig.heads)}."
+        ),
     ] = None,
     split: Annotated[
         str, typer.Option(help="grouped, reference or usage.")
@@ -187,3 +191,51 @@ def precision(
     with prompt_interrupt(GOES_ON):
         cost = measure_precision(wanted, track=track_extraction(config), progress=epoch_progress)
     emit_json(cost.to_dict()) if json else show_precision(cost)
+
+
+def heads(
+    cache: Annotated[
+        Path | None,
+        typer.Argument(help="A cache to measure on; by default features are drawn."),
+    ] = HeadsConfig.cache,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A head on pooled features; can be given several times; by default "
+            f"{', '.join(HeadsConfig.heads)}."
+        ),
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="How often each head is measured.")
+    ] = HeadsConfig.rounds,
+    stock: Annotated[
+        bool, typer.Option(help="Measure scikit-learn's own too, over the same candidates.")
+    ] = HeadsConfig.stock,
+    stock_rounds: Annotated[
+        int, typer.Option(min=1, help="How often those are measured; they take minutes.")
+    ] = HeadsConfig.stock_rounds,
+    rows: Annotated[
+        int, typer.Option(min=60, help="Drawn rows to fit to; a third as many to choose on.")
+    ] = HeadsConfig.rows,
+    features: Annotated[
+        int, typer.Option(min=1, help="Numbers of a drawn row.")
+    ] = HeadsConfig.features,
+    seed: Seed = SEED,
+    json: Json = False,
+) -> None:
+    """Seconds that heads take, choice included, beside scikit-learn's own, in turn."""
+    from fer_features.bench.heads import measure_heads
+    from fer_features.render_bench import show_heads
+
+    config = HeadsConfig(
+        cache=cache,
+        heads=tuple(head or HeadsConfig.heads),
+        rounds=rounds,
+        stock=stock,
+        stock_rounds=stock_rounds,
+        rows=rows,
+        features=features,
+        seed=seed,
+    )
+    measured = measure_heads(config)
+    emit_json(measured.to_dict()) if json else show_heads(measured)

@@ -213,6 +213,31 @@ class WholeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeadsConfig:
+    """What `fer bench heads` does; its flags and their defaults.
+
+    Attributes:
+        cache: a cache whose pooled features are measured on; None for drawn ones.
+        heads: names of heads on pooled features.
+        rounds: how often each head is measured.
+        stock: whether scikit-learn's own are measured beside them.
+        stock_rounds: how often those are, which take minutes.
+        rows: drawn rows to fit to; a third as many each to choose on and to predict.
+        features: numbers of a drawn row.
+        seed: seed of the drawn features and of the heads.
+    """
+
+    cache: Path | None = None
+    heads: tuple[str, ...] = ("logreg", "svm", "ridge", "ensemble")
+    rounds: int = 3
+    stock: bool = True
+    stock_rounds: int = 1
+    rows: int = 10_200
+    features: int = 1536
+    seed: int = SEED
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrecisionConfig:
     """What `fer bench precision` does; its flags and their defaults.
 

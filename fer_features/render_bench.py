@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fer_features.console import say, table, width
 
 if TYPE_CHECKING:
+    from fer_features.bench.heads import HeadsSpeed, MeasuredHead
     from fer_features.bench.precision import PrecisionCost
     from fer_features.bench.results import Line, Speed
     from fer_features.bench.whole import Whole
@@ -152,3 +153,39 @@ def show_precision(cost: PrecisionCost) -> None:
         _note(f"left out: {precision}: {reason}")
     if cost.weights.startswith("random"):
         _note("! RANDOM WEIGHTS: what a precision costs a trained network, this does not say")
+
+
+def show_heads(speed: HeadsSpeed) -> None:
+    """One line for each head, scikit-learn's own below it, then the machine."""
+    training, validation, test = speed.rows
+    columns = ["head", "fit s", "min – max", "predict s", "val acc", "test acc", "peak MiB"]
+    table(
+        [*columns, "× faster", "fitted by"],
+        [_head_cells(speed, one) for one in speed.contenders],
+        title=f"{speed.data}: {training:,} rows of {speed.features:,} features, the choice on "
+        f"{validation:,}, predictions of {test:,}; medians of rounds in turn",
+        text_columns=["head", "fitted by"],
+    )
+    _note(
+        "a fit includes every candidate and the choice among them; svm, ridge and ensemble also "
+        "calibrate their probabilities, which scikit-learn's own do not; × faster is paired by "
+        "round"
+    )
+    for name, reason in speed.left_out.items():
+        _note(f"left out: {name}: {reason}")
+    say(_machine(speed.machine))
+
+
+def _head_cells(speed: HeadsSpeed, one: MeasuredHead) -> list[str]:
+    times, last = speed.times_stock(one), one.rounds[-1]
+    return [
+        f"  scikit-learn's {one.head}" if one.stock else one.head,
+        f"{one.fit.median:.2f}",
+        f"{one.fit.least:.2f} – {one.fit.greatest:.2f}",
+        f"{one.predict.median:.2f}",
+        f"{last.validation:.4f}",
+        f"{last.test:.4f}",
+        f"{max(turn.peak_bytes for turn in one.rounds) / 2**20:,.0f}",
+        "–" if times is None else f"{times.median:.1f}",
+        last.solver,
+    ]

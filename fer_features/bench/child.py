@@ -16,6 +16,10 @@ def make_contender(job: Message) -> Contender:
         from fer_features.bench.whole_child import WholeExtraction
 
         return WholeExtraction(job)
+    if kind == "head":
+        from fer_features.bench.heads_child import HeadContender
+
+        return HeadContender(job)
     from fer_features.bench.contenders import EngineContender, NaiveContender
 
     return NaiveContender(job) if kind == "naive" else EngineContender(job)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fer_features.bench.contenders import keras_device
 from fer_features.bench.protocol import LeftOut, Message
 from fer_features.engines import PRECISIONS
-from fer_features.tbb import load_tbb
+from fer_features.openvino_runtime import import_openvino
 
 CPU_SIDE = 2048
 GPU_SIDE = 8192
@@ -82,8 +82,7 @@ def make_product(job: Message) -> MatrixProducts:
 def _openvino() -> MatrixProducts:
     if not find_spec("openvino"):
         raise LeftOut("OpenVINO is not installed")
-    load_tbb()
-    import openvino as ov
+    ov = import_openvino()
     from openvino import opset13 as ops
 
     x, b = matrices(CPU_SIDE)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,7 +12,6 @@ from concurrent.futures import Future
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +20,7 @@ from numpy.typing import NDArray
 from fer_features.backbones.weights import file_sha256
 from fer_features.engines.engine import Features, GraphSpec, OutputSpecs, fill_up
 from fer_features.errors import FerError
-from fer_features.tbb import load_tbb
+from fer_features.openvino_runtime import import_openvino
 
 BATCH = 32
 GRAPH_VERSION = 2
@@ -94,27 +91,6 @@ class OpenVinoEngine:
     def close(self) -> None:
         """Wait for what is in flight."""
         self._queue.wait_all()
-
-
-def import_openvino() -> ModuleType:
-    """Import OpenVINO, whose converter then keeps what it does to itself.
-
-    It would report each conversion to its makers, from a process of its own. Where the package
-    that does so is missing it uses an empty one in its place, and so it does here. Whoever has
-    imported OpenVINO before has made that choice already.
-    """
-    if "openvino" in sys.modules:
-        return sys.modules["openvino"]
-    load_tbb()
-    reporter = "openvino_telemetry"
-    hidden = reporter not in sys.modules
-    if hidden:
-        sys.modules[reporter] = None  # type: ignore[assignment]  # makes importing it fail
-    try:
-        return importlib.import_module("openvino")
-    finally:
-        if hidden:
-            del sys.modules[reporter]
 
 
 def _hand_over(request: Any, userdata: tuple[Future[Features], int]) -> None:

@@ -127,7 +127,8 @@ def _directions(height: int, width: int) -> NDArray[np.float32]:
         dct(np.eye(side), axis=0, norm="ortho")[:_WAVES].astype(np.float32)
         for side in (height, width)
     )
-    return np.einsum("ah,bw->abhw", rows, columns).reshape(-1, height * width)[1:]
+    waves: NDArray[np.float32] = np.einsum("ah,bw->abhw", rows, columns)
+    return waves.reshape(-1, height * width)[1:]
 
 
 def _shortened(units: NDArray[np.float32], directions: NDArray[np.float32]) -> NDArray[np.float32]:

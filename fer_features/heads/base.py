@@ -51,7 +51,11 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
     def fit(
         self, X: ArrayLike, y: ArrayLike, *, validation: tuple[ArrayLike, ArrayLike] | None = None
     ) -> Self:
-        """Fit to features `X` and labels `y` (N,), choosing on the `validation` pair (X, y)."""
+        """Fit to features `X` and labels `y` (N,), choosing on the `validation` pair (X, y).
+
+        A head that holds rows out, or divides them into folds, also takes ``groups=``: (N,), equal
+        for rows that must stay on one side, such as an image and its mirrored copy.
+        """
         raise NotImplementedError
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
@@ -81,6 +85,7 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         *,
         fraction: float,
         random_state: Any,
+        groups: ArrayLike | None = None,
     ) -> tuple[Part, Part]:
         """Check all of `fit`'s arrays; return the rows to fit on and the rows to validate on."""
         features = self._checked(X, reset=True)
@@ -91,19 +96,19 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
                 f"all {len(labels)} rows are of one class, {self.classes_[0]}",
                 hint="a head tells at least two classes apart; take rows of another class too",
             )
+        everything = Part(features, np.arange(len(codes)), codes, _checked_groups(groups, codes))
         if validation is None:
-            held = held_out(codes, fraction=fraction, random_state=random_state)
-            rest = np.setdiff1d(np.arange(len(codes)), held)
-            return Part(features, rest, codes[rest]), Part(features, held, codes[held])
+            held = held_out(
+                codes, fraction=fraction, random_state=random_state, groups=everything.groups
+            )
+            rest = np.setdiff1d(everything.rows, held)
+            return everything.take(rest), everything.take(held)
         X_val, y_val = validation
         if np.size(y_val) == 0:
             raise HeadError("there are no validation rows", hint="give some, or leave it to `fit`")
         features_val = self._checked(X_val, reset=False)
         codes_val = self._codes(_checked_labels(y_val, n=len(features_val)))
-        return (
-            Part(features, np.arange(len(codes)), codes),
-            Part(features_val, np.arange(len(codes_val)), codes_val),
-        )
+        return everything, Part(features_val, np.arange(len(codes_val)), codes_val)
 
     def _codes(self, labels: NDArray[Any]) -> NDArray[np.int64]:
         known = np.isin(labels, self.classes_)
@@ -208,3 +213,13 @@ def _checked_labels(y: ArrayLike, *, n: int) -> NDArray[Any]:
         raise HeadError("the labels hold NaN or infinity")
     check_classification_targets(labels)
     return labels
+
+
+def _checked_groups(groups: ArrayLike | None, codes: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return `groups` as numbers, one for each row."""
+    if groups is None:
+        return None
+    named = np.asarray(groups)
+    if named.shape != codes.shape:
+        raise HeadError(f"groups of shape {named.shape} for {len(codes)} rows of features")
+    return np.unique(named, return_inverse=True)[1].astype(np.int64)

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships none
 
-from fer_features.heads import accel
+from fer_features.heads.accel import Estimators, estimators
 from fer_features.heads.base import SkopsHead
 from fer_features.heads.choice import Part, check_above_zero, choose, validation_scores
 
@@ -30,14 +30,16 @@ class LogisticRegressionHead(SkopsHead):
     With no validation rows given, a stratified `validation_fraction` of the training rows is held
     out to choose C, and the model is then fitted to all of them.
 
-    On 10,200 rows of 1,536 features and two classes the four default `Cs` take 2 s with
-    scikit-learn-intelex; the lowest log loss was at 1e-3 or 1e-2 on each of the features tried.
+    Fitted by scikit-learn-intelex where it is installed (`chosen_["solver"]`). On 10,200 rows of
+    1,536 features and two classes the four default `Cs` then take 2 to 4 s of processor time; the
+    lowest log loss was at 1e-3 or 1e-2 on each of the features tried.
 
     Args:
         Cs: the candidates for C, the inverse strength of the penalty; above 0.
         max_iter: most iterations of L-BFGS for one candidate.
         validation_fraction: share of the training rows held out where none are given.
-        n_jobs: candidates fitted at once (joblib's meaning: -1 is one for each core).
+        n_jobs: candidates that plain scikit-learn fits at once (joblib's meaning: -1 is one for
+            each core); scikit-learn-intelex uses all cores for one after another.
         random_state: seed of the held-out choice.
     """
 
@@ -65,7 +67,12 @@ class LogisticRegressionHead(SkopsHead):
         self.random_state = random_state
 
     def fit(
-        self, X: ArrayLike, y: ArrayLike, *, validation: tuple[ArrayLike, ArrayLike] | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        validation: tuple[ArrayLike, ArrayLike] | None = None,
+        groups: ArrayLike | None = None,
     ) -> Self:
         """Choose C and fit.
 
@@ -73,13 +80,19 @@ class LogisticRegressionHead(SkopsHead):
             X: float32 (N, C), finite.
             y: (N,), at least two distinct labels.
             validation: features and labels to choose C on; they are not fitted to.
+            groups: (N,), equal for rows that stay on one side where rows are held out.
 
         Raises:
             HeadError: of what the arrays hold or of a parameter, no model can be made.
         """
         check_above_zero(Cs=self.Cs, max_iter=self.max_iter)
         training, held = self._parts(
-            X, y, validation, fraction=self.validation_fraction, random_state=self.random_state
+            X,
+            y,
+            validation,
+            fraction=self.validation_fraction,
+            random_state=self.random_state,
+            groups=groups,
         )
         self.scaler_, models = self._fitted(self.Cs, training)
         scaled = self.scaler_.transform(held.features())
@@ -92,7 +105,7 @@ class LogisticRegressionHead(SkopsHead):
         self.chosen_, best = choose(
             candidates, varied=["C"], given=validation is not None, rows=len(held.codes)
         )
-        self.chosen_["library"] = accel.library()
+        self.chosen_["solver"] = estimators().name
         self.model_ = models[best]
         if validation is None:
             self.scaler_, (self.model_,) = self._fitted([self.Cs[best]], training.with_rows(held))
@@ -112,25 +125,26 @@ class LogisticRegressionHead(SkopsHead):
     ) -> tuple[StandardScaler, list[LogisticRegression]]:
         scaler = StandardScaler()
         scaled = scaler.fit_transform(part.features())
-        if accel.accelerated():  # it uses all cores for one fit
-            return scaler, [self._one(scaled, part.codes, C) for C in Cs]
-        # One BLAS thread for each fit: on matrices of this size L-BFGS with several is slower.
-        with threadpool_limits(1, user_api="blas"):
+        kind = estimators()
+        # One BLAS thread: on vectors of this size L-BFGS with several is slower, two to three times
+        # where oneDAL has threads of its own.
+        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+            warnings.simplefilter("ignore", ConvergenceWarning)  # `chosen_` says so instead
+            if kind.accelerated:
+                return scaler, [self._accelerated(kind, scaled, part.codes, C) for C in Cs]
             models = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-                delayed(self._one)(scaled, part.codes, C) for C in Cs
+                delayed(LogisticRegression(C=C, max_iter=self.max_iter).fit)(scaled, part.codes)
+                for C in Cs
             )
         return scaler, models
 
-    def _one(self, X: NDArray[Any], codes: NDArray[np.int64], C: float) -> LogisticRegression:
-        """One regression as an object of scikit-learn's own, whatever has fitted it."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # `chosen_` says so instead
-            fitted = accel.estimator("linear_model", "LogisticRegression")(
-                C=C, max_iter=self.max_iter
-            )
-            fitted.fit(X, codes)
-        plain = LogisticRegression(C=C, max_iter=self.max_iter)
-        plain.classes_, plain.n_features_in_ = np.unique(codes), X.shape[1]
-        plain.coef_, plain.intercept_ = np.asarray(fitted.coef_), np.asarray(fitted.intercept_)
-        plain.n_iter_ = np.asarray(fitted.n_iter_)
-        return plain
+    def _accelerated(
+        self, kind: Estimators, scaled: NDArray[Any], codes: NDArray[np.int64], C: float
+    ) -> LogisticRegression:
+        """Fit by scikit-learn-intelex, and copy the result into a scikit-learn object."""
+        quick = kind.logistic_regression(C=C, max_iter=self.max_iter).fit(scaled, codes)
+        model = LogisticRegression(C=C, max_iter=self.max_iter)
+        for name in ("classes_", "coef_", "intercept_", "n_iter_"):
+            setattr(model, name, np.array(getattr(quick, name)))
+        model.n_features_in_ = scaled.shape[1]
+        return model

@@ -1,0 +1,145 @@
+"""Ridge and ensemble by hand, and rows that belong together."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
+
+from fer_features import FerError
+from fer_features.heads import load_head, make_head
+from fer_features.heads.choice import HeadError, Part, fold_pairs, held_out
+from fer_features.heads.ridge import RidgeHead, left_out_values
+
+
+def blobs(n, *, n_classes=2, seed=0):
+    random = np.random.default_rng(seed)
+    y = np.arange(n) % n_classes
+    return (random.normal(size=(n, 6)) + np.eye(n_classes, 6)[y]).astype(np.float32), y
+
+
+TRAIN, VALID = blobs(60), blobs(40, seed=1)
+
+
+# --- ridge
+
+
+def test_ridge_is_scikit_learns_on_plus_and_minus_one():
+    X, y = TRAIN
+    head = make_head("ridge", alphas=(0.5,)).fit(X, y, validation=VALID)
+    expected = Ridge(alpha=0.5 * 60).fit(StandardScaler().fit_transform(X), 2 * y - 1)
+    np.testing.assert_allclose(head.coef_[:, 0], expected.coef_, atol=1e-5)
+    np.testing.assert_allclose(head.intercept_, expected.intercept_, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_left_out_values_are_those_of_fits_without_the_group(n_classes):
+    X, y = blobs(24, n_classes=n_classes)
+    groups = np.array([0, 0, 0, 1, 1, *range(2, 21)])
+    head = RidgeHead().fit(X, y)
+    fitted = head._decomposed(Part(X, np.arange(24), y))
+    found = left_out_values(fitted, alpha=2.0, groups=groups)
+    rows = StandardScaler().fit_transform(X)
+    for group in range(21):
+        out = groups == group
+        one = Ridge(alpha=2.0).fit(rows[~out], fitted.targets[~out])
+        # The intercept is penalised by neither, and fitted anew by both.
+        np.testing.assert_allclose(
+            found[out], one.predict(rows[out]).reshape(found[out].shape), atol=1e-4
+        )
+
+
+def test_ridge_probabilities_are_platts_of_left_out_values():
+    X, y = TRAIN
+    head = RidgeHead(alphas=(0.1,)).fit(X, y, validation=VALID)
+    fitted = head._decomposed(Part(X, np.arange(60), y))
+    own = LogisticRegression(max_iter=1000).fit(left_out_values(fitted, alpha=6.0), y)
+    np.testing.assert_array_equal(head.calibrator_.coef_, own.coef_)
+
+
+def test_ridge_refuses_a_penalty_of_zero():
+    with pytest.raises(HeadError, match="alphas must be above 0"):
+        make_head("ridge", alphas=(0.0,)).fit(*TRAIN)
+
+
+# --- rows that belong together
+
+
+@settings(deadline=None, max_examples=50)
+@given(sizes=st.lists(st.integers(1, 4), min_size=12, max_size=30), seed=st.integers(0, 9))
+def test_groups_stay_on_one_side(sizes, seed):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    codes = groups % 2
+    held = held_out(codes, fraction=0.25, random_state=seed, groups=groups)
+    rest = np.setdiff1d(np.arange(len(codes)), held)
+    assert not set(groups[held]) & set(groups[rest])
+    assert len(held)
+    for rest, out in fold_pairs(codes, k=3, random_state=seed, groups=groups):
+        assert not set(groups[rest]) & set(groups[out])
+        assert set(codes[rest]) == {0, 1}
+
+
+@pytest.mark.parametrize("name", ["svm", "ridge"])
+def test_probabilities_do_not_grow_surer_by_mirrored_rows(name):
+    X, y = blobs(80)
+    y = np.random.default_rng(5).permutation(y)  # nothing to be learned but the rows themselves
+    parameters = {"svm": {"Cs": (30.0,), "gammas": (3.0,)}, "ridge": {"alphas": (1e-3,)}}[name]
+    twice, labels, groups = np.repeat(X, 2, axis=0), np.repeat(y, 2), np.repeat(np.arange(80), 2)
+    head = make_head(name, **parameters)
+    blind = head.fit(twice, labels, validation=VALID).calibrator_.coef_[0, 0]
+    aware = head.fit(twice, labels, validation=VALID, groups=groups).calibrator_.coef_[0, 0]
+    assert aware < blind
+
+
+def test_groups_of_another_length_are_refused():
+    with pytest.raises(HeadError, match=r"groups of shape \(3,\) for 60 rows"):
+        make_head("svm").fit(*TRAIN, groups=[0, 1, 2])
+
+
+def test_a_class_in_a_single_group_is_refused():
+    with pytest.raises(HeadError, match="single training group"):
+        make_head("ridge").fit(*TRAIN, validation=VALID, groups=TRAIN[1])
+
+
+# --- the ensemble
+
+
+def test_the_ensemble_is_the_mean_of_the_best_set_of_members():
+    head = make_head("ensemble", members=("logreg", "ridge")).fit(*TRAIN, validation=VALID)
+    tried = head.chosen_["candidates"]
+    assert [one["members"] for one in tried] == [["logreg"], ["ridge"], ["logreg", "ridge"]]
+    assert head.chosen_["log_loss"] == min(one["log_loss"] for one in tried)
+    assert list(head.members_) == head.chosen_["members"]
+    expected = np.mean(
+        [make_head(n).fit(*TRAIN, validation=VALID).predict_proba(VALID[0]) for n in head.members_],
+        axis=0,
+    )
+    np.testing.assert_allclose(head.predict_proba(VALID[0]), expected, rtol=1e-6)
+
+
+def test_a_member_fitted_before_is_not_fitted_again():
+    ridge = make_head("ridge", alphas=(5.0,)).fit(*TRAIN, validation=VALID)
+    head = make_head("ensemble", members=("ridge",))
+    assert head.fit(*TRAIN, validation=VALID, fitted={"ridge": ridge}).members_["ridge"] is ridge
+    with pytest.raises(HeadError, match="would be held out"):
+        head.fit(*TRAIN, fitted={"ridge": ridge})
+
+
+def test_a_member_fitted_to_something_else_is_refused():
+    ridge = make_head("ridge").fit(TRAIN[0][:, :3], TRAIN[1])
+    with pytest.raises(HeadError, match="other classes or features"):
+        make_head("ensemble").fit(*TRAIN, validation=VALID, fitted={"ridge": ridge})
+
+
+@pytest.mark.parametrize("members", [(), ("ridge", "ridge"), ("dense",), ("ensemble",)])
+def test_members_that_cannot_be_are_refused(members):
+    with pytest.raises(HeadError, match="member"):
+        make_head("ensemble", members=members).fit(*TRAIN)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive"])
+def test_a_damaged_ensemble_is_refused_by_name(content, tmp_path):
+    (tmp_path / "model.zip").write_bytes(content)
+    with pytest.raises(FerError, match=r"model\.zip"):
+        load_head("ensemble", tmp_path / "model.zip")
