@@ -13,7 +13,7 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
-from fer_features import __version__, cli_bench, cli_cache, cli_data, cli_fit
+from fer_features import __version__, cli_bench, cli_cache, cli_data, cli_fit, cli_report
 from fer_features.config import CACHE_DIR, SEED, ExtractConfig
 from fer_features.console import emit_json, say, tell
 from fer_features.errors import FerError
@@ -208,3 +208,4 @@ def extract(
 
 app.command()(_tidy(cli_fit.fit))
 app.command()(_tidy(cli_fit.compare))
+app.command()(_tidy(cli_report.report))

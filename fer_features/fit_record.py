@@ -55,6 +55,12 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> dict[str, Any]:
             "digest": selection.digest,
             "labels": selection.labels,
             "dropped": selection.dropped,
+            "counts": {
+                part: np.bincount(
+                    selection.label[getattr(split, part)], minlength=len(task.classes)
+                ).tolist()
+                for part in ("train", "validation", "test")
+            },
         },
         "task": task.to_dict(),
         "split": {

@@ -3,6 +3,7 @@
 Figures are made without pyplot: no global state, no window, no display needed.
 """
 
+from fer_features.plots.curves import reliability_curves, roc_curves
 from fer_features.plots.faces import faces_grid
 from fer_features.plots.runs import (
     accuracy_bars,
@@ -17,6 +18,8 @@ __all__ = [
     "confusion_matrices",
     "faces_grid",
     "learning_curves",
+    "reliability_curves",
+    "roc_curves",
     "save_figure",
     "sizes_curve",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_features.plots.style import BLUE, GREY, ORANGE, new_figure
 
@@ -21,7 +22,13 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str) -> Fi
         for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             axes.plot(epochs, history[name], color=BLUE, marker="o", ms=3, label="training")
             axes.plot(
-                epochs, history[f"val_{name}"], color=ORANGE, marker="s", ms=3, label="validation"
+                epochs,
+                history[f"val_{name}"],
+                color=ORANGE,
+                ls="--",
+                marker="s",
+                ms=3,
+                label="validation",
             )
             axes.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch ({best})")
             axes.set(title=name.capitalize(), xlabel="epoch")
@@ -43,8 +50,8 @@ def sizes_curve(sizes: Sequence[Mapping[str, Any]], *, title: str) -> Figure:
     with new_figure(6, 3.6) as figure:
         axes = figure.subplots()
         for name, colour, marker, line in (
-            ("train", BLUE, "o", "--"),
-            ("validation", ORANGE, "s", "-"),
+            ("train", BLUE, "o", "-"),
+            ("validation", ORANGE, "s", "--"),
         ):
             values = [one[f"{name}_accuracy"] for one in sizes]
             label = "training" if name == "train" else name
@@ -63,7 +70,8 @@ def accuracy_bars(
     """Validation and test accuracy of each run as bars, best first.
 
     Args:
-        rows: one mapping for each run with ``label``, ``validation`` and ``test`` accuracy.
+        rows: one mapping for each run with ``label``, ``validation`` and ``test`` accuracy, and
+            ``interval``, the ends of the test accuracy's 95 % interval, if it is known.
         title: what is compared.
         published: the published validation accuracy, drawn as a line; None leaves it out.
     """
@@ -75,16 +83,25 @@ def accuracy_bars(
             ("test", 0.2, ORANGE, "//"),
         ):
             values = [row[name] for row in rows]
-            bars = axes.barh(
-                place + shift, values, 0.38, color=colour, hatch=hatch, ec="white", label=name
+            label = name
+            if name == "test" and any(row.get("interval") for row in rows):
+                label = "test, with 95 % interval"
+            axes.barh(
+                place + shift, values, 0.38, color=colour, hatch=hatch, ec="white", label=label
             )
-            axes.bar_label(
-                bars,
-                [f"{value:.3f}" for value in values],
-                padding=3,
-                fontsize=9,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-            )
+            known = [row.get("interval") if name == "test" else None for row in rows]
+            _whiskers(axes, place + shift, values, known)
+            for at, value, ends in zip(place + shift, values, known, strict=True):
+                right = max(value, *ends) if ends else value
+                axes.annotate(
+                    f"{value:.3f}",
+                    (right, at),
+                    (5, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=9,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+                )
         if published is not None:
             axes.axvline(
                 published, color=GREY, ls="--", lw=1, label=f"published, not re-run ({published})"
@@ -101,6 +118,20 @@ def accuracy_bars(
         figure.legend(loc="outside lower center", ncols=3)
         figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     return figure
+
+
+def _whiskers(
+    axes: Any,
+    place: NDArray[Any],
+    values: Sequence[float],
+    intervals: Sequence[Sequence[float] | None],
+) -> None:
+    """The intervals that are known, as lines with ends."""
+    for at, value, ends in zip(place, values, intervals, strict=True):
+        if ends:
+            low, high = ends
+            reach = [[max(value - low, 0)], [max(high - value, 0)]]
+            axes.errorbar(value, at, xerr=reach, color="black", lw=1.2, capsize=3)
 
 
 def confusion_matrices(rows: Sequence[Mapping[str, Any]], *, title: str) -> Figure:

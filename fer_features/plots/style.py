@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), dark and light enough in grey.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#777777"
+VERMILION, PURPLE, BLACK = "#D55E00", "#CC79A7", "#000000"
+
+LINES: tuple[dict[str, Any], ...] = (
+    {"color": BLUE, "ls": "-", "marker": "o"},
+    {"color": VERMILION, "ls": (0, (6, 2)), "marker": "s"},
+    {"color": GREEN, "ls": (0, (1.5, 1.5)), "marker": "^"},
+    {"color": PURPLE, "ls": (0, (6, 2, 1.5, 2)), "marker": "D"},
+    {"color": BLACK, "ls": "-", "marker": "|", "lw": 1},
+    {"color": ORANGE, "ls": (0, (10, 3)), "marker": "_"},
+)
+"""Looks of lines that are told apart by their dashes and markers as well as by their colours."""
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",

@@ -1,0 +1,151 @@
+"""What goes wrong: the surest mistakes, and what twins flatter."""
+
+from __future__ import annotations
+
+from fer_features.report.album import picture
+from fer_features.report.gather import Gathered, Mistake, Subject
+from fer_features.report.markup import Markup, tag
+from fer_features.report.parts import (
+    boxed,
+    caption_of,
+    data_table,
+    note,
+    score,
+    section,
+    subject_heading,
+)
+
+
+def mistakes(gathered: Gathered) -> Markup:
+    """The test images that the best head is surest of, and wrong about."""
+    parts = [
+        (subject_heading(gathered.subjects, subject), _mistakes(subject, _prefix(place)))
+        for place, subject in enumerate(gathered.subjects)
+    ]
+    return section("mistakes", "The most confident mistakes", *parts)
+
+
+def _prefix(place: int) -> str:
+    """What makes the ids of a page's rows differ where there are several sources."""
+    return "row-" if place == 0 else f"row-{place + 1}-"
+
+
+def _mistakes(subject: Subject, prefix: str) -> Markup | list[Markup | None]:
+    table = subject.main
+    run = table.runs[0]
+    if run.path not in subject.predictions:
+        return note(f"The predictions of {run.record['id']} cannot be read.")
+    if not subject.mistakes:
+        return note(f"{table.names[0]} makes no mistake on the test images.")
+    intro = tag(
+        "p",
+        f"Test images that {table.names[0]}, the first by validation accuracy, is surest of and "
+        "wrong about: mislabelled faces, pictures that are no face, and faces that are hard. Each "
+        "leads to its line in the list.",
+    )
+    gone = note(f"Without pictures: {subject.why_no_faces}.") if subject.why_no_faces else None
+    shown = [_tile(one, subject, prefix) for one in subject.mistakes]
+    return [intro, gone, tag("ul", shown, class_="tiles"), _list(subject, prefix)]
+
+
+def _tile(one: Mistake, subject: Subject, prefix: str) -> Markup:
+    face = subject.faces.get(one.row)
+    drawn = picture(face, alt=f"row {one.row}") if face else None
+    said = tag("span", "says ", one.said, " ", tag("b", f"{one.probability:.3f}"))
+    true = tag("small", f"is {one.true}")
+    return tag(
+        "li",
+        tag("a", drawn, tag("small", f"row {one.row}"), said, true, href=f"#{prefix}{one.row}"),
+    )
+
+
+def _list(subject: Subject, prefix: str) -> Markup:
+    columns = ("row", "true", "said", "probability", "own label", "usage", "twin", "runs wrong")
+    numbers = ("probability", "runs wrong")
+    head = [
+        tag("th", name, scope="col", class_="num" if name in numbers else "text")
+        for name in columns
+    ]
+    heads = sum(run.path in subject.predictions for run in subject.main.runs)
+    body = [_line(one, subject, prefix, heads) for one in subject.mistakes]
+    drawn = tag(
+        "table",
+        caption_of("The same mistakes as a list; rows are counted from 0 in the source"),
+        tag("thead", tag("tr", head)),
+        tag("tbody", body),
+    )
+    return boxed(drawn, label="mistakes")
+
+
+def _line(one: Mistake, subject: Subject, prefix: str, heads: int) -> Markup:
+    face = subject.faces.get(one.row)
+    cells = (
+        (one.true, "text"),
+        (one.said, "text"),
+        (f"{one.probability:.4f}", "num"),
+        (face.emotion if face else "–", "text"),
+        ((face.usage if face else "") or "–", "text"),
+        ("yes" if one.twin else "no", "text"),
+        (f"{one.wrong} of {heads}", "num"),
+    )
+    drawn = [tag("td", text, class_=kind) for text, kind in cells]
+    number = tag("th", one.row, scope="row", class_="text")
+    return tag("tr", number, drawn, id=f"{prefix}{one.row}", tabindex=-1)
+
+
+def leak(gathered: Gathered) -> Markup:
+    """What leaked, and how much it flatters."""
+    intro = tag(
+        "p",
+        "FER2013 holds many images twice or more often. A twin of a test image among the training "
+        "or validation images makes that test image easy: it flatters. “Exact” twins are equal in "
+        "every pixel, “near” ones almost.",
+    )
+    return section(
+        "leak", "What leaked", intro, _leaked(gathered), _twins(gathered), _flattery(gathered)
+    )
+
+
+def _leaked(gathered: Gathered) -> Markup:
+    rows = []
+    for subject in gathered.subjects:
+        for table in subject.tables:
+            split = table.runs[0].record["split"]
+            counts = [f"{split['leaked'][kind]:,}" for kind in ("exact", "near")]
+            rows.append([table.title, f"{split['test']:,}", *counts])
+    columns = ["images and split", "test images", "with an exact twin", "with only a near one"]
+    return data_table("Test images with a twin in training or validation", columns, rows)
+
+
+def _twins(gathered: Gathered) -> Markup | None:
+    rows, names = [], gathered.names
+    for run in gathered.runs:
+        told = run.record["leak"]
+        if told:
+            on = (told["accuracy_on_twins"], told["accuracy_on_others"])
+            test = run.record["test"]["accuracy"]
+            cells = [score(value) for value in (test, *on)]
+            rows.append([names[run.path], f"{told['test_twins']:,}", *cells])
+    if not rows:
+        return note("No test image of these runs has a twin where it would flatter.")
+    columns = ["run", "twins", "test accuracy", "on twins", "on the others"]
+    return data_table(
+        "Runs on splits that leak: test accuracy with and without a twin", columns, rows
+    )
+
+
+def _flattery(gathered: Gathered) -> Markup:
+    rows = []
+    for one in gathered.leaks:
+        told = one.to_dict()
+        leaking = f"{score(told[told['split']])} ({told['split']})"
+        points = f"{100 * told['difference']:+.1f}"
+        rows.append([one.head, one.features, score(told["grouped"]), leaking, points])
+    if not rows:
+        return note(
+            "No head was fitted on a split that leaks and, with the same seed, on grouped: how "
+            "much the leak flatters cannot be said."
+        )
+    columns = ["head", "features", "grouped", "leaking", "points more"]
+    caption = "The same head with and without the leak: test accuracy (on other test images)"
+    return data_table(caption, columns, rows, text=["features"])
