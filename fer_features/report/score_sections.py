@@ -172,8 +172,8 @@ def confusion(gathered: Gathered) -> Markup:
             matrices = [
                 _matrix(run, name) for run, name in zip(table.runs, table.names, strict=True)
             ]
-            wide = " wide" * (len(subject.record["task"]["classes"]) > _FEW)
-            parts.append([title, tag("div", matrices, class_=f"cards{wide}")])
+            many = " many" * (len(subject.record["task"]["classes"]) > _FEW)
+            parts.append([title, tag("div", matrices, class_=f"cards{many}")])
     return section("confusion", "Confusion matrices", intro, parts)
 
 
