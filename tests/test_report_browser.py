@@ -12,6 +12,7 @@ import pytest
 from report_examples import HISTORY, SIZES, Writer, make_cache
 
 from fer_features.report import gather, write_report
+from fer_features.tasks import SEVEN
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -49,6 +50,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.write("svm", about={"weights": "random:0"}),
         writer.write("a_head_with_quite_a_long_name_of_its_own", history=HISTORY, sizes=SIZES),
         writer.write("ridge"),
+        writer.write("mlp", task=SEVEN, about={"digest": "d2"}),
     ]
     return write_report(gather(runs, note=print), folder / "report.html").path
 

@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 
 from fer_features.curves import roc_of
 from fer_features.metrics import roc_auc
-from fer_features.report.charts import Axis, Line, interval_bar, line_chart, nice_axis, unit_axis
+from fer_features.report.charts import (
+    Axis,
+    Line,
+    apart,
+    interval_bar,
+    line_chart,
+    nice_axis,
+    unit_axis,
+)
 from fer_features.report.markup import Markup, join, tag
 
 
@@ -46,6 +54,11 @@ def test_equal_factors_are_equal_steps_of_a_logarithmic_axis() -> None:
     np.testing.assert_allclose(axis.places([10, 100, 1000]), [0, 0.5, 1])
 
 
+def test_ticks_that_would_touch_are_left_out_from_the_right() -> None:
+    axis = Axis("", 10, 1000, (), logarithmic=True)
+    assert apart([10, 100, 700, 1000], axis) == [10, 100, 1000]
+
+
 def test_a_line_goes_from_corner_to_corner() -> None:
     chart = line_chart(
         [Line("a", [0, 1], [0, 1], 0)],
@@ -54,7 +67,7 @@ def test_a_line_goes_from_corner_to_corner() -> None:
         title="t",
         description="d",
     )
-    assert 'd="M42 224L310 10" class="line s0"' in chart
+    assert 'd="M42 224L302 10" class="line s0"' in chart
     assert "<title>t</title><desc>d</desc>" in chart
 
 

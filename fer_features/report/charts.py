@@ -19,7 +19,7 @@ STYLES = 6
 """How many lines one chart can tell apart; the styles ``s0`` to ``s5`` are the page's CSS."""
 
 _WIDTH, _HEIGHT = 320, 264
-_LEFT, _RIGHT, _TOP, _BOTTOM = 42, 10, 10, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 42, 18, 10, 40
 _INNER_WIDTH = _WIDTH - _LEFT - _RIGHT
 _INNER_HEIGHT = _HEIGHT - _TOP - _BOTTOM
 
@@ -91,6 +91,15 @@ def nice_axis(label: str, values: Numbers) -> Axis:
     first, last = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)
     ticks = np.arange(first, max(last, first + 1) + 1) * step
     return Axis(label, float(ticks[0]), float(ticks[-1]), ticks)
+
+
+def apart(ticks: Sequence[int], axis: Axis, *, least: float = 0.16) -> list[int]:
+    """Those of the ticks whose labels do not touch: the last, and from there to the left."""
+    kept: list[int] = []
+    for tick in reversed(ticks):
+        if not kept or axis.places([kept[-1]])[0] - axis.places([tick])[0] >= least:
+            kept.append(tick)
+    return kept[::-1]
 
 
 def line_chart(

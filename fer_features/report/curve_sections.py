@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from fer_features.report.charts import (
     STYLES,
     Axis,
     Line,
+    apart,
     legend,
     line_chart,
     nice_axis,
@@ -201,12 +203,13 @@ def _sizes(run: Run, name: str) -> Markup:
     train = [one["train_accuracy"] for one in sizes]
     held = [one["validation_accuracy"] for one in sizes]
     high = rows[-1] if len(set(rows)) > 1 else rows[0] + 1
+    axis = Axis("training images", rows[0], high, rows, logarithmic=True, format="{:,.0f}")
     chart = line_chart(
         [
             Line("training", rows, train, 0, marked=True),
             Line("validation", rows, held, 1, marked=True),
         ],
-        x=Axis("training images", rows[0], high, rows, logarithmic=True, format="{:,.0f}"),
+        x=replace(axis, ticks=apart(rows, axis)),
         y=nice_axis("accuracy", [*train, *held]),
         title=f"accuracy by training images of {name}",
         description="; ".join(

@@ -172,8 +172,13 @@ def confusion(gathered: Gathered) -> Markup:
             matrices = [
                 _matrix(run, name) for run, name in zip(table.runs, table.names, strict=True)
             ]
-            parts.append([title, tag("div", matrices, class_="cards")])
+            many = " many" * (len(subject.record["task"]["classes"]) > _FEW)
+            parts.append([title, tag("div", matrices, class_=f"cards{many}")])
     return section("confusion", "Confusion matrices", intro, parts)
+
+
+_FEW = 3
+"""Classes whose matrix fits into a narrow card."""
 
 
 def _matrix(run: Run, name: str) -> Markup:
