@@ -7,15 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.config import NEAR
 from fer_features.faces.record import pixel_sha256
 from fer_features.progress import Advance
-
-NEAR = 0.92
-"""Images whose pixels correlate more than this are near twins.
-
-Of pairs of FER2013 at 0.92 to 0.93 ten of ten looked at were the same photograph, cut or printed
-otherwise; at 0.90 to 0.92 some were two people. One group too large costs a split nothing, one too
-small makes it leak."""
 
 _WAVES = 8
 """Waves along each side of an image, whose products are the directions of the bound."""
@@ -85,8 +79,6 @@ def _near_pairs(
     images: NDArray[np.uint8], threshold: float, advance: Advance | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs (P, 2) of different images, the first before the second: near twins, mirrored ones."""
-    if not len(images):
-        return np.empty((0, 2), np.int64), np.empty((0, 2), np.int64)
     units = _units(images)
     pixels = np.arange(units.shape[1])
     turned = pixels.reshape(images.shape[1:])[:, ::-1].ravel()  # where a mirror puts each pixel
