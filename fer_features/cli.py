@@ -93,6 +93,7 @@ def _version(
 
 data_app.command()(_tidy(cli_data.info))
 data_app.command()(_tidy(cli_data.show))
+data_app.command()(_tidy(cli_data.audit))
 data_app.command()(_tidy(cli_data.layers))
 cache_app.command("list")(_tidy(cli_cache.list_))
 cache_app.command("info")(_tidy(cli_cache.info))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fer_features.config import SEED, ExtractConfig
+from fer_features.config import NEAR, SEED, ExtractConfig
 from fer_features.console import emit_json, say
-from fer_features.options import Data, Json, Seed, SkipBad
+from fer_features.options import Data, FerPlus, Json, Seed, SkipBad
+from fer_features.progress import track
 
 
 def info(data: Data = ExtractConfig.data, skip_bad: SkipBad = False, json: Json = False) -> None:
@@ -40,6 +42,39 @@ def show(
     figure = faces_grid(read_all(source, rows), title=f"{source.name}, with row numbers")
     path = save_figure(figure, out)
     emit_json({"picture": str(path), "rows": rows.tolist()}) if json else say(str(path))
+
+
+def audit(
+    data: Data = ExtractConfig.data,
+    ferplus: FerPlus = None,
+    out: Annotated[Path, typer.Option(help="Folder for rows.csv and worst.png.")] = Path(
+        "runs/audit"
+    ),
+    threshold: Annotated[
+        float, typer.Option(help="Images whose pixels correlate more than this are near twins.")
+    ] = NEAR,
+    skip_bad: SkipBad = False,
+    json: Json = False,
+) -> None:
+    """Find twins, leaks between the official parts, conflicting labels and empty images."""
+    from fer_features.audit import audit as run
+    from fer_features.faces import open_faces
+    from fer_features.plots import save_figure, twin_sheet
+    from fer_features.render_audit import show_audit, write_rows
+
+    source = open_faces(data, skip_bad=skip_bad)
+    progress = functools.partial(track, unit="images")
+    found, faces = run(source, ferplus=ferplus, threshold=threshold, track=progress)
+    written = [write_rows(found, out / "rows.csv")]
+    if found.largest_group:
+        figure = twin_sheet(faces, found.group, found.twins.exact, name=found.name)
+        written.append(save_figure(figure, out / "worst.png"))
+    if json:
+        emit_json({**found.to_dict(), "files": [str(path) for path in written]})
+        return
+    show_audit(found)
+    for path in written:
+        say(str(path))
 
 
 def layers(

@@ -16,6 +16,7 @@ COMMANDS = [
     ["data"],
     ["data", "info"],
     ["data", "show"],
+    ["data", "audit"],
     ["extract"],
     ["fit"],
     ["compare"],

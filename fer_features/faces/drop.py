@@ -56,9 +56,16 @@ def rows_to_drop(
     return found
 
 
-def conflicting(emotion: NDArray[np.int8], sha256: NDArray[np.bytes_]) -> NDArray[np.bool_]:
-    """Where an identical image has another label: bool (N,)."""
-    _, group = np.unique(sha256, return_inverse=True)
+def conflicting(
+    emotion: NDArray[np.int8], same: NDArray[np.bytes_] | NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Where the same picture also has another label: bool (N,).
+
+    Args:
+        emotion: labels (N,).
+        same: what only images of the same picture share (N,): hashes, or numbers of groups.
+    """
+    _, group = np.unique(same, return_inverse=True)
     labels = np.unique(np.stack([group, emotion.astype(np.int64)], axis=1), axis=0)[:, 0]
     several: NDArray[np.bool_] = (np.bincount(labels) > 1)[group]
     return several

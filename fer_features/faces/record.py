@@ -10,6 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.progress import Advance
+
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The seven classes in FER2013's order: an emotion's code is its place here."""
 
@@ -102,10 +104,22 @@ def pixel_sha256(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
     return np.array(digests, dtype="S64")
 
 
-def read_all(source: FaceSource, rows: NDArray[np.int64] | None = None) -> Faces:
-    """All of `rows` (default: every usable row) as one record; memory grows with their number."""
+def read_all(
+    source: FaceSource,
+    rows: NDArray[np.int64] | None = None,
+    *,
+    advance: Advance | None = None,
+) -> Faces:
+    """All of `rows` (default: every usable row) as one record; memory grows with their number.
+
+    `advance` is told of the images of each batch.
+    """
     wanted = source.index().row if rows is None else rows
-    parts = list(source.read(wanted))
+    parts = []
+    for part in source.read(wanted):
+        parts.append(part)
+        if advance is not None:
+            advance(len(part))
     if not parts:
         empty = np.empty(0)
         return Faces(

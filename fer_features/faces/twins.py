@@ -7,15 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.config import NEAR
 from fer_features.faces.record import pixel_sha256
 from fer_features.progress import Advance
-
-NEAR = 0.92
-"""Images whose pixels correlate more than this are near twins.
-
-Of pairs of FER2013 at 0.92 to 0.93 ten of ten looked at were the same photograph, cut or printed
-otherwise; at 0.90 to 0.92 some were two people. One group too large costs a split nothing, one too
-small makes it leak."""
 
 _WAVES = 8
 """Waves along each side of an image, whose products are the directions of the bound."""
@@ -67,13 +61,11 @@ def twin_groups(
 
     sha256 = pixel_sha256(images) if sha256 is None else sha256
     _, first, exact = np.unique(sha256, return_index=True, return_inverse=True)
-    found = [_near_pairs(images[first], threshold, mirrored, advance) for mirrored in (False, True)]
+    found = _near_pairs(images[first], threshold, advance)
     pairs = np.concatenate(found)
+    links = (np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1]))
     _, component = connected_components(
-        coo_array((np.ones(len(pairs), bool), pairs.T), shape=(len(first), len(first)))
-        if len(pairs)
-        else coo_array((len(first), len(first))),
-        directed=False,
+        coo_array(links, shape=(len(first), len(first))), directed=False
     )
     return Twins(
         exact=exact.astype(np.int64),
@@ -84,28 +76,62 @@ def twin_groups(
 
 
 def _near_pairs(
-    images: NDArray[np.uint8], threshold: float, mirrored: bool, advance: Advance | None
-) -> NDArray[np.int64]:
-    """Pairs (P, 2) of different images, the first before the second, that are near twins."""
+    images: NDArray[np.uint8], threshold: float, advance: Advance | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs (P, 2) of different images, the first before the second: near twins, mirrored ones."""
     units = _units(images)
-    others = _units(images[:, :, ::-1]) if mirrored else units
+    pixels = np.arange(units.shape[1])
+    turned = pixels.reshape(images.shape[1:])[:, ::-1].ravel()  # where a mirror puts each pixel
     directions = _directions(*images.shape[1:])
     short = _shortened(units, directions)
-    other_short = _shortened(others, directions) if mirrored else short
+    # a·mirror(d) = mirror(a)·d: mirrored directions do for mirrored images, without making them
+    mirrored_short = _shortened(units, directions[:, turned])
+    return (
+        _compare(units, pixels, short, short, threshold, advance),
+        _compare(units, turned, short, mirrored_short, threshold, advance),
+    )
+
+
+def _compare(
+    units: NDArray[np.float32],
+    order: NDArray[np.int64],
+    short: NDArray[np.float32],
+    other_short: NDArray[np.float32],
+    threshold: float,
+    advance: Advance | None,
+) -> NDArray[np.int64]:
+    """Pairs (P, 2) of images, one as it is and one with its pixels in `order`, that are twins."""
     pairs = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(images), _BLOCK):
-        stop = min(start + _BLOCK, len(images))
-        bound = short[start:stop] @ other_short[:stop].T
-        place = np.flatnonzero(bound.ravel() > threshold - _ROUNDING)
-        row, before = place // stop + start, place % stop
-        row, before = row[before < row], before[before < row]
-        for some in np.array_split(np.arange(len(row)), 1 + len(row) // _BLOCK):
-            r = np.einsum("ij,ij->i", units[row[some]], others[before[some]], dtype=np.float64)
-            near = some[r > threshold]
-            pairs.append(np.stack([before[near], row[near]], axis=1))
+    for start in range(0, len(units), _BLOCK):
+        stop = min(start + _BLOCK, len(units))
+        for left in range(0, stop, _BLOCK):
+            bound = short[start:stop] @ other_short[left : left + _BLOCK].T
+            row, before = np.divmod(
+                np.flatnonzero(bound.ravel() > threshold - _ROUNDING), bound.shape[1]
+            )
+            row, before = row + start, before + left
+            row, before = row[before < row], before[before < row]
+            r = _correlations(units, row, before, order)
+            pairs.append(np.stack([before, row], axis=1)[r > threshold])
         if advance is not None:
             advance(stop - start)
     return np.concatenate(pairs)
+
+
+def _correlations(
+    units: NDArray[np.float32],
+    one: NDArray[np.int64],
+    other: NDArray[np.int64],
+    order: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Pearson's r of pairs of images (P,), the other's pixels in `order`."""
+    r = np.empty(len(one))
+    for start in range(0, len(one), _BLOCK):  # however many there are, memory is flat
+        some = slice(start, start + _BLOCK)
+        r[some] = np.einsum(
+            "ij,ij->i", units[one[some]], units[other[some]][:, order], dtype=np.float64
+        )
+    return r
 
 
 def _units(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 Figures are made without pyplot: no global state, no window, no display needed.
 """
 
+from fer_features.plots.audit import twin_sheet
 from fer_features.plots.curves import reliability_curves, roc_curves
 from fer_features.plots.faces import faces_grid
 from fer_features.plots.runs import (
@@ -22,4 +23,5 @@ __all__ = [
     "roc_curves",
     "save_figure",
     "sizes_curve",
+    "twin_sheet",
 ]

@@ -132,4 +132,4 @@ def test_a_reason_that_cannot_be_used_is_told() -> None:
         rows_to_drop(["notface"], **nothing)
     with pytest.raises(FerError, match="no such rows to drop: ugly"):
         rows_to_drop(["ugly"], **nothing)
-    assert not conflicting(**nothing).any()
+    assert not conflicting(nothing["emotion"], nothing["sha256"]).any()

@@ -1,0 +1,253 @@
+"""What to know of a data set before trusting a score on it: twins, leaks, labels, empty images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.config import NEAR
+from fer_features.errors import FerError
+from fer_features.faces.drop import conflicting, rows_to_drop
+from fer_features.faces.ferplus import NO_MAJORITY, Votes, majority, not_a_face, read_ferplus
+from fer_features.faces.record import EMOTIONS, USAGES, Faces, FaceSource, read_all
+from fer_features.faces.twins import Twins, twin_groups
+from fer_features.progress import Advance
+
+Track = Callable[[str, int], AbstractContextManager[Advance]]
+"""Called with what is done and how many images it takes; see `fer_features.progress.track`."""
+
+LEAKS = ((1, (0,)), (2, (0,)), (2, (0, 1)))
+"""Official parts that are scored, each with the parts whose images it must not show again."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """How many images of a part have twins in others; `near` counts those with exact twins too."""
+
+    part: str
+    others: tuple[str, ...]
+    images: int
+    exact: int
+    near: int
+
+
+@dataclass(frozen=True, eq=False)
+class Opinion:
+    """What FER+'s voters say of the images.
+
+    Attributes:
+        majority: int8 (N,), the emotion that most voters chose, or `NO_MAJORITY`.
+        counts: int64 (7, 8), images by label and by majority; those without one are the last.
+        no_face: int64 (7,), images by label that most voters call no face.
+    """
+
+    majority: NDArray[np.int8]
+    counts: NDArray[np.int64]
+    no_face: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What was found in a source of N images.
+
+    Attributes:
+        name: the source's name.
+        digest: hex SHA-256 of the source.
+        threshold: images whose pixels correlate more than this were taken as near twins.
+        row: int64 (N,), row numbers in the source.
+        usage: int8 (N,), a place in `USAGES`, or -1.
+        emotion: int8 (N,), a place in `EMOTIONS`.
+        twins: groups of exact and near twins.
+        group: int64 (N,), 1 for the worst group of twins, 2 for the next, 0 for an image without
+            a twin. Groups with several labels come first, and of those the largest.
+        findings: what is wrong, each with bool (N,), the images that it is about.
+        leaks: official parts that show images of other parts again; those present only.
+        opinion: what voters say, if their votes were given.
+    """
+
+    name: str
+    digest: str
+    threshold: float
+    row: NDArray[np.int64]
+    usage: NDArray[np.int8]
+    emotion: NDArray[np.int8]
+    twins: Twins
+    group: NDArray[np.int64]
+    findings: dict[str, NDArray[np.bool_]]
+    leaks: tuple[Leak, ...]
+    opinion: Opinion | None
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def copies(self) -> int:
+        """Surplus exact copies: images less different images."""
+        return len(self) - len(np.unique(self.twins.exact))
+
+    @property
+    def largest_group(self) -> int:
+        """How many images the largest group of twins has; 0 if there are no twins."""
+        return int(np.bincount(self.group, minlength=2)[1:].max())
+
+    def groups(self, finding: str) -> int:
+        """How many pictures, twins counted once, a finding is about."""
+        group = self.twins.near if finding.startswith("near") else self.twins.exact
+        return len(np.unique(group[self.findings[finding]]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The audit as plain JSON types, without its rows."""
+        pairs = self.twins.mirrored
+        return {
+            "name": self.name,
+            "sha256": self.digest,
+            "threshold": self.threshold,
+            "rows": len(self),
+            "surplus_copies": self.copies,
+            "near_pairs": len(pairs),
+            "mirrored_pairs": int(pairs.sum()),
+            "largest_group": self.largest_group,
+            "findings": {
+                name: {"images": int(found.sum()), "groups": self.groups(name)}
+                for name, found in self.findings.items()
+            },
+            "leaks": [{**vars(leak), "others": list(leak.others)} for leak in self.leaks],
+            "ferplus": None if self.opinion is None else _opinion_dict(self.opinion),
+        }
+
+
+def _opinion_dict(opinion: Opinion) -> dict[str, Any]:
+    counts = opinion.counts
+    agree = np.diagonal(counts)
+    known = counts[:, :-1].sum(axis=1)
+    return {
+        "majorities": int(known.sum()),
+        "agree": int(agree.sum()),
+        "by_emotion": {
+            emotion: {
+                "images": int(counts[code].sum()),
+                "majorities": int(known[code]),
+                "agree": int(agree[code]),
+                "no_face": int(opinion.no_face[code]),
+                "majority": dict(zip(EMOTIONS, counts[code, :-1].tolist(), strict=True)),
+            }
+            for code, emotion in enumerate(EMOTIONS)
+        },
+    }
+
+
+def audit(
+    source: FaceSource, *, ferplus: Path | None = None, threshold: float = NEAR, track: Track
+) -> tuple[Audit, Faces]:
+    """Look at every image of a source, and compare each with all others.
+
+    Args:
+        source: of the images.
+        ferplus: FER+'s votes on the rows of the source, in its order.
+        threshold: images whose pixels correlate more than this are near twins; 0.5 to below 1.
+        track: shows progress.
+
+    Returns:
+        What was found, and the images.
+
+    Raises:
+        FerError: the source or the votes cannot be read or do not go together, or there is no such
+            threshold.
+    """
+    if not 0.5 <= threshold < 1:
+        raise FerError(
+            f"images cannot be near twins above a correlation of {threshold}",
+            hint="--threshold takes 0.5 to below 1",
+        )
+    cast = None if ferplus is None else read_ferplus(ferplus)
+    with track("reading", len(source.index())) as advance:
+        faces = read_all(source, advance=advance)
+    votes = None if cast is None else cast.of(faces.row, usage=faces.usage, emotion=faces.emotion)
+    with track("comparing", 2 * len(np.unique(faces.sha256))) as advance:
+        twins = twin_groups(faces.images, sha256=faces.sha256, threshold=threshold, advance=advance)
+    found = Audit(
+        name=source.name,
+        digest=source.digest(),
+        threshold=threshold,
+        row=faces.row,
+        usage=faces.usage,
+        emotion=faces.emotion,
+        twins=twins,
+        group=_worst_first(twins.near, faces.emotion),
+        findings=_findings(faces, twins, votes),
+        leaks=tuple(_leaks(faces.usage, twins)),
+        opinion=None if votes is None else _opinion(votes, faces.emotion),
+    )
+    return found, faces
+
+
+def _findings(faces: Faces, twins: Twins, votes: Votes | None) -> dict[str, NDArray[np.bool_]]:
+    exact, near, emotion = twins.exact, twins.near, faces.emotion
+    copies, members = np.bincount(exact)[exact], np.bincount(near)[near]
+    turned = twins.pairs[twins.mirrored].ravel()
+    found = {
+        "exact twin": copies > 1,
+        "near twin": members > copies,
+        "mirrored twin": np.isin(exact, exact[turned]),
+        "exact conflict": conflicting(emotion, faces.sha256),
+        "near conflict": conflicting(emotion, near),
+        **rows_to_drop(["constant"], emotion=emotion, sha256=faces.sha256),
+    }
+    for kind, group in (("exact", exact), ("near", near)):
+        found[f"{kind} leak"] = _seen_before(group, faces.usage)
+    if votes is not None:
+        said = majority(votes)
+        found["no face"] = not_a_face(votes)
+        found["other majority"] = (said != NO_MAJORITY) & (said != emotion)
+    return found
+
+
+def _seen_before(group: NDArray[np.int64], usage: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Where an image's group has an image in an earlier official part: bool (N,)."""
+    seen = np.zeros(len(group), np.bool_)
+    for part in range(1, len(USAGES)):
+        earlier = group[(usage >= 0) & (usage < part)]
+        seen |= (usage == part) & np.isin(group, earlier)
+    return seen
+
+
+def _leaks(usage: NDArray[np.int8], twins: Twins) -> list[Leak]:
+    leaks = []
+    for part, others in LEAKS:
+        test, seen = usage == part, np.isin(usage, others)
+        if test.any() and all((usage == other).any() for other in others):
+            exact, near = (
+                int(np.isin(group[test], group[seen]).sum()) for group in (twins.exact, twins.near)
+            )
+            names = tuple(USAGES[other] for other in others)
+            leaks.append(Leak(USAGES[part], names, int(test.sum()), exact, near))
+    return leaks
+
+
+def _worst_first(near: NDArray[np.int64], emotion: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Groups numbered from 1, those with several labels first, then by size; 0 for no twin."""
+    _, first, group = np.unique(near, return_index=True, return_inverse=True)
+    size = np.bincount(group)
+    several = np.zeros(len(size), np.bool_)
+    several[group[conflicting(emotion, near)]] = True
+    order = np.lexsort((first, -size, ~several, size == 1))
+    number = np.empty(len(size), np.int64)
+    number[order] = np.arange(1, len(size) + 1)
+    return np.where(size > 1, number, 0)[group]
+
+
+def _opinion(votes: Votes, emotion: NDArray[np.int8]) -> Opinion:
+    said = majority(votes)
+    counts = np.zeros((len(EMOTIONS), len(EMOTIONS) + 1), np.int64)
+    np.add.at(counts, (emotion, said), 1)  # NO_MAJORITY, -1, is the last column
+    return Opinion(
+        majority=said,
+        counts=counts,
+        no_face=np.bincount(emotion[not_a_face(votes)], minlength=len(EMOTIONS)),
+    )

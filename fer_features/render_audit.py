@@ -1,0 +1,149 @@
+"""An audit as people read it, and the table of its rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fer_features.console import say, table
+from fer_features.errors import FerError
+from fer_features.faces.record import EMOTIONS, USAGES
+
+if TYPE_CHECKING:
+    from fer_features.audit import Audit, Opinion
+
+_MEANING = {
+    "exact twin": "the same bytes as another image",
+    "near twin": "the same picture as another, other bytes",
+    "mirrored twin": "the same picture as another in a mirror",
+    "exact conflict": "the same bytes with another label",
+    "near conflict": "the same picture with another label",
+    "constant": "one grey level",
+    "exact leak": "the same bytes in an earlier official part",
+    "near leak": "the same picture in an earlier official part",
+    "no face": "most voters see no face",
+    "other majority": "most voters chose another label",
+}
+
+
+def show_audit(found: Audit) -> None:
+    """The findings, the leaks and the voters' opinion as tables."""
+    rows = [
+        [name, _MEANING[name], f"{int(images.sum()):,}", f"{found.groups(name):,}"]
+        for name, images in found.findings.items()
+    ]
+    table(
+        ["finding", "meaning", "images", "different"],
+        rows,
+        title=f"{found.name}: {len(found):,} images; near twins correlate above {found.threshold}",
+        text_columns=["finding", "meaning"],
+    )
+    say(f"surplus exact copies   {found.copies:,}")
+    pairs = found.twins.mirrored
+    say(f"pairs of near twins    {len(pairs):,}, {int(pairs.sum()):,} of them mirrored")
+    say(f"largest group          {found.largest_group:,} images")
+    say()
+    if found.leaks:
+        _show_leaks(found)
+    if found.opinion is not None:
+        _show_opinion(found.opinion)
+
+
+def _show_leaks(found: Audit) -> None:
+    rows = [
+        [
+            leak.part,
+            " or ".join(leak.others),
+            *(f"{n:,}" for n in (leak.images, leak.exact, leak.near)),
+            f"{leak.near / leak.images:.1%}",
+        ]
+        for leak in found.leaks
+    ]
+    table(
+        ["part", "seen again in", "images", "exact", "exact or near", "share"],
+        rows,
+        title="official parts with twins in others",
+        text_columns=["part", "seen again in"],
+    )
+
+
+def _show_opinion(opinion: Opinion) -> None:
+    counts = np.vstack([opinion.counts, opinion.counts.sum(axis=0)])
+    no_face = [*opinion.no_face, opinion.no_face.sum()]
+    agree = [*np.diagonal(opinion.counts), np.trace(opinion.counts)]
+    rows = []
+    for code, name in enumerate([*EMOTIONS, "all"]):
+        known = int(counts[code, :-1].sum())
+        rows.append(
+            [
+                name,
+                f"{counts[code].sum():,}",
+                f"{known:,}",
+                f"{agree[code]:,}",
+                f"{agree[code] / known:.1%}" if known else "–",
+                _most_others(opinion, code) if name != "all" else "",
+                f"{no_face[code]:,}",
+            ]
+        )
+    table(
+        ["label", "images", "with majority", "agree", "share", "else mostly", "no face"],
+        rows,
+        title="labels and the majorities of FER+'s voters",
+        text_columns=["label", "else mostly"],
+        last_apart=True,
+    )
+
+
+def _most_others(opinion: Opinion, code: int) -> str:
+    others = opinion.counts[code, :-1].copy()
+    others[code] = 0
+    most = int(others.argmax())
+    return f"{EMOTIONS[most]} ({others[most]:,})" if others[most] else "–"
+
+
+def write_rows(found: Audit, path: Path) -> Path:
+    """Write a line for each image that something was found about, as CSV.
+
+    Columns: ``row``, ``usage``, ``emotion``, ``findings`` with blanks for none and ``; `` between,
+    ``group`` of twins (1 is the worst; empty for none), ``first`` row of the same bytes, and with
+    votes ``ferplus``, the voters' majority (empty for none).
+
+    Raises:
+        FerError: it cannot be written.
+    """
+    text = io.StringIO(newline="")
+    out = csv.writer(text, lineterminator="\n")
+    voted = found.opinion is not None
+    out.writerow(["row", "usage", "emotion", "findings", "group", "first", *["ferplus"] * voted])
+    first = _first_of_copies(found)
+    any_finding = np.any(list(found.findings.values()), axis=0)
+    for place in np.flatnonzero(any_finding):
+        emotion, usage = EMOTIONS[found.emotion[place]], found.usage[place]
+        names = "; ".join(name for name, images in found.findings.items() if images[place])
+        line = [found.row[place], USAGES[usage] if usage >= 0 else "", emotion, names]
+        line += [found.group[place] or "", first[place]]
+        if found.opinion is not None:
+            said = found.opinion.majority[place]
+            line.append(EMOTIONS[said] if said >= 0 else "")
+        out.writerow(line)
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.write_text(text.getvalue(), encoding="utf-8")
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
+    return path
+
+
+def _first_of_copies(found: Audit) -> list[int]:
+    _, first, group = np.unique(found.twins.exact, return_index=True, return_inverse=True)
+    rows: list[int] = found.row[first[group]].tolist()
+    return rows
