@@ -110,13 +110,13 @@ bench_app.command()(_tidy(cli_bench.heads))
 def extract(
     data: Data = ExtractConfig.data,
     backbone: Annotated[
-        str, typer.Option(help="inception_resnet_v2, or the descriptors hog and pixels.")
+        str, typer.Option(help="inception_resnet_v2, or the descriptors hog, lbp and pixels.")
     ] = ExtractConfig.backbone,
     weights: Annotated[
         str | None,
         typer.Option(
             help="imagenet (the network's default), random:SEED, or a .h5, .weights.h5 or .keras "
-            "file; hog and pixels take none."
+            "file; descriptors take none."
         ),
     ] = ExtractConfig.weights,
     task: Annotated[

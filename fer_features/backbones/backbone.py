@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fer_features.backbones.descriptors import HOG_LAYERS, PIXEL_LAYERS, Layer
+from fer_features.backbones import descriptors as classical
+from fer_features.backbones.descriptors import Recipe
 from fer_features.errors import FerError
 from fer_features.keras_runtime import import_keras
 
@@ -59,7 +60,7 @@ class Backbone:
     build: Callable[[int], Any]
     preprocess: Callable[[Any], Any]
     imagenet: PretrainedFile | None = None
-    descriptors: Mapping[str, Layer] | None = None
+    descriptors: Mapping[str, Recipe] | None = None
     gflop: float | None = None
 
     @property
@@ -141,7 +142,7 @@ def _no_network(_: Any) -> Any:
     raise FerError("descriptors are no network", hint="fer data layers lists what they are")
 
 
-def _descriptors(name: str, layers: Mapping[str, Layer], *, default: str) -> Backbone:
+def _descriptors(name: str, layers: Mapping[str, Recipe], *, default: str) -> Backbone:
     return Backbone(
         name=name,
         default_size=48,
@@ -154,10 +155,13 @@ def _descriptors(name: str, layers: Mapping[str, Layer], *, default: str) -> Bac
     )
 
 
-HOG = _descriptors("hog", HOG_LAYERS, default="hog_lbp")
-PIXELS = _descriptors("pixels", PIXEL_LAYERS, default="pixels")
-
-BACKBONES: dict[str, Backbone] = {one.name: one for one in (INCEPTION_RESNET_V2, HOG, PIXELS)}
+_ALL = (
+    INCEPTION_RESNET_V2,
+    _descriptors("hog", classical.HOG, default="hog_8"),
+    _descriptors("lbp", classical.LBP, default="lbp_8_r2"),
+    _descriptors("pixels", classical.PIXELS, default="pixels"),
+)
+BACKBONES: dict[str, Backbone] = {one.name: one for one in _ALL}
 """All backbones by name; a new one is one entry here."""
 
 

@@ -1,119 +1,138 @@
 """Classical descriptors: features that need no weights, for a baseline in every table.
 
-Histograms of oriented gradients (Dalal and Triggs, 2005, https://doi.org/10.1109/CVPR.2005.177) and
-local binary patterns (Ojala, Pietikäinen and Mäenpää, 2002,
-https://doi.org/10.1109/TPAMI.2002.1017623) as scikit-image computes them, and the pixels
-themselves. Each layer is a map of cells (h, w, C); its vector is that map laid flat.
+Grey levels, gradients and local binary patterns. Each layer is a map of cells or blocks (h, w, C);
+its vector is that map laid flat, since a mean over a face would leave only which edges are in it,
+not where.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Images = NDArray[np.uint8]
-Maps = NDArray[np.float32]
-Layer = Callable[[Images], Maps]
+from fer_features.backbones.gradients import Hog
 
-PATTERNS = 59
-"""Local binary patterns of eight neighbours: 58 uniform ones, and the rest."""
-
-RECIPE = "1"
-"""Part of a cache's key: to be raised when a layer computes something else under the same name."""
+REVISION = 1
+"""To be raised when the same recipe comes to give other numbers."""
 
 
-def pixels(images: Images) -> Maps:
-    """Grey levels from 0 to 1: uint8 (N, H, W) to float32 (N, H, W, 1)."""
-    levels: Maps = images.astype(np.float32)[..., None] / np.float32(255)
-    return levels
+class Recipe(Protocol):
+    """How one layer is computed: a frozen dataclass whose fields are all that its values depend on.
 
-
-def hog(images: Images, *, cell: int, orientations: int) -> Maps:
-    """Histograms of oriented gradients, uint8 (N, H, W) to float32 (N, h, w, 4 × orientations).
-
-    Each cell of `cell` × `cell` pixels has its histogram four times, as it is normalised within the
-    four blocks of 2 × 2 cells that it is part of, in the order in which these lie; zeros where a
-    block would reach beyond the image. That is scikit-image's descriptor, sorted by cells.
+    Calling it takes images uint8 (N, size, size) and gives float32 (N, h, w, C).
     """
-    from skimage.feature import hog as of_one
 
-    side = images.shape[1] // cell
-    maps = np.zeros((len(images), side, images.shape[2] // cell, 2, 2, orientations), np.float32)
-    for image, out in zip(images, maps, strict=True):
-        blocks = of_one(
-            image,
-            orientations=orientations,
-            pixels_per_cell=(cell, cell),
-            cells_per_block=(2, 2),
-            feature_vector=False,
-        )
-        for i in (0, 1):
-            for j in (0, 1):
-                rows, columns = blocks.shape[:2]
-                out[i : i + rows, j : j + columns, i, j] = blocks[:, :, i, j]
-    return maps.reshape(*maps.shape[:3], -1)
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def shape(self, size: int) -> tuple[int, int, int]:
+        """(h, w, C) for images of that height and width."""
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the layer."""
 
 
-def lbp(images: Images, *, cell: int, radius: int) -> Maps:
-    """Local binary patterns, uint8 (N, H, W) to float32 (N, h, w, 59).
+@dataclass(frozen=True)
+class Pixels:
+    """The grey levels themselves, from 0 to 1."""
 
-    Square roots of how often each pattern of eight neighbours at `radius` pixels stands in a cell,
-    so that a dot product of two is their Bhattacharyya coefficient.
+    def shape(self, size: int) -> tuple[int, int, int]:
+        """(size, size, 1)."""
+        return size, size, 1
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Grey levels of images (N, H, W)."""
+        return images[..., None].astype(np.float32) / np.float32(255)
+
+
+@dataclass(frozen=True)
+class Lbp:
+    """Square roots of the frequencies of local binary patterns in cells.
+
+    Ojala, Pietikäinen and Mäenpää, *Multiresolution gray-scale and rotation invariant texture
+    classification with local binary patterns*, 2002 (https://doi.org/10.1109/TPAMI.2002.1017623);
+    in cells of a face: Ahonen, Hadid and Pietikäinen, 2006. Square roots, since the distance
+    between them is Hellinger's between the histograms.
+
+    Attributes:
+        cell: height and width of a cell in pixels.
+        points: neighbours that a pixel is compared with.
+        radius: how far away these are, in pixels.
+        turned: whether patterns that are turned by an angle are one, as in the paper's uniform
+            patterns (``points`` + 2 of them); else there are ``points`` · (``points`` - 1) + 3.
     """
-    from skimage.feature import local_binary_pattern
 
-    side = images.shape[1] // cell
-    place = np.arange(side * cell) // cell
-    cells = (place[:, None] * side + place) * PATTERNS
-    counts = np.empty((len(images), side * side * PATTERNS), np.float32)
-    for image, out in zip(images, counts, strict=True):
-        codes = local_binary_pattern(image, 8, radius, "nri_uniform").astype(np.int64)
-        codes = codes[: side * cell, : side * cell]
-        out[:] = np.bincount((cells + codes).ravel(), minlength=len(out))
-    return np.sqrt(counts).reshape(len(images), side, side, PATTERNS)
+    cell: int
+    points: int = 8
+    radius: int = 1
+    turned: bool = False
+
+    @property
+    def patterns(self) -> int:
+        """How many patterns there are."""
+        return self.points + 2 if self.turned else self.points * (self.points - 1) + 3
+
+    def shape(self, size: int) -> tuple[int, int, int]:
+        """(h, w, C): the cells down and across, and the patterns."""
+        return size // self.cell, size // self.cell, self.patterns
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Patterns of images (N, H, W), whose last rows and columns may belong to no cell."""
+        from skimage.feature import local_binary_pattern  # late: it takes a second
+
+        method = "uniform" if self.turned else "nri_uniform"
+        h, w, patterns = self.shape(images.shape[1])
+        row, column = (np.arange(n * self.cell) // self.cell for n in (h, w))
+        first = (row[:, None] * w + column) * patterns
+        out = np.empty((len(images), h * w * patterns))
+        for at, image in enumerate(images):
+            codes = local_binary_pattern(image, self.points, self.radius, method).astype(np.int64)
+            inside = codes[: len(row), : len(column)]
+            out[at] = np.bincount((first + inside).ravel(), minlength=h * w * patterns)
+        return np.sqrt(out / self.cell**2).reshape(-1, h, w, patterns).astype(np.float32)
 
 
-def joined(images: Images, *, parts: Sequence[Layer]) -> Maps:
-    """Layers of the same cells side by side."""
-    return np.concatenate([part(images) for part in parts], axis=-1)
-
-
-_HOG_8: Layer = partial(hog, cell=8, orientations=12)
-_LBP_8: Layer = partial(lbp, cell=8, radius=2)
-
-HOG_LAYERS: dict[str, Layer] = {
-    "lbp_8": _LBP_8,
-    "lbp_8_near": partial(lbp, cell=8, radius=1),
-    "hog_6": partial(hog, cell=6, orientations=9),
-    "hog_8": _HOG_8,
-    "hog_lbp": partial(joined, parts=(_HOG_8, _LBP_8)),
+HOG: dict[str, Recipe] = {
+    "hog_4": Hog(cell=4),
+    "hog_6": Hog(cell=6),
+    "hog_8": Hog(cell=8),
+    "hog_12": Hog(cell=12),
+    "hog_6_skimage": Hog(cell=6, orientations=9, signed=False, linear=False),
 }
-"""Layers of the backbone ``hog``."""
+"""Histograms of oriented gradients, at several scales, and as scikit-image computes them."""
 
-PIXEL_LAYERS: dict[str, Layer] = {"pixels": pixels}
-"""The layer of the backbone ``pixels``."""
+LBP: dict[str, Recipe] = {"lbp_8": Lbp(cell=8), "lbp_8_r2": Lbp(cell=8, radius=2)}
+"""Local binary patterns, counted on a grid."""
+
+PIXELS: dict[str, Recipe] = {"pixels": Pixels()}
+"""What every other feature has to beat."""
+
+
+def recipes_sha256(recipes: Mapping[str, Recipe]) -> str:
+    """Hex SHA-256 of all that recipes say, by which caches of other recipes are told apart."""
+    told = {name: [type(one).__name__, asdict(one)] for name, one in recipes.items()}
+    text = json.dumps([REVISION, told], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def describe(
-    images: Images, layers: dict[str, Layer], outputs: Sequence[str]
+    images: NDArray[np.uint8], recipes: Mapping[str, Recipe], outputs: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
     """Layers of some images, as an engine gives them: ``layer/pooled`` and ``layer/map``.
 
     Args:
         images: uint8 (N, H, W).
-        layers: what to compute, by name.
+        recipes: what to compute, by name.
         outputs: ``pooled``: the map laid flat, float32 (N, h·w·C); ``map``: float16 (N, h, w, C).
     """
-    found = {}
-    for name, layer in layers.items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scikit-image's, of images of one grey level
-            maps = layer(images)
+    found: dict[str, NDArray[Any]] = {}
+    for name, recipe in recipes.items():
+        maps = recipe(images)
         if "pooled" in outputs:
             found[f"{name}/pooled"] = maps.reshape(len(maps), -1)
         if "map" in outputs:

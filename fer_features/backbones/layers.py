@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from fer_features.backbones.backbone import Backbone
-from fer_features.backbones.descriptors import describe
 
 
 def layer_shapes(backbone: Backbone, *, size: int | None = None) -> dict[str, tuple[int, ...]]:
@@ -23,8 +20,6 @@ def layer_shapes(backbone: Backbone, *, size: int | None = None) -> dict[str, tu
     size = size or backbone.default_size
     backbone.check_size(size)
     if backbone.descriptors is not None:
-        one = np.zeros((1, size, size), np.uint8)
-        maps = describe(one, dict(backbone.descriptors), ["map"])
-        return {name: maps[f"{name}/map"].shape[1:] for name in backbone.layers}
+        return {name: recipe.shape(size) for name, recipe in backbone.descriptors.items()}
     network = backbone.build(size)
     return {name: tuple(network.get_layer(name).output.shape[1:]) for name in backbone.layers}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fer_features.backbones.backbone import Backbone, PretrainedFile
-from fer_features.backbones.descriptors import RECIPE
+from fer_features.backbones.descriptors import recipes_sha256
 from fer_features.errors import FerError
 from fer_features.keras_runtime import import_keras
 
@@ -32,7 +32,7 @@ class Weights:
         kind: ``imagenet``, ``file``, ``random``, or ``none`` for descriptors.
         label: what a person calls them: ``imagenet``, ``random:0``, ``none`` or a file's name.
         sha256: hex SHA-256 of the file; of the seed and the recipe for random weights; of the
-            recipe for descriptors.
+            recipes for descriptors.
         path: the local file, for kind ``file``.
         seed: the seed, for kind ``random``.
     """
@@ -59,8 +59,7 @@ def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
     if backbone.descriptors is not None:
         if text != "none":
             raise FerError(f"{backbone.name} takes no weights", hint="leave --weights out")
-        recipe = f"{backbone.name} {RECIPE}"
-        return Weights("none", "none", hashlib.sha256(recipe.encode()).hexdigest())
+        return Weights("none", "none", recipes_sha256(backbone.descriptors))
     if text == "imagenet":
         if backbone.imagenet is None:
             raise FerError(f"{backbone.name} has no ImageNet weights")
