@@ -84,6 +84,7 @@ class KerasHead(Head):
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         progress: Progress | None = None,
         targets: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
     ) -> Self:
         """Train until the validation cross-entropy stops falling.
 
@@ -96,6 +97,7 @@ class KerasHead(Head):
                 votes, say (Barsoum and others, "Training Deep Networks for Facial Expression
                 Recognition with Crowd-Sourced Label Distribution", 2016). Columns in the order
                 of the sorted labels; rows sum to 1. All scores are by `y`.
+            groups: (N,), equal for rows that stay on one side where rows are held out.
 
         Raises:
             HeadError: of what the arrays hold or of a parameter, no model can be made, or the
@@ -104,7 +106,12 @@ class KerasHead(Head):
         """
         self._check_parameters()
         training, held = self._parts(
-            X, y, validation, fraction=self.validation_fraction, random_state=self.random_state
+            X,
+            y,
+            validation,
+            fraction=self.validation_fraction,
+            random_state=self.random_state,
+            groups=groups,
         )
         aims = training_targets(training, targets, K=len(self.classes_))
         self.moments_ = channel_moments(training) if self.standardize else None
