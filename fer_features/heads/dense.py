@@ -73,8 +73,11 @@ class DenseHead(KerasHead):
         self.validation_fraction = validation_fraction
         self.random_state = random_state
 
-    def _network(self) -> Any:
+    def _check_parameters(self) -> None:
         check_above_zero(filters=self.filters)
+        super()._check_parameters()
+
+    def _network(self, *, learning: bool) -> Any:
         return network(
             map_shape=self.map_shape_,
             n_classes=len(self.classes_),
@@ -84,4 +87,5 @@ class DenseHead(KerasHead):
             l2=self.l2,
             dropout=self.dropout,
             seed=self.random_state,
+            learning=learning,
         )

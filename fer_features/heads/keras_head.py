@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,7 +15,14 @@ from sklearn.utils.validation import check_is_fitted
 from fer_features.errors import FerError
 from fer_features.heads.base import Head, model_paths
 from fer_features.heads.choice import HeadError, check_above_zero, choose
-from fer_features.heads.network import Progress, channel_moments, outputs, train
+from fer_features.heads.network import (
+    Moments,
+    Progress,
+    channel_moments,
+    outputs,
+    training_targets,
+)
+from fer_features.heads.training import train
 from fer_features.keras_runtime import import_keras, without_chatter
 
 NOTES = "head.json"
@@ -24,12 +32,13 @@ NOTES = "head.json"
 class KerasHead(Head):
     """A head that is a Keras network, trained until the validation cross-entropy stops falling.
 
-    A subclass has the parameters that are used here (`units` and those of `train`), and makes the
-    network in `_network`.
+    A subclass has at least the parameters annotated here, which mean what they mean in
+    `DenseHead`, and makes the network in `_network`.
 
     Attributes:
-        history_: for each epoch ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``; the
-            losses are cross-entropies in nats, without penalties.
+        history_: for each epoch ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, all
+            by the labels, also where the training is on `targets`; the losses are cross-entropies
+            in nats, without penalties.
         best_epoch_: the epoch whose weights were kept, counted from 1.
         moments_: each channel's mean and variance, or None where `standardize` is off.
         model_: the Keras model, not compiled.
@@ -37,7 +46,8 @@ class KerasHead(Head):
 
     suffix: ClassVar[str] = ".keras"
 
-    units: Any
+    units: Sequence[int]
+    dropout: float
     learning_rate: float
     batch_size: int
     epochs: int
@@ -48,12 +58,23 @@ class KerasHead(Head):
 
     history_: dict[str, list[float]]
     best_epoch_: int
-    moments_: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+    moments_: Moments | None
     model_: Any
 
-    def _network(self) -> Any:
-        """The network, not compiled, with random weights."""
+    def _network(self, *, learning: bool) -> Any:
+        """The network, not compiled, with random weights; `learning`, it may use bfloat16."""
         raise NotImplementedError
+
+    def _check_parameters(self) -> None:
+        check_above_zero(
+            units=self.units,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            patience=self.patience,
+        )
+        if not 0 <= self.dropout < 1:
+            raise HeadError(f"dropout must be at least 0 and below 1, not {self.dropout}")
 
     def fit(
         self,
@@ -63,6 +84,7 @@ class KerasHead(Head):
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         progress: Progress | None = None,
         targets: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
     ) -> Self:
         """Train until the validation cross-entropy stops falling.
 
@@ -72,28 +94,30 @@ class KerasHead(Head):
             validation: features and labels to stop on; they are not fitted to.
             progress: called after each epoch.
             targets: float (N, K), class probabilities to train on in place of `y`: shares of
-                votes, say. Columns in the order of the sorted labels; rows sum to 1.
+                votes, say (Barsoum and others, "Training Deep Networks for Facial Expression
+                Recognition with Crowd-Sourced Label Distribution", 2016). Columns in the order
+                of the sorted labels; rows sum to 1. All scores are by `y`.
+            groups: (N,), equal for rows that stay on one side where rows are held out.
 
         Raises:
             HeadError: of what the arrays hold or of a parameter, no model can be made, or the
                 loss became infinite.
             FerError: Keras's backend cannot be imported.
         """
-        check_above_zero(
-            units=self.units,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            patience=self.patience,
-        )
+        self._check_parameters()
         training, held = self._parts(
-            X, y, validation, fraction=self.validation_fraction, random_state=self.random_state
+            X,
+            y,
+            validation,
+            fraction=self.validation_fraction,
+            random_state=self.random_state,
+            groups=groups,
         )
-        soft = None if targets is None else self._targets(targets, len(training.X))
+        aims = training_targets(training, targets, K=len(self.classes_))
         self.moments_ = channel_moments(training) if self.standardize else None
-        trained = self._network()
+        learner = self._network(learning=True)
         history = train(
-            trained,
+            learner,
             training,
             held,
             learning_rate=self.learning_rate,
@@ -102,11 +126,11 @@ class KerasHead(Head):
             patience=self.patience,
             seed=self.random_state,
             progress=progress,
-            targets=soft,
+            targets=aims,
         )
         self._note(history, given=validation is not None, rows=len(held.codes))
-        self.model_ = self._network()  # without the optimiser, which is twice the weights' size
-        self.model_.set_weights(trained.get_weights())
+        self.model_ = self._network(learning=False)  # an optimiser is twice the weights' size
+        self.model_.set_weights(learner.get_weights())
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
@@ -171,7 +195,7 @@ class KerasHead(Head):
             head.moments_ = moments and (np.array(moments[0]), np.array(moments[1]))
             head.chosen_, head.history_ = notes["chosen"], notes["history"]
             head.best_epoch_ = notes["best_epoch"]
-            head.model_ = head._network()
+            head.model_ = head._network(learning=False)
             head.model_.load_weights(path)
         except Exception as error:  # a damaged archive can fail anywhere in it
             raise FerError(
@@ -198,12 +222,3 @@ class KerasHead(Head):
         self.best_epoch_ = best + 1
         if self.best_epoch_ == self.epochs:
             self.chosen_["at_edge"]["epoch"] = "highest"
-
-    def _targets(self, targets: ArrayLike, n: int) -> NDArray[np.float32]:
-        shares = np.asarray(targets, np.float64)
-        wanted = (n, len(self.classes_))
-        if shares.shape != wanted:
-            raise HeadError(f"targets are {shares.shape} where {wanted} are needed")
-        if not ((shares >= 0).all() and np.allclose(shares.sum(axis=1), 1)):
-            raise HeadError("targets must not be negative and must sum to 1 in each row")
-        return shares.astype(np.float32)

@@ -61,7 +61,7 @@ class MlpHead(KerasHead):
         self.validation_fraction = validation_fraction
         self.random_state = random_state
 
-    def _network(self) -> Any:
+    def _network(self, *, learning: bool) -> Any:
         return perceptron(
             n_features=self.n_features_in_,
             n_classes=len(self.classes_),

@@ -1,0 +1,228 @@
+"""The mlp head, and what all heads that are Keras networks share: soft targets, groups, files."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from fer_features import FerError, metrics
+from fer_features.heads import load_head, make_head
+from fer_features.heads.choice import HeadError, Part
+from fer_features.heads.network import outputs, perceptron, training_targets
+from fer_features.keras_runtime import import_keras
+
+SMALL = {"units": (8,), "batch_size": 16, "learning_rate": 0.02, "epochs": 8, "dropout": 0.2}
+
+
+def blobs(n, *, n_classes=2, seed=0, features=6):
+    """Features of unlike scales of which each class has one raised, and a constant one."""
+    random = np.random.default_rng(seed)
+    y = np.arange(n) % n_classes
+    X = random.normal(size=(n, features)) + 2.5 * np.eye(n_classes, features)[y]
+    X[:, -1] = 100.0
+    return (X * np.logspace(-2, 2, features)).astype(np.float32), y
+
+
+TRAIN, VALID, TEST = blobs(90), blobs(60, seed=1), blobs(50, seed=2)
+NAMES = np.array(["angry", "happy"])
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    head = make_head("mlp", **SMALL)
+    return head.fit(TRAIN[0], NAMES[TRAIN[1]], validation=(VALID[0], NAMES[VALID[1]]))
+
+
+# --- the network
+
+
+def test_known_weights_give_the_probability_worked_out_by_hand():
+    model = perceptron(
+        n_features=2,
+        n_classes=3,
+        moments=(np.array([1.0, 2.0]), np.array([4.0, 1.0])),
+        units=(1,),
+        l2=0.0,
+        dropout=0.5,
+        seed=0,
+    )
+    model.set_weights([np.array(w) for w in ([[1.0], [2.0]], [0.5], [[1.0, 0, -1]], [0.0, 0, 0])])
+    # (3, 1) becomes (1, -1); the unit relu(1 - 2 + 0.5) = 0: all classes alike
+    # (3, 3) becomes (1, 1); the unit is 3.5: logits 3.5, 0, -3.5
+    found = outputs(model, np.array([[3, 1], [3, 3]], np.float32))
+    expected = np.exp([3.5, 0, -3.5]) / np.exp([3.5, 0, -3.5]).sum()
+    np.testing.assert_allclose(found, [[1 / 3] * 3, expected], rtol=1e-5)
+
+
+def test_each_hidden_layer_has_its_dropout_and_no_two_start_alike():
+    model = perceptron(
+        n_features=4, n_classes=2, moments=None, units=(4, 4), l2=0.0, dropout=0.5, seed=0
+    )
+    names = [layer.name for layer in model.layers]
+    assert names == ["dense_1", "dropout_1", "dense_2", "dropout_2", "probability"]
+    first, second = (np.asarray(model.get_layer(f"dense_{place}").kernel) for place in (1, 2))
+    assert abs(first - second).max() > 0.1
+
+
+# --- training
+
+
+def test_it_learns_and_says_what_it_did(fitted):
+    assert fitted.best_epoch_ == 1 + int(np.argmin(fitted.history_["val_loss"]))
+    assert fitted.chosen_["log_loss"] == min(fitted.history_["val_loss"])
+    assert json.loads(json.dumps(fitted.chosen_, allow_nan=False)) == fitted.chosen_
+    probability = fitted.predict_proba(VALID[0])
+    assert metrics.log_loss(VALID[1], probability) == pytest.approx(
+        fitted.chosen_["log_loss"], rel=1e-4
+    )
+    assert (fitted.predict(TEST[0]) == NAMES[TEST[1]]).mean() > 0.9
+
+
+def test_the_seed_decides_dropout_too(fitted):
+    again = make_head("mlp", **SMALL).fit(*TRAIN, validation=VALID)
+    np.testing.assert_array_equal(again.predict_proba(TEST[0]), fitted.predict_proba(TEST[0]))
+    other = make_head("mlp", **SMALL, random_state=1).fit(*TRAIN, validation=VALID)
+    assert abs(other.predict_proba(TEST[0]) - fitted.predict_proba(TEST[0])).max() > 1e-4
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0])
+@pytest.mark.parametrize("name", ["dense", "mlp"])
+def test_a_dropout_out_of_range_is_refused(name, dropout):
+    with pytest.raises(HeadError, match="dropout must be at least 0 and below 1"):
+        make_head(name, dropout=dropout).fit(*TRAIN)
+
+
+def test_groups_are_held_out_whole():
+    groups = TRAIN[1] * 3 + np.arange(90) // 40  # of each class 20, 20 and 5 rows
+    head = make_head("mlp", **SMALL | {"epochs": 1}).fit(*TRAIN, groups=groups)
+    assert head.chosen_["validation_rows"] in (10, 25, 40)  # row by row it would be 18
+
+
+# --- soft targets
+
+
+def test_targets_of_0_and_1_are_the_labels():
+    n_classes = 3
+    X, y = blobs(60, n_classes=n_classes)
+    hard = make_head("mlp", **SMALL).fit(X, y, validation=(X, y))
+    soft = make_head("mlp", **SMALL).fit(X, y, validation=(X, y), targets=np.eye(n_classes)[y])
+    assert soft.history_ == hard.history_
+    np.testing.assert_array_equal(soft.predict_proba(X), hard.predict_proba(X))
+
+
+def test_a_network_says_the_shares_that_it_was_taught():
+    shares = (0.6, 0.3, 0.1)
+    X, y = blobs(90, n_classes=3)
+    targets = np.tile(shares, (90, 1))
+    # patience: by the labels, which are of every class alike, each epoch is worse
+    more = SMALL | {"epochs": 25, "patience": 25, "dropout": 0.0}
+    head = make_head("mlp", **more).fit(X, y, validation=(X, y), targets=targets)
+    by_labels = -np.mean(np.log(shares))  # of a network that says the shares of every row
+    assert head.history_["loss"][-1] == pytest.approx(by_labels, rel=0.05)
+    assert head.history_["val_loss"][-1] == pytest.approx(by_labels, rel=0.05)
+    assert head.history_["accuracy"][-1] == pytest.approx(1 / 3, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["dense", "mlp"])
+def test_targets_are_learnt_and_the_labels_score(name):
+    X, y = blobs(90)
+    own = X if name == "mlp" else X[:, None, None].astype(np.float16)
+    params = SMALL if name == "mlp" else SMALL | {"filters": 4}
+    turned = 1 - np.eye(2)[y]
+    head = make_head(name, **params).fit(own, y, validation=(own, y), targets=turned)
+    assert head.history_["accuracy"][-1] < 0.2  # it has learnt the other class
+    assert head.history_["val_accuracy"][-1] < 0.2
+    probability = head.predict_proba(own)
+    assert metrics.log_loss(y, probability) == pytest.approx(head.chosen_["log_loss"], rel=1e-3)
+
+
+def test_validation_rows_need_not_be_of_every_class():
+    X, y = blobs(60, n_classes=3)
+    few = y < 2
+    head = make_head("mlp", **SMALL)
+    head.fit(X, y, validation=(X[few], y[few]), targets=np.eye(3)[y])
+    assert head.predict_proba(X).shape == (60, 3)
+
+
+def test_rows_held_out_are_left_out_of_the_targets():
+    part = Part(np.zeros((3, 1)), np.array([2, 0]), np.array([1, 0]))
+    shares = np.array([[0.9, 0.1], [0.5, 0.5], [0.25, 0.75]])
+    np.testing.assert_allclose(training_targets(part, shares, K=2), shares[[2, 0]])
+    np.testing.assert_array_equal(training_targets(part, None, K=2), [[0, 1], [1, 0]])
+
+
+SHARES = np.full((90, 2), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (SHARES[:-1], r"targets are \(89, 2\), where 90 rows of 2 classes make \(90, 2\)"),
+        (SHARES[:, 0], r"targets are \(90,\)"),
+        (np.full((90, 3), 1 / 3), r"targets are \(90, 3\)"),
+        (np.where(np.arange(90)[:, None] == 7, [0.5, 0.6], SHARES), "in row 7: .*, sum 1.1"),
+        (np.where(np.arange(90)[:, None] == 7, [-0.5, 1.5], SHARES), "no probabilities in row 7"),
+        (np.where(np.arange(90)[:, None] == 7, np.nan, SHARES), "no probabilities in row 7"),
+    ],
+)
+def test_targets_that_are_no_probabilities_are_refused(targets, message):
+    with pytest.raises(HeadError, match=message):
+        make_head("mlp", **SMALL).fit(*TRAIN, targets=targets)
+
+
+# --- model files and backends
+
+
+def test_a_loaded_head_is_the_saved_one(fitted, tmp_path):
+    path = fitted.save(tmp_path / "model.v1")
+    loaded = load_head("mlp", path)
+    assert path.name == "model.v1.keras"
+    np.testing.assert_array_equal(loaded.predict_proba(TEST[0]), fitted.predict_proba(TEST[0]))
+    np.testing.assert_array_equal(loaded.predict(TEST[0]), fitted.predict(TEST[0]))
+    assert clone(loaded).get_params() == {**fitted.get_params(), "units": [8]}
+    for name in ("chosen_", "history_", "best_epoch_", "n_features_in_"):
+        assert getattr(loaded, name) == getattr(fitted, name)
+    with pytest.raises(FerError, match="it is of the mlp head"):
+        load_head("dense", path)
+    model = import_keras().models.load_model(path)
+    np.testing.assert_array_equal(
+        outputs(model, TEST[0])[:, 0], fitted.predict_proba(TEST[0])[:, 1]
+    )
+
+
+PROGRAM = """
+import numpy as np
+from fer_features.heads import load_head, make_head
+from fer_features.keras_runtime import backend_name
+y = np.arange(48) % 2
+maps = np.random.default_rng(0).normal(size=(48, 2, 2, 3)) + y[:, None, None, None] * 3.0
+maps = maps.astype(np.float16)
+head = make_head("dense", filters=2, units=(4,), epochs=4, batch_size=8, learning_rate=0.03)
+shares = np.where(y[:, None] == [0, 1], 0.9, 0.1)
+head.fit(maps, y, validation=(maps, y), targets=shares)
+assert (head.predict(maps) == y).mean() > 0.9
+loaded = load_head("dense", head.save("model"))
+assert (loaded.predict_proba(maps) == head.predict_proba(maps)).all()
+print(backend_name())
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_of_keras_train_and_keep_a_head(backend, tmp_path):
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    done = subprocess.run(  # noqa: S603  # our own words
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [backend]
