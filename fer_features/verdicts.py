@@ -78,7 +78,19 @@ class Verdict:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    """Names with commas and an "and" between; heads on the same features are told together."""
+    heads: dict[str, list[str]] = {}
+    for name in names:
+        head, _, features = name.partition(" on ")
+        heads.setdefault(features, []).append(head)
+    told = [
+        _and(some) + (f" on {features}" if features else "") for features, some in heads.items()
+    ]
+    return "; ".join(told)
+
+
+def _and(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def verdict(

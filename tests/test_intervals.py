@@ -131,6 +131,15 @@ def test_best_is_said_only_where_the_intervals_say_it() -> None:
     assert wrong.to_dict()["others"][0]["p"] < 0.001
 
 
+def test_heads_on_the_same_features_are_told_together() -> None:
+    y = np.ones(200, int)
+    strong, weak = hits(*[1] * 150, *[0] * 50), hits(*[1] * 100, *[0] * 100)
+    names = ["svm on hog", "svm on pixels", "mlp on pixels", "mlp on hog"]
+    said = verdict(names, y, [strong, weak, weak, strong]).text()
+    assert "of svm and mlp on pixels." in said
+    assert "It cannot be told apart from mlp on hog." in said
+
+
 def test_probabilities_of_other_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="not paired"):
         difference(np.ones(2, int), hits(1, 1), hits(1, 1, 1))
