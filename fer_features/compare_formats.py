@@ -16,6 +16,7 @@ from fer_features.compare import (
     OverSeeds,
     is_random,
 )
+from fer_features.errors import FerError
 from fer_features.verdicts import Verdict
 
 MARKDOWN = {
@@ -99,7 +100,10 @@ def _cell(name: str, row: dict[str, Any]) -> str:
 
 
 def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
-    """A bar chart of accuracies and the confusion matrices for each table, as PNG files."""
+    """Bars of accuracy and confusion matrices for each table, ROC and reliability, as PNG files.
+
+    The curves need the runs' predictions, and are left out where one's cannot be read.
+    """
     from fer_features.plots import accuracy_bars, confusion_matrices, save_figure
 
     paths = []
@@ -119,7 +123,35 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
         matrices = confusion_matrices(rows, title=f"{title}\ncounts on the test part")
         paths.append(save_figure(bars, folder / f"{stem}-accuracy.png"))
         paths.append(save_figure(matrices, folder / f"{stem}-confusion.png"))
+        for name, figure in _curves(table, title).items():
+            paths.append(save_figure(figure, folder / f"{stem}-{name}.png"))
     return paths
+
+
+def _curves(table: Comparison, title: str) -> dict[str, Any]:
+    """Figures of what the runs say of the test rows, by name; none where it cannot be read."""
+    from fer_features.plots import reliability_curves, roc_curves
+
+    rows = []
+    for run, label in zip(table.runs, table.names, strict=True):
+        try:
+            test = run.predictions().test
+        except FerError:
+            return {}
+        scores = run.record["test"]
+        positive = scores["positive"] and scores["classes"].index(scores["positive"])
+        rows.append(
+            {
+                "label": label,
+                "true": test.label,
+                "probability": test.probability,
+                "positive": positive,
+            }
+        )
+    return {
+        "roc": roc_curves(rows, title=title),
+        "reliability": reliability_curves(rows, title=title),
+    }
 
 
 def _picture_row(record: dict[str, Any], label: str) -> dict[str, Any]:

@@ -46,7 +46,8 @@ class Fitted:
         scores: by part.
         plain: by part, before calibration; None without.
         calibrator: what calibrates; None without.
-        operating: the threshold that was chosen; None without a wish.
+        operating: the threshold that was chosen; None without a wish, or where none gives it.
+        unmet: why no threshold gives what was wished for; empty otherwise.
         cv: scores of a cross-validation; None without.
         sizes: the learning curve by training-set size; None without.
         seconds: read, fit, predict.
@@ -61,6 +62,7 @@ class Fitted:
     plain: dict[str, Scores] | None = None
     calibrator: Calibrator | None = None
     operating: Threshold | None = None
+    unmet: str = ""
     cv: dict[str, Any] | None = None
     sizes: Sizes | None = None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -90,6 +92,11 @@ def fit(
         heads = {name: _make(name, config, seed=config.seed) for name in _names(config)}
         with Cache(config.cache or latest_cache(config.cache_dir)) as cache:
             selection = select(cache, config)
+            if config.operate and selection.task.positive is None:
+                raise FerError(
+                    f"--operate needs a task of two classes, and {selection.task.name} has "
+                    f"{len(selection.task.classes)}"
+                )
             reader = _reader(cache, selection, config)
             names = _possible(heads, reader, config, note)
             for seed in range(config.seed, config.seed + config.seeds):
@@ -232,17 +239,12 @@ def _decide(fitted: Fitted, config: FitConfig) -> None:
         fitted.scores = _scores(fitted.probability, fitted.problem)
     if config.operate:
         wish, value = config.operate
-        positive = selection.task.positive
-        if positive is None:
-            raise FerError(
-                f"--operate needs a task of two classes, and {selection.task.name} has "
-                f"{len(selection.task.classes)}"
-            )
-        code = selection.task.class_names.index(positive)
+        code = selection.task.class_names.index(str(selection.task.positive))
         said = fitted.probability["validation"][:, code]
-        fitted.operating = choose_threshold(
-            (label == code).astype(np.int64), said, wish=wish, value=value
-        )
+        try:
+            fitted.operating = choose_threshold(label == code, said, wish=wish, value=value)
+        except FerError as error:  # the fit is worth keeping all the same
+            fitted.unmet = f"{error.message}; {error.hint}"
 
 
 def _scores(probability: dict[str, NDArray[np.float64]], problem: Problem) -> dict[str, Scores]:

@@ -160,8 +160,11 @@ def _calibration(fitted: Fitted, config: FitConfig) -> dict[str, Any] | None:
 
 def _operate(fitted: Fitted, config: FitConfig) -> dict[str, Any] | None:
     """The threshold chosen on validation, and what it gives on either part."""
-    if fitted.operating is None or config.operate is None:
+    if config.operate is None:
         return None
+    if fitted.operating is None:
+        wish, value = config.operate
+        return {"wish": wish, "value": value, "threshold": None, "unmet": fitted.unmet}
     selection, split = fitted.problem.selection, fitted.problem.split
     code = selection.task.class_names.index(str(selection.task.positive))
     wish, value = config.operate

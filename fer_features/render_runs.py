@@ -54,17 +54,20 @@ def show_run(run: Run) -> None:
             f"{before['log_loss']:.4f} → {test['log_loss']:.4f}, ECE {before['ece']:.4f} → "
             f"{test['ece']:.4f}"
         )
-    if record["operate"]:
-        wish = record["operate"]
-        say(
-            f"  {wish['wish']} {wish['value']:g} on validation: threshold {wish['threshold']:.4f}; "
-            f"test precision {wish['test']['precision']:.4f}, recall {wish['test']['recall']:.4f}"
-        )
     if record["sizes"]:
         steps = ", ".join(
             f"{one['rows']:,}: {one['validation_accuracy']:.4f}" for one in record["sizes"]
         )
         say(f"  validation accuracy by training images: {steps}")
+    if record["operate"]:
+        wish = record["operate"]
+        if wish["threshold"] is None:
+            say(f"  {wish['unmet']}")
+            return
+        say(
+            f"  {wish['wish']} {wish['value']:g} on validation: threshold {wish['threshold']:.4f}; "
+            f"test precision {wish['test']['precision']:.4f}, recall {wish['test']['recall']:.4f}"
+        )
 
 
 def show_seeds(runs: Sequence[Run]) -> None:

@@ -77,7 +77,7 @@ def test_the_whole_job(tiny: Backbone, folder: Path) -> None:
     assert len(table["rows"]) == 3
     assert table["rows"][-1]["head"] == "published, not re-run"
     assert any("RANDOM WEIGHTS" in note for note in table["notes"])
-    assert len(list((folder / "runs" / "compare").glob("*.png"))) == 2
+    assert len(list((folder / "runs" / "compare").glob("*.png"))) == 4
 
 
 def test_people_get_lines_on_stdout_and_progress_on_stderr(tiny: Backbone) -> None:

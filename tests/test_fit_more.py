@@ -134,6 +134,13 @@ def test_calibration_and_threshold_are_fitted_on_validation(config: FitConfig) -
     )
 
 
+def test_a_wish_that_no_threshold_grants_does_not_cost_the_fit(config: FitConfig) -> None:
+    never = replace(config, operate=("precision", 0.999), params={"ridge.alphas": (1e9,)})
+    operate = one(never).record["operate"]
+    assert operate["threshold"] is None
+    assert "no threshold gives a precision of 0.999" in operate["unmet"]
+
+
 def test_sizes_grow_to_all_training_rows(config: FitConfig) -> None:
     run = one(replace(config, sizes=True))
     rows = [each["rows"] for each in run.record["sizes"]]

@@ -144,8 +144,11 @@ def _operating(gathered: Gathered) -> Markup | None:
         wish = run.record["operate"]
         if wish is None:
             continue
-        scores = [score(wish[part][name]) for part in ("validation", "test") for name in _WISHES]
         asked = f"{wish['wish']} {wish['value']:g}"
+        if wish["threshold"] is None:
+            rows.append([names[run.path], asked, "none gives it", "–", "–", "–", "–"])
+            continue
+        scores = [score(wish[part][name]) for part in ("validation", "test") for name in _WISHES]
         rows.append([names[run.path], asked, f"{wish['threshold']:.4f}", *scores])
     if not rows:
         return None
