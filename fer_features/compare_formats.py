@@ -14,6 +14,7 @@ from fer_features.compare import (
     Comparison,
     Flattery,
     OverSeeds,
+    base_features,
     is_random,
 )
 from fer_features.errors import FerError
@@ -116,8 +117,8 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
             _picture_row(run.record, label)
             for run, label in zip(table.runs, table.names, strict=True)
         ]
-        random = any(is_random(run.record) for run in table.runs)
-        title = table.title + ("\nRANDOM WEIGHTS" if random else "")
+        random = sorted({base_features(one.record) for one in table.runs if is_random(one.record)})
+        title = table.title + (f"\nRANDOM WEIGHTS: {', '.join(random)}" if random else "")
         published = PUBLISHED["accuracy"] if table.published else None
         bars = accuracy_bars(rows, title=title, published=published)
         matrices = confusion_matrices(rows, title=f"{title}\ncounts on the test part")
