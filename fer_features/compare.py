@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer_features.errors import FerError
+from fer_features.metrics import NUMBERS
 from fer_features.runs import Run
 from fer_features.tasks import BINARY, Task
 
@@ -25,18 +26,8 @@ PUBLISHED: dict[str, Any] = {
 """Validation scores of the published project on the binary task; computed from its confusion
 matrix (TN 1384, FP 316, FN 383, TP 1317; positive is happy)."""
 
-SCORES = (
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "roc_auc",
-    "average_precision",
-    "log_loss",
-    "brier",
-    "ece",
-)
+SCORES = NUMBERS
+"""The scores that a table may show."""
 
 COLUMNS = (
     "head",

@@ -46,7 +46,9 @@ def test_what_a_document_shows_runs(
     names: dict[str, object] = {"__name__": path.stem}
     for kind, text in blocks(path):
         if kind == "python":
-            runnable = re.sub(r'"cache/[^"]*….h5"', f'"{next(shared.glob("cache/sample-inception*.h5"))}"', text)
+            runnable = re.sub(
+                r'"cache/[^"]*….h5"', f'"{next(shared.glob("cache/sample-inception*.h5"))}"', text
+            )
             exec(compile(runnable, path.name, "exec"), names)  # noqa: S102  ours
             continue
         for line in text.splitlines():
