@@ -60,18 +60,23 @@ def audit(
     from fer_features.audit import audit as run
     from fer_features.faces import open_faces
     from fer_features.plots import save_figure, twin_sheet
+    from fer_features.render import bad_dicts, show_bad
     from fer_features.render_audit import show_audit, write_rows
 
     source = open_faces(data, skip_bad=skip_bad)
     progress = functools.partial(track, unit="images")
     found, faces = run(source, ferplus=ferplus, threshold=threshold, track=progress)
-    written = [write_rows(found, out / "rows.csv")]
-    if found.largest_group:
+    written = []
+    if found.largest_group:  # drawn before anything is written, since it takes a while
         figure = twin_sheet(faces, found.group, found.twins.exact, name=found.name)
         written.append(save_figure(figure, out / "worst.png"))
+    written.insert(0, write_rows(found, out / "rows.csv"))
+    bad = source.index().bad
     if json:
-        emit_json({**found.to_dict(), "files": [str(path) for path in written]})
+        files = [str(path) for path in written]
+        emit_json({**found.to_dict(), "files": files, "bad_rows": bad_dicts(bad)})
         return
+    show_bad(bad)
     show_audit(found)
     for path in written:
         say(str(path))

@@ -179,6 +179,7 @@ def compare(
     found = [read_run(path) for path in run] if run else list_runs(runs_dir, note=tell)
     shown = found if run or everything else of_same_data(found)
     tables = tabulate(shown)
+    whole = len(tables)
     if not (run or everything):
         tables = newest_seeds(tables)
     show_comparisons(
@@ -190,5 +191,7 @@ def compare(
     )
     for path in write_figures(tables, figures or runs_dir / "compare"):
         tell(f"drew {path}")
+    if len(tables) < whole:
+        tell(f"{whole - len(tables)} tables of other seeds are not shown: fer compare --all")
     if len(shown) < len(found):
         tell(f"{len(found) - len(shown)} runs on other images are not shown: fer compare --all")

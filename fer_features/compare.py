@@ -156,6 +156,9 @@ class Flattery:
             "difference": self.leaking.record["test"]["accuracy"]
             - self.grouped.record["test"]["accuracy"],
             "split": self.leaking.record["split"]["name"],
+            "by_twins": None
+            if leak.get("accuracy_on_others") is None
+            else self.leaking.record["test"]["accuracy"] - leak["accuracy_on_others"],
             "test_twins": leak.get("test_twins", 0),
             "accuracy_on_twins": leak.get("accuracy_on_twins"),
             "accuracy_on_others": leak.get("accuracy_on_others"),
@@ -185,8 +188,9 @@ def over_seeds(runs: Iterable[Run]) -> list[OverSeeds]:
     """Each fit that was made with several seeds, the best mean validation accuracy first."""
     found = []
     for group in _grouped(runs, lambda record: [*_family(record), *_fit(record)]):
-        ordered = sorted(group, key=lambda run: run.record["seed"])
-        if len({run.record["seed"] for run in ordered}) == len(ordered) > 1:
+        newest = {run.record["seed"]: run for run in sorted(group, key=_created)}
+        ordered = [newest[seed] for seed in sorted(newest)]
+        if len(ordered) > 1:
             record = ordered[0].record
             found.append(
                 OverSeeds(
@@ -203,7 +207,7 @@ def flattery(runs: Iterable[Run]) -> list[Flattery]:
     """Fits that were made on a split that leaks and, with the same seed, on ``grouped``."""
     found = []
     for group in _grouped(runs, lambda record: [*_data(record), record["seed"], *_fit(record)]):
-        by_split = {run.record["split"]["name"]: run for run in group}
+        by_split = {run.record["split"]["name"]: run for run in sorted(group, key=_created)}
         record = group[0].record
         grouped = by_split.pop("grouped", None)
         for run in by_split.values():
@@ -257,7 +261,8 @@ def _fit(record: dict[str, Any]) -> list[Any]:
     head = record["head"]
     params = {k: v for k, v in head["params"].items() if k not in ("n_jobs", "random_state")}
     method = record["calibration"] and record["calibration"]["method"]
-    kept = (head["name"], head["layers"], head["views"], params, method)
+    wish = record["operate"] and [record["operate"]["wish"], record["operate"]["value"]]
+    kept = (head["name"], head["layers"], head["views"], params, method, wish)
     return [record["cache"]["key"], *kept, record["data"]["labels"]]
 
 
@@ -292,9 +297,9 @@ def _notes(runs: Sequence[Run]) -> Iterable[str]:
     leaked = runs[0].record["split"]["leaked"]
     if any(leaked.values()):
         yield (
-            f"Of {runs[0].record['split']['test']:,} test images {leaked['exact']:,} have an exact "
-            f"and {leaked['near']:,} more a near twin in training or validation, which flatters "
-            "every row (--split grouped avoids it)."
+            f"test images with a twin in training or validation: {leaked['exact']:,} exact and "
+            f"{leaked['near']:,} more near, of {runs[0].record['split']['test']:,}. That flatters "
+            "every row; --split grouped avoids it."
         )
     for run in runs:
         if run.record["calibration"]:

@@ -71,13 +71,19 @@ def to_csv(tables: Sequence[Comparison]) -> str:
     return out.getvalue()
 
 
-def to_markdown(tables: Sequence[Comparison]) -> str:
-    """A Markdown section for each table."""
+def to_markdown(
+    tables: Sequence[Comparison], verdicts: Sequence[Verdict | None] | None = None
+) -> str:
+    """A Markdown section for each table, with its verdict if there is one."""
     parts = []
-    for table in tables:
+    for table, verdict in zip(tables, verdicts or [None] * len(tables), strict=True):
         lines = [f"### {table.title}", "", f"| {' | '.join(MARKDOWN.values())} |"]
         lines.append(f"|{'|'.join(' --- ' if one in _TEXT else ' ---: ' for one in MARKDOWN)}|")
-        lines += [f"| {' | '.join(cells(row, MARKDOWN))} |" for row in table.rows()]
+        rows = table.rows()
+        if table.same_head_twice:  # only its run tells one from the other; the published has none
+            rows = [{**row, "head": row["run"] or row["head"]} for row in rows]
+        lines += [f"| {' | '.join(cells(row, MARKDOWN))} |" for row in rows]
+        lines += [f"\n{verdict.text()}"] if verdict is not None else []
         lines += [f"\n{note}" for note in table.notes]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"

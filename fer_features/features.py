@@ -109,7 +109,7 @@ def parse_layers(text: str) -> tuple[str, ...]:
     layers = tuple(one.strip() for one in text.split("+"))
     if not all(layers) or len(set(layers)) < len(layers):
         raise FerError(
-            f"--features {text}: not layers with a + between",
+            f"--features {text}: not different layers with a + between",
             hint="--features mixed_6a+conv_7b_ac, say",
         )
     return layers

@@ -108,6 +108,8 @@ def _run_id(record: dict[str, Any]) -> str:
     after = [
         record["calibration"] and record["calibration"]["method"],
         record["operate"] and [record["operate"]["wish"], record["operate"]["value"]],
+        record["cv"] and record["cv"]["folds"],  # a plain fit must not take their place
+        bool(record["sizes"]),
     ]
     key = [record["cache"]["key"], record["data"], record["split"], head, record["seed"], after]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:8]

@@ -40,6 +40,9 @@ def show_run(run: Run) -> None:
         f"test accuracy {test['accuracy']:.4f} [{low:.3f}, {high:.3f}], F1 {test['f1']:.4f}; "
         f"fitted in {record['seconds']['fit']:.1f} s; {run.path}"
     )
+    gone = ", ".join(f"{n:,} {name}" for name, n in record["data"]["dropped"].items())
+    if gone:
+        say(f"  rows left out: {gone}")
     if record["cv"]:
         mean, std = record["cv"]["mean"], record["cv"]["std"]
         say(
@@ -163,7 +166,7 @@ def show_comparisons(
     elif format_ == "csv":
         print(compare_formats.to_csv(tables), end="")
     elif format_ == "markdown":
-        print(compare_formats.to_markdown(tables), end="")
+        print(compare_formats.to_markdown(tables, verdicts), end="")
     else:
         for one, verdict in zip(tables, verdicts, strict=True):
             _show_comparison(one, verdict)
@@ -207,14 +210,20 @@ def _show_leaks(leaks: Sequence[Flattery]) -> None:
                 f"{told['grouped']:.4f}",
                 f"{told[told['split']]:.4f} ({told['split']})",
                 f"{100 * told['difference']:+.2f}",
+                "–" if told["by_twins"] is None else f"{100 * told['by_twins']:+.2f}",
                 f"{told['accuracy_on_twins']:.4f} ({told['test_twins']})",
                 "–" if told["accuracy_on_others"] is None else f"{told['accuracy_on_others']:.4f}",
             ]
         )
     table(
-        ["head", "features", "grouped", "leaking", "points", "its twins", "its others"],
+        ["head", "features", "grouped", "leaking", "points", "by twins", "on twins", "on others"],
         rows,
-        title="What the leak flatters: test accuracy, and on test images with a twin and without",
+        title="Splits that leak: test accuracy, the difference to grouped, and what its twins add",
         text_columns=["head", "features"],
     )
+    text = (
+        "points is the difference of two splits, and holds their chance too; by twins is what the "
+        "leaking split's own test images with a twin (on twins) add to its others (on others)."
+    )
+    say(textwrap.fill(text, width() - 2, initial_indent="  ", subsequent_indent="  "))
     say()

@@ -85,7 +85,7 @@ def test_random_weights_are_said_aloud() -> None:
 
 def test_a_leak_is_said_aloud() -> None:
     (table,) = compare([run(leaked={"exact": 1, "near": 0})])
-    assert "Of 2 test images 1 have an exact and 0 more a near twin" in " ".join(table.notes)
+    assert "training or validation: 1 exact and 0 more near, of 2" in " ".join(table.notes)
 
 
 def test_only_runs_about_the_newest_ones_images_are_taken() -> None:
@@ -153,6 +153,8 @@ def test_several_seeds_give_mean_and_spread_and_the_newest_table() -> None:
     (table,) = newest_seeds(compare(runs))
     assert table.runs[0].record["seed"] == 2
     assert over_seeds([run(), run("svm")]) == []
+    again = run(seed=1, test=0.9, created="2030")
+    assert over_seeds([*runs, again])[0].runs[1] is again  # the newest of a seed counts
 
 
 def test_the_leak_is_the_same_fit_on_both_splits() -> None:
@@ -162,6 +164,7 @@ def test_the_leak_is_the_same_fit_on_both_splits() -> None:
     told = one.to_dict()
     assert told["difference"] == pytest.approx(0.05)
     assert told["accuracy_on_twins"] == 0.9
+    assert told["by_twins"] == pytest.approx(0.05)
     assert flattery([leaking]) == []
 
 

@@ -150,6 +150,11 @@ def test_sizes_grow_to_all_training_rows(config: FitConfig) -> None:
     assert (run.path / run.record["files"]["sizes"]).read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_plain_fit_does_not_take_the_place_of_one_with_folds_or_sizes(config: FitConfig) -> None:
+    runs = [one(config), one(replace(config, cv=2)), one(replace(config, sizes=True))]
+    assert len({run.path for run in runs}) == 3
+
+
 def test_a_keras_head_trains_on_shares_of_votes(config: FitConfig, tmp_path: Path) -> None:
     assert config.cache is not None
     with Cache(config.cache) as cache:
