@@ -200,9 +200,16 @@ def _fit_and_score(
     clock = time.perf_counter()
     validation = X[split.validation], selection.label[split.validation]
     targets = None if selection.targets is None else selection.targets[split.train]
-    extra: dict[str, Any] = {"progress": progress, "targets": targets, "fitted": done}
-    extra["groups"] = selection.near[split.train]
-    fit_head(head, X[split.train], selection.label[split.train], validation=validation, **extra)
+    fit_head(
+        head,
+        X[split.train],
+        selection.label[split.train],
+        validation=validation,
+        progress=progress,
+        targets=targets,
+        groups=selection.near[split.train],
+        fitted=done,
+    )
     seconds["fit"] = time.perf_counter() - clock
     clock = time.perf_counter()
     probability = {

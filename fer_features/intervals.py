@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -178,9 +178,8 @@ def difference(
     *,
     n: int = RESAMPLES,
     seed: int = 0,
-    measure: Callable[[NDArray[np.int64], NDArray[Any]], NDArray[Any]] | None = None,
 ) -> Difference:
-    """How much better `a` is than `b`, with the interval of the paired stratified bootstrap.
+    """How much more accurate `a` is than `b`, with the interval of the paired stratified bootstrap.
 
     Args:
         y: int (N,), true class codes.
@@ -188,8 +187,6 @@ def difference(
         b: float (N, K), the other's, of the same rows.
         n: how often the rows are drawn.
         seed: seed of the draws.
-        measure: what is compared: a function of codes and probabilities that gives a value for
-            each row; None for accuracy.
 
     Raises:
         ValueError: shapes, codes or probabilities do not fit together.
@@ -198,15 +195,10 @@ def difference(
     if one.shape != other.shape:
         raise ValueError(f"probabilities {one.shape} and {other.shape} are not paired")
     codes = checked_codes(y, n=len(one), n_classes=one.shape[1])
-    measure = measure or _right
-    apart = measure(codes, one).astype(np.float64) - measure(codes, other)
+    right, other_right = (p.argmax(axis=1) == codes for p in (one, other))
+    apart = right.astype(np.float64) - other_right
     values = np.concatenate([w @ apart for w in draws(codes, n=n, seed=seed)]) / len(codes)
     return Difference(float(apart.mean()), *interval(values))
-
-
-def _right(codes: NDArray[np.int64], p: NDArray[Any]) -> NDArray[np.bool_]:
-    right: NDArray[np.bool_] = p.argmax(axis=1) == codes
-    return right
 
 
 class McNemar(NamedTuple):
