@@ -13,7 +13,15 @@ from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
-from fer_features import __version__, cli_bench, cli_cache, cli_data, cli_fit, cli_report
+from fer_features import (
+    __version__,
+    cli_bench,
+    cli_cache,
+    cli_data,
+    cli_fit,
+    cli_pretrain,
+    cli_report,
+)
 from fer_features.config import CACHE_DIR, SEED, ExtractConfig
 from fer_features.console import emit_json, say, tell
 from fer_features.errors import FerError
@@ -110,13 +118,14 @@ bench_app.command()(_tidy(cli_bench.heads))
 def extract(
     data: Data = ExtractConfig.data,
     backbone: Annotated[
-        str, typer.Option(help="inception_resnet_v2, or the descriptors hog, lbp and pixels.")
+        str,
+        typer.Option(help="inception_resnet_v2, fernet, or the descriptors hog, lbp and pixels."),
     ] = ExtractConfig.backbone,
     weights: Annotated[
         str | None,
         typer.Option(
-            help="imagenet (the network's default), random:SEED, or a .h5, .weights.h5 or .keras "
-            "file; descriptors take none."
+            help="imagenet, shipped (fernet's own), random:SEED, or a .h5, .weights.h5 or .keras "
+            "file; by default imagenet, or shipped; descriptors take none."
         ),
     ] = ExtractConfig.weights,
     task: Annotated[
@@ -127,7 +136,7 @@ def extract(
         int | None,
         typer.Option(
             min=1,
-            help="Height and width that images are resized to; by default the network's: 139.",
+            help="Height and width that images are resized to; by default the network's own.",
         ),
     ] = ExtractConfig.size,
     preprocess: Annotated[
@@ -207,6 +216,7 @@ def extract(
     emit_json(extraction_dict(done)) if json else show_extraction(done)
 
 
+app.command()(_tidy(cli_pretrain.pretrain))
 app.command()(_tidy(cli_fit.fit))
 app.command()(_tidy(cli_fit.compare))
 app.command()(_tidy(cli_report.report))

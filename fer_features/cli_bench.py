@@ -155,7 +155,7 @@ def precision(
         ),
     ] = None,
     split: Annotated[
-        str, typer.Option(help="grouped, reference or usage.")
+        str | None, typer.Option(help="grouped, reference or usage; by default as in fer fit.")
     ] = PrecisionConfig.split,
     seeds: Annotated[
         int, typer.Option(min=1, help="Seeds that each head is fitted with, from 0 on.")

@@ -33,8 +33,11 @@ def fit(
         ),
     ] = None,
     split: Annotated[
-        str,
-        typer.Option(help="grouped (no leak), reference (as published) or usage (FER2013's own)."),
+        str | None,
+        typer.Option(
+            help="grouped (no leak), reference (as published) or usage (FER2013's own); by default "
+            "grouped, or usage with --drop twins where the weights have learnt from some images."
+        ),
     ] = FitConfig.split,
     features: Annotated[
         str | None,
@@ -67,6 +70,10 @@ def fit(
             help="Rows to leave out, with commas between: constant, conflict, notface, twins.",
         ),
     ] = None,
+    allow_seen: Annotated[
+        bool,
+        typer.Option("--allow-seen", help="Score images that the weights have learnt from, too."),
+    ] = False,
     seed: Seed = SEED,
     seeds: Annotated[
         int,
@@ -126,6 +133,7 @@ def fit(
         labels=labels,
         ferplus=ferplus,
         drop=tuple(one.strip() for one in drop.split(",")) if drop else (),
+        allow_seen=allow_seen,
         seed=seed,
         seeds=seeds,
         cv=cv,
@@ -158,6 +166,13 @@ def compare(
     everything: Annotated[
         bool, typer.Option("--all", help="All runs, whatever images they are about.")
     ] = False,
+    allow_seen: Annotated[
+        bool,
+        typer.Option(
+            "--allow-seen",
+            help="Also show runs that have scored images that their weights have learnt from.",
+        ),
+    ] = False,
     format_: Annotated[
         str, typer.Option("--format", help="table, markdown, csv or json.")
     ] = "table",
@@ -168,7 +183,7 @@ def compare(
 ) -> None:
     """Put runs into one table, the best validation accuracy first, and draw them."""
     from fer_features.compare import compare as tabulate
-    from fer_features.compare import flattery, newest_seeds, of_same_data, over_seeds
+    from fer_features.compare import flattery, newest_seeds, of_same_data, over_seeds, unseen_only
     from fer_features.compare_formats import write_figures
     from fer_features.render_runs import check_format, show_comparisons
     from fer_features.runs import list_runs, read_run
@@ -177,6 +192,7 @@ def compare(
     format_ = "json" if json else format_
     check_format(format_)
     found = [read_run(path) for path in run] if run else list_runs(runs_dir, note=tell)
+    found = found if allow_seen else unseen_only(found, note=tell)
     shown = found if run or everything else of_same_data(found)
     tables = tabulate(shown)
     whole = len(tables)

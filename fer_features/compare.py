@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -225,6 +225,32 @@ def of_same_data(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if _data(run.record) == _data(newest.record)]
 
 
+def unseen_only(runs: Sequence[Run], *, note: Callable[[str], None]) -> list[Run]:
+    """Those of the runs that have not scored images that their weights have learnt from.
+
+    Raises:
+        FerError: there were runs, and none is left.
+    """
+    kept = [run for run in runs if not scored_seen(run.record)]
+    if runs and not kept:
+        raise FerError(
+            "every run has scored images that its weights have learnt from",
+            hint="--allow-seen shows them all the same",
+        )
+    if len(kept) < len(runs):
+        note(
+            f"left out: {len(runs) - len(kept)} runs that have scored images that their weights "
+            "have learnt from; --allow-seen shows them"
+        )
+    return kept
+
+
+def scored_seen(record: dict[str, Any]) -> int:
+    """How many validation and test images a run's weights have learnt from."""
+    seen = record["data"].get("seen") or {}
+    return int(seen.get("validation", 0) + seen.get("test", 0))
+
+
 def newest_seeds(tables: Sequence[Comparison]) -> list[Comparison]:
     """Of tables that differ by their seed alone, the newest; `tables` come newest first."""
     kept: dict[str, Comparison] = {}
@@ -293,6 +319,12 @@ def _notes(runs: Sequence[Run]) -> Iterable[str]:
         yield (
             f"{features}: RANDOM WEIGHTS. The network has learned nothing; these numbers say "
             "nothing about ImageNet weights."
+        )
+    for features in sorted({base_features(one.record) for one in runs if scored_seen(one.record)}):
+        most = max(scored_seen(one.record) for one in runs if base_features(one.record) == features)
+        yield (
+            f"{features}: SEEN IMAGES. The weights have learnt from {most:,} of the images that "
+            "are scored here; these numbers say nothing about new images."
         )
     leaked = runs[0].record["split"]["leaked"]
     if any(leaked.values()):

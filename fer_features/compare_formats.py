@@ -16,6 +16,7 @@ from fer_features.compare import (
     OverSeeds,
     base_features,
     is_random,
+    scored_seen,
 )
 from fer_features.errors import FerError
 from fer_features.verdicts import Verdict
@@ -125,6 +126,7 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
         ]
         random = sorted({base_features(one.record) for one in table.runs if is_random(one.record)})
         title = table.title + (f"\nRANDOM WEIGHTS: {', '.join(random)}" if random else "")
+        title += "\nSEEN IMAGES" * any(scored_seen(one.record) for one in table.runs)
         published = PUBLISHED["accuracy"] if table.published else None
         bars = accuracy_bars(rows, title=title, published=published)
         matrices = confusion_matrices(rows, title=f"{title}\ncounts on the test part")

@@ -124,6 +124,47 @@ class ExtractConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """What `fer pretrain` does; its flags and their defaults.
+
+    Attributes:
+        data: ``sample``, a ``fer2013.csv`` or a folder.
+        backbone: the network's name.
+        task: ``binary``, ``seven`` or a TOML file.
+        ferplus: the file of FER+'s votes, which are then learnt too, beside the labels.
+        out: where the weights go; while it lasts, its checkpoint is beside it.
+        epochs: how often all images are seen.
+        batch_size: images of one step.
+        learning_rate: the highest of the one-cycle schedule.
+        warm_up: the part of the training in which it rises.
+        weight_decay: what a step takes off the kernels, times the learning rate.
+        smoothing: the part of each label that all classes share.
+        average: momentum of the moving average of the weights, which is what is kept.
+        votes_weight: how much the votes count beside the labels.
+        precision: ``float32``, ``bfloat16`` or ``auto``.
+        seed: seed of everything that is drawn.
+        test: score the test part too, when all is done.
+    """
+
+    data: str = "sample"
+    backbone: str = "fernet"
+    task: str = "seven"
+    ferplus: Path | None = None
+    out: Path = Path("fernet.h5")
+    epochs: int = 40
+    batch_size: int = 128
+    learning_rate: float = 0.12
+    warm_up: float = 0.2
+    weight_decay: float = 0.005
+    smoothing: float = 0.1
+    average: float = 0.998
+    votes_weight: float = 0.5
+    precision: str = "auto"
+    seed: int = SEED
+    test: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class FitConfig:
     """What `fer fit` does; its flags and their defaults.
 
@@ -131,7 +172,8 @@ class FitConfig:
         cache: the cache file; None for the one that was extracted or asked for last.
         heads: names of the heads to fit; ``("all",)`` for every one that the cache has features
             for.
-        split: ``grouped``, ``reference`` or ``usage``.
+        split: ``grouped``, ``reference`` or ``usage``; None for ``grouped``, or for ``usage`` with
+            twins removed where the weights have learnt from some of the images.
         task: ``binary``, ``seven`` or a TOML file; None for the cache's own.
         per_class: images of each class, when another task than the cache's own is asked for.
         features: cached layers to put side by side, as ``a+b``; None for the only one, or the last.
@@ -140,6 +182,7 @@ class FitConfig:
             shares to train on).
         ferplus: the file of FER+'s votes.
         drop: rows to leave out: ``notface``, ``constant``, ``conflict``, ``twins``.
+        allow_seen: score images that the weights have learnt from, too.
         seed: seed of the choice of rows, the split and the heads.
         seeds: how many seeds are tried, from `seed` on, each with a split of its own.
         cv: folds of a cross-validation over training and validation rows; 0 for none.
@@ -155,7 +198,7 @@ class FitConfig:
 
     cache: Path | None = None
     heads: tuple[str, ...] = ("dense",)
-    split: str = "grouped"
+    split: str | None = None
     task: str | None = None
     per_class: int | str | None = None
     features: str | None = None
@@ -163,6 +206,7 @@ class FitConfig:
     labels: str = "original"
     ferplus: Path | None = None
     drop: tuple[str, ...] = ()
+    allow_seen: bool = False
     seed: int = SEED
     seeds: int = 1
     cv: int = 0
@@ -251,11 +295,11 @@ class PrecisionConfig:
     Attributes:
         extract: the extraction; its precision is set in turn.
         heads: names of the heads to fit.
-        split: ``grouped``, ``reference`` or ``usage``.
+        split: ``grouped``, ``reference`` or ``usage``; None as in `FitConfig`.
         seeds: how many seeds each head is fitted with, from 0 on.
     """
 
     extract: ExtractConfig = field(default_factory=ExtractConfig)
     heads: tuple[str, ...] = ("logreg", "svm", "dense")
-    split: str = FitConfig.split
+    split: str | None = FitConfig.split
     seeds: int = 1

@@ -10,12 +10,16 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fer_features import __version__
+from fer_features.backbones.weights_file import seen_by
 from fer_features.config import ExtractConfig
 from fer_features.engines import Engine, NoNetwork, make_engine
 from fer_features.errors import FerError
 from fer_features.faces import IMAGE_SIZE, BadRow
-from fer_features.pipeline import Clocks, make_batches, run_pipeline
+from fer_features.pipeline import Batch, Clocks, make_batches, run_pipeline
 from fer_features.plan import (
     Plan,
     Work,
@@ -30,6 +34,7 @@ from fer_features.progress import Advance
 from fer_features.store import (
     GRAPHS,
     IMAGE,
+    SEEN,
     Cache,
     Choice,
     JournalWriter,
@@ -196,7 +201,7 @@ def _run(
             engine,
             journal,
             names={plain_name(name): name for name in work.computed},
-            images_as=IMAGE if IMAGE in work.features else None,
+            also={name: one for name, one in _known(plan).items() if name in work.features},
             clocks=clocks,
             advance=advance,
         )
@@ -214,8 +219,22 @@ def _known_images(plan: Plan, work: Work) -> set[bytes]:
         return set(cache.rows.sha256[cache.done(work.features)].tolist())
 
 
+def _known(plan: Plan) -> dict[str, Callable[[Batch], NDArray[np.uint8]]]:
+    """What is known of images without a network, by its name in the cache."""
+
+    def seen(batch: Batch) -> NDArray[np.uint8]:
+        keys = np.empty(0, np.uint64) if plan.seen is None else plan.seen
+        return seen_by(keys, batch.rows.sha256[batch.computed]).astype(np.uint8)[:, None]
+
+    return {IMAGE: lambda batch: batch.images, SEEN: seen}
+
+
 def _opening(plan: Plan, work: Work, engine: Engine) -> Opening:
-    shapes = {**engine.outputs(), IMAGE: ((IMAGE_SIZE, IMAGE_SIZE), "uint8")}
+    shapes = {
+        **engine.outputs(),
+        IMAGE: ((IMAGE_SIZE, IMAGE_SIZE), "uint8"),
+        SEEN: ((1,), "uint8"),
+    }
     software = {name: version(name) for name in ("keras", "numpy", "h5py")}
     return Opening(
         header=plan.header,

@@ -20,7 +20,7 @@ from fer_features.fit_record import write_run
 from fer_features.heads import head_class, head_names, make_head
 from fer_features.heads.fitting import fit_head, params_of, takes
 from fer_features.metrics import Scores, score
-from fer_features.problem import Problem, Selection, make_problem, select
+from fer_features.problem import Problem, Selection, make_problem, select, settle_split
 from fer_features.resample import Sizes, cross_validate, learn_by_size
 from fer_features.runs import Run, make_folder
 from fer_features.store import Cache, latest_cache
@@ -92,6 +92,7 @@ def fit(
         heads = {name: _make(name, config, seed=config.seed) for name in _names(config)}
         with Cache(config.cache or latest_cache(config.cache_dir)) as cache:
             selection = select(cache, config)
+            config = settle_split(config, selection, note=note)
             if config.operate and selection.task.positive is None:
                 raise FerError(
                     f"--operate needs a task of two classes, and {selection.task.name} has "

@@ -55,6 +55,7 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> dict[str, Any]:
             "digest": selection.digest,
             "labels": selection.labels,
             "dropped": selection.dropped,
+            "seen": problem.seen,
             "counts": {
                 part: np.bincount(
                     selection.label[getattr(split, part)], minlength=len(task.classes)
@@ -236,6 +237,8 @@ def _flags(config: FitConfig, head: str, seed: int) -> Iterator[str]:
         yield from ("--operate", f"{config.operate[0]}={config.operate[1]}")
     if config.sizes:
         yield "--sizes"
+    if config.allow_seen:
+        yield "--allow-seen"
     if seed:
         yield from ("--seed", str(seed))
     for name, value in config.params.items():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,7 @@ def run_pipeline(
     journal: JournalWriter,
     *,
     names: dict[str, str],
-    images_as: str | None = None,
+    also: Mapping[str, Callable[[Batch], NDArray[Any]]],
     clocks: Clocks,
     advance: Advance,
 ) -> None:
@@ -143,7 +144,8 @@ def run_pipeline(
         engine: what computes.
         journal: where it goes; written on a thread of its own.
         names: the engine's features that are kept, and what the journal calls them.
-        images_as: what the journal calls the images themselves; None leaves them out.
+        also: what is known of a batch's computed images without the engine, and what the journal
+            calls it.
         clocks: told of what was waited for.
         advance: told of the rows of each batch that has been written.
     """
@@ -152,8 +154,7 @@ def run_pipeline(
     def write(batch: Batch, running: Future[Features]) -> int:
         features = running.result()
         kept = {new: features[old] for old, new in names.items()}
-        if images_as is not None:
-            kept[images_as] = batch.images
+        kept |= {name: known(batch) for name, known in also.items()}
         journal.append(batch.rows, batch.computed, kept)
         return len(batch.rows)
 

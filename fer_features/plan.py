@@ -10,13 +10,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.backbones import Backbone, Weights, get_backbone, resolve_weights
+from fer_features.backbones import Backbone, Weights, get_backbone, resolve_weights, seen_images
 from fer_features.backbones.backbone import PREPROCESSING
 from fer_features.config import DataChoice, ExtractConfig, FeatureSpec, cache_key
 from fer_features.engines import PRECISIONS, EngineChoice, GraphSpec, choose_for
 from fer_features.errors import FerError
 from fer_features.faces import IMAGE_SIZE, BadRow, FaceSource, open_faces
-from fer_features.store import IMAGE, SUFFIX, Cache, Choice, Header, check_same, filters
+from fer_features.store import (
+    IMAGE,
+    OF_NO_NETWORK,
+    SEEN,
+    SUFFIX,
+    Cache,
+    Choice,
+    Header,
+    check_same,
+    filters,
+)
 from fer_features.tasks import choose_rows, load_task
 
 OUTPUTS = ("pooled", "map")
@@ -25,7 +35,10 @@ VIEWS = ("flip",)
 
 @dataclass(frozen=True)
 class Plan:
-    """A configuration, checked and resolved: what is wanted, and where it goes."""
+    """A configuration, checked and resolved: what is wanted, and where it goes.
+
+    `seen` are keys of the images that the weights have learnt from, None where that is not known.
+    """
 
     source: FaceSource
     backbone: Backbone
@@ -36,6 +49,7 @@ class Plan:
     path: Path
     compression: str | None
     bad: tuple[BadRow, ...]
+    seen: NDArray[np.uint64] | None
 
     @property
     def repacks(self) -> bool:
@@ -79,8 +93,8 @@ class Work:
 
     @property
     def computed(self) -> tuple[str, ...]:
-        """Those of the features that the network computes: all but the images themselves."""
-        return tuple(name for name in self.features if name != IMAGE)
+        """Those of the features that the network computes: all but what is known of the images."""
+        return tuple(name for name in self.features if name not in OF_NO_NETWORK)
 
 
 def plan_extraction(config: ExtractConfig) -> Plan:
@@ -115,6 +129,8 @@ def plan_extraction(config: ExtractConfig) -> Plan:
     )
     features = _names(config, backbone)
     graph_spec(backbone, weights, spec, features)  # says what is wrong with layers and size
+    seen = seen_images(weights)
+    about = (IMAGE,) if seen is None else (IMAGE, SEEN)
     source = open_faces(config.data, skip_bad=config.skip_bad)
     index = source.index()
     places = choose_rows(task, index.emotion, per_class=config.per_class, seed=config.seed)
@@ -129,11 +145,12 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         backbone=backbone,
         weights=weights,
         spec=spec,
-        choice=Choice(info=how.to_dict(), features=(IMAGE, *features), rows=index.row[places]),
+        choice=Choice(info=how.to_dict(), features=(*about, *features), rows=index.row[places]),
         engine=engine,
         path=_path(config.cache_dir, source, spec),
         compression=config.compression,
         bad=index.bad,
+        seen=seen,
     )
     return _in_another_precision(plan, config) or plan
 

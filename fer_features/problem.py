@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from fer_features.config import FitConfig
 from fer_features.errors import FerError
+from fer_features.faces import USAGES
 from fer_features.faces.drop import DROPS, rows_to_drop
 from fer_features.faces.ferplus import Votes, majority, read_ferplus, soft
 from fer_features.faces.twins import twin_groups
-from fer_features.splits import Split, make_split
-from fer_features.store import Cache, Choice, Rows, last_choice
+from fer_features.splits import GROUPED, Split, make_split
+from fer_features.store import SEEN, Cache, Choice, Rows, last_choice
 from fer_features.tasks import OUTSIDE, Task, choose_rows, load_task
 
 LABELS = ("original", "ferplus", "soft")
@@ -37,6 +38,7 @@ class Selection:
         who: emotion, usage and hash of these rows.
         exact: group numbers, the same for identical images.
         near: group numbers, the same for exact and near twins.
+        seen: bool (N,), which images the weights have learnt from; None where nobody knows.
         labels: whose labels, one of `LABELS`.
         targets: float64 (N, K), the voters' shares for each class, where heads train on them.
         dropped: how many rows were left out, by the reason.
@@ -49,6 +51,7 @@ class Selection:
     who: Rows
     exact: NDArray[np.int64]
     near: NDArray[np.int64]
+    seen: NDArray[np.bool_] | None
     labels: str
     targets: NDArray[np.float64] | None
     dropped: dict[str, int]
@@ -73,6 +76,15 @@ class Problem:
     selection: Selection
     split: Split
     seed: int
+
+    @property
+    def seen(self) -> dict[str, int] | None:
+        """How many images of each part the weights have learnt from; None where nobody knows."""
+        seen = self.selection.seen
+        if seen is None:
+            return None
+        parts = ("train", "validation", "test")
+        return {part: int(seen[getattr(self.split, part)].sum()) for part in parts}
 
 
 def choose(cache: Cache, config: FitConfig) -> Choice:
@@ -128,20 +140,49 @@ def select(cache: Cache, config: FitConfig) -> Selection:
         who=who[keep],
         exact=twins.exact,
         near=twins.near,
+        seen=_seen(cache, rows[keep]),
         labels=config.labels,
         targets=None if targets is None else targets[keep],
         dropped=dropped,
     )
 
 
+def settle_split(
+    config: FitConfig, selection: Selection, *, note: Callable[[str], None] | None = None
+) -> FitConfig:
+    """Where no split was asked for, and the weights have learnt from some rows, the honest one.
+
+    That is `usage` with twins removed, if the source names FER2013's parts: weights that are shown
+    around have learnt from its Training part.
+
+    Args:
+        config: what was asked for.
+        selection: the rows.
+        note: told why, if another split than the usual one is taken.
+    """
+    if config.split is not None or selection.seen is None or not selection.seen.any():
+        return config
+    if set(range(len(USAGES))) - set(selection.who.usage.tolist()):
+        return config
+    if note is not None:
+        note(
+            f"the weights have learnt from {selection.seen.sum():,} of these "
+            f"{len(selection.seen):,} images: --split usage --drop twins is taken, which scores "
+            "none of them"
+        )
+    drop = config.drop if TWINS in config.drop else (*config.drop, TWINS)
+    return replace(config, split="usage", drop=drop)
+
+
 def make_problem(selection: Selection, config: FitConfig, *, seed: int) -> Problem:
     """Split a selection.
 
     Raises:
-        FerError: the split is not to be had from these rows.
+        FerError: the split is not to be had from these rows, or it would score images that the
+            weights have learnt from, and nobody has allowed it.
     """
     split = make_split(
-        config.split,
+        config.split or GROUPED,
         label=selection.label,
         usage=selection.who.usage,
         exact=selection.exact,
@@ -152,7 +193,24 @@ def make_problem(selection: Selection, config: FitConfig, *, seed: int) -> Probl
     if TWINS in config.drop:
         dropped = {**selection.dropped, TWINS: split.removed}
         selection = replace(selection, dropped=dropped)
-    return Problem(selection, split, seed)
+    problem = Problem(selection, split, seed)
+    if not config.allow_seen:
+        _refuse_seen(problem)
+    return problem
+
+
+def _refuse_seen(problem: Problem) -> None:
+    counts = problem.seen or {}
+    held = {part: counts.get(part, 0) for part in ("validation", "test")}
+    if not any(held.values()):
+        return
+    parts = " and ".join(f"{n:,} of the {part} part" for part, n in held.items() if n)
+    raise FerError(
+        f"split {problem.split.name}: the weights have learnt from images that would be scored, "
+        f"{parts}: their scores would mean nothing",
+        hint="--split usage --drop twins scores none of FER2013's Training part; --allow-seen "
+        "scores them all the same, and every table says so",
+    )
 
 
 def _check(config: FitConfig) -> None:
@@ -209,6 +267,14 @@ def _kept(
         counts[name] = int((rows & ~gone).sum())
         gone |= rows
     return np.flatnonzero(~gone), counts
+
+
+def _seen(cache: Cache, rows: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    if SEEN not in cache.features:
+        return None
+    owner, _, name = SEEN.partition("/")
+    seen: NDArray[np.bool_] = cache.read(owner, name, rows)[:, 0] > 0
+    return seen
 
 
 def _images(cache: Cache, rows: NDArray[np.int64]) -> NDArray[np.uint8]:

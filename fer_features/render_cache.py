@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_features.console import say, table
-from fer_features.store import IMAGE, Cache, Journal, journal_of, writer_of
+from fer_features.store import OF_NO_NETWORK, Cache, Journal, journal_of, writer_of
 
 
 def cache_dict(path: Path) -> dict[str, Any]:
@@ -73,7 +73,8 @@ def show_caches(caches: Sequence[dict[str, Any]], folder: Path) -> None:
 
 def _layers(info: dict[str, Any]) -> str:
     names = info["features"] or [one for choice in info["choices"] for one in choice["features"]]
-    return ", ".join(dict.fromkeys(name.split("/")[0] for name in names if name != IMAGE))
+    layers = (name.split("/")[0] for name in names if name not in OF_NO_NETWORK)
+    return ", ".join(dict.fromkeys(layers))
 
 
 def _state(info: dict[str, Any]) -> str:

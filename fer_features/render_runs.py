@@ -43,6 +43,13 @@ def show_run(run: Run) -> None:
     gone = ", ".join(f"{n:,} {name}" for name, n in record["data"]["dropped"].items())
     if gone:
         say(f"  rows left out: {gone}")
+    seen = record["data"].get("seen") or {}
+    for part in ("validation", "test"):
+        if seen.get(part):
+            say(
+                f"  SEEN IMAGES: the weights have learnt from {seen[part]:,} of the "
+                f"{record['split'][part]:,} {part} images"
+            )
     if record["cv"]:
         mean, std = record["cv"]["mean"], record["cv"]["std"]
         say(

@@ -223,5 +223,8 @@ def _usage(
 _Rule = Callable[
     [NDArray[np.int64], NDArray[np.int8], NDArray[np.int64], int], tuple[Rows, Rows, Rows]
 ]
-SPLITS: dict[str, _Rule] = {"grouped": _grouped, "reference": _reference, "usage": _usage}
-"""The rules by name; the first is the default."""
+GROUPED = "grouped"
+"""The rule that is taken where none is named."""
+
+SPLITS: dict[str, _Rule] = {GROUPED: _grouped, "reference": _reference, "usage": _usage}
+"""The rules by name."""

@@ -6,6 +6,7 @@ from fer_features.backbones.weights import (
     fetch_weights,
     load_weights,
     resolve_weights,
+    seen_images,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "get_backbone",
     "load_weights",
     "resolve_weights",
+    "seen_images",
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fer_features.backbones import descriptors as classical
+from fer_features.backbones import fernet
 from fer_features.backbones.descriptors import Recipe
 from fer_features.errors import FerError
 from fer_features.keras_runtime import import_keras
@@ -35,6 +37,24 @@ class PretrainedFile:
 
 
 @dataclass(frozen=True)
+class ShippedFile:
+    """A weights file that is part of this package.
+
+    Attributes:
+        file_name: its name, beside this module.
+        sha256: hex SHA-256 of the file.
+    """
+
+    file_name: str
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return Path(__file__).with_name(self.file_name)
+
+
+@dataclass(frozen=True)
 class Backbone:
     """What makes features of images and is never trained here: a network, or descriptors.
 
@@ -44,12 +64,14 @@ class Backbone:
         min_size: the smallest size that the network accepts.
         layers: the layers that can be asked for, in the network's order.
         default_layer: the layer that is taken when none is named.
-        build: makes the Keras model, without pretrained weights, for RGB images (size, size, 3).
-        preprocess: maps RGB tensors in [0, 255] to what the network was trained on.
+        build: makes the Keras model, without pretrained weights, for images (size, size, channels).
+        preprocess: maps such tensors in [0, 255] to what the network was trained on.
         imagenet: the file behind the weights ``imagenet``; None where there is none.
+        shipped: the file behind the weights ``shipped``; None where there is none.
         descriptors: the layers of classical descriptors, which need no network; None for one.
         gflop: operations that one image of the default size takes, in 10⁹; a multiplication with
             its addition is two. None where nobody has counted.
+        channels: of the images that go in: 3 for RGB, 1 for grey levels.
     """
 
     name: str
@@ -60,13 +82,17 @@ class Backbone:
     build: Callable[[int], Any]
     preprocess: Callable[[Any], Any]
     imagenet: PretrainedFile | None = None
+    shipped: ShippedFile | None = None
     descriptors: Mapping[str, Recipe] | None = None
     gflop: float | None = None
+    channels: int = 3
 
     @property
     def default_weights(self) -> str:
         """What weights are taken when none are named."""
-        return "imagenet" if self.descriptors is None else "none"
+        if self.descriptors is not None:
+            return "none"
+        return "imagenet" if self.shipped is None else "shipped"
 
     def gflop_at(self, size: int) -> float | None:
         """About how many 10⁹ operations an image of that height and width takes.
@@ -155,8 +181,22 @@ def _descriptors(name: str, layers: Mapping[str, Recipe], *, default: str) -> Ba
     )
 
 
+FERNET = Backbone(
+    name="fernet",
+    default_size=fernet.SIZE,
+    min_size=fernet.SIZE,
+    layers=fernet.LAYERS,
+    default_layer=fernet.LAYERS[-1],
+    build=fernet.build,
+    preprocess=fernet.preprocess,
+    shipped=ShippedFile("fernet.h5", sha256=""),
+    channels=1,
+)
+"""A small network of this package's own, whose weights come with it."""
+
 _ALL = (
     INCEPTION_RESNET_V2,
+    FERNET,
     _descriptors("hog", classical.HOG, default="hog_8"),
     _descriptors("lbp", classical.LBP, default="lbp_8_r2"),
     _descriptors("pixels", classical.PIXELS, default="pixels"),

@@ -1,4 +1,4 @@
-"""Where a backbone's weights come from: ImageNet, a local file, or a seed."""
+"""Where a backbone's weights come from: ImageNet, this package, a local file, or a seed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fer_features.backbones.backbone import Backbone, PretrainedFile
+from fer_features.backbones.backbone import BACKBONES, Backbone, PretrainedFile
 from fer_features.backbones.descriptors import recipes_sha256
+from fer_features.backbones.weights_file import assign, is_weights_file, read_weights
 from fer_features.errors import FerError
 from fer_features.keras_runtime import import_keras
 
@@ -29,15 +31,16 @@ class Weights:
     """Weights that have been named and identified, but not loaded yet.
 
     Attributes:
-        kind: ``imagenet``, ``file``, ``random``, or ``none`` for descriptors.
-        label: what a person calls them: ``imagenet``, ``random:0``, ``none`` or a file's name.
+        kind: ``imagenet``, ``shipped``, ``file``, ``random``, or ``none`` for descriptors.
+        label: what a person calls them: ``imagenet``, ``shipped``, ``random:0``, ``none`` or a
+            file's name.
         sha256: hex SHA-256 of the file; of the seed and the recipe for random weights; of the
             recipes for descriptors.
-        path: the local file, for kind ``file``.
+        path: the local file, for the kinds ``file`` and ``shipped``.
         seed: the seed, for kind ``random``.
     """
 
-    kind: Literal["imagenet", "file", "random", "none"]
+    kind: Literal["imagenet", "shipped", "file", "random", "none"]
     label: str
     sha256: str
     path: Path | None = None
@@ -48,12 +51,13 @@ def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
     """Say which weights `text` means, without building a network or downloading anything.
 
     Args:
-        text: ``imagenet``, ``random:SEED``, or the path of a ``.h5``, ``.weights.h5`` or
-            ``.keras`` file; None for the backbone's own.
+        text: ``imagenet``, ``shipped``, ``random:SEED``, or the path of a ``.h5``,
+            ``.weights.h5`` or ``.keras`` file; None for the backbone's own.
         backbone: the network they are for.
 
     Raises:
-        FerError: the text means none of these, or the file does not exist.
+        FerError: the text means none of these, the file does not exist, or the package's own is
+            not what it was.
     """
     text = text or backbone.default_weights
     if backbone.descriptors is not None:
@@ -64,6 +68,8 @@ def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
         if backbone.imagenet is None:
             raise FerError(f"{backbone.name} has no ImageNet weights")
         return Weights(kind="imagenet", label="imagenet", sha256=backbone.imagenet.sha256)
+    if text == "shipped":
+        return _shipped(backbone)
     if text == "random" or text.startswith("random:"):
         seed = text.removeprefix("random").removeprefix(":")
         if not (seed.isascii() and seed.isdigit()):
@@ -79,13 +85,41 @@ def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
     if not path.is_file():
         raise FerError(
             f"no such weights: {text}",
-            hint="give imagenet, random:SEED, or the path of a .h5, .weights.h5 or .keras file",
+            hint="give imagenet, shipped, random:SEED, or the path of a .h5, .weights.h5 or .keras "
+            "file",
         )
     if path.suffix not in FILE_SUFFIXES:
         raise FerError(
             f"{path}: not a weights file", hint=f"known suffixes are {', '.join(FILE_SUFFIXES)}"
         )
     return Weights(kind="file", label=path.name, sha256=file_sha256(path), path=path)
+
+
+def _shipped(backbone: Backbone) -> Weights:
+    file = backbone.shipped
+    if file is None:
+        raise FerError(
+            f"no weights of {backbone.name} come with this package",
+            hint=", ".join(one.name for one in BACKBONES.values() if one.shipped) + " has some",
+        )
+    if not file.path.is_file() or file_sha256(file.path) != file.sha256:
+        raise FerError(
+            f"{file.path} is missing or damaged", hint="pip install --force-reinstall fer-features"
+        )
+    return Weights(kind="shipped", label="shipped", sha256=file.sha256, path=file.path)
+
+
+def seen_images(weights: Weights) -> NDArray[np.uint64] | None:
+    """Keys of the images that weights have learnt from (`image_keys`); None where it is not known.
+
+    Files that `fer pretrain` wrote say it.
+
+    Raises:
+        FerError: the file cannot be read.
+    """
+    if weights.path is None or not is_weights_file(weights.path):
+        return None
+    return read_weights(weights.path).seen
 
 
 def file_sha256(path: Path) -> str:
@@ -182,7 +216,9 @@ def _load_file(model: Any, path: Path) -> None:
     """Load a `.h5`, `.weights.h5` or `.keras` file, every array of it or none."""
     keras = import_keras()
     try:
-        if path.suffix == ".keras":
+        if is_weights_file(path):
+            assign(model.weights, read_weights(path).network)
+        elif path.suffix == ".keras":
             whole = keras.saving.load_model(path, compile=False)
             found = [tuple(w.shape) for w in whole.weights]
             expected = [tuple(w.shape) for w in model.weights]
@@ -194,7 +230,9 @@ def _load_file(model: Any, path: Path) -> None:
     except Exception as error:  # h5py, zipfile and Keras each raise their own kinds
         raise FerError(
             f"{path}: not weights of {model.name} without its top: {_first_line(error)}",
-            hint="save them from keras.applications with include_top=False",
+            hint="save them from keras.applications with include_top=False"
+            if model.name != "fernet"
+            else "fer pretrain writes them",
         ) from error
 
 

@@ -16,7 +16,7 @@ from fer_features.keras_runtime import import_keras
 def build_graph(spec: GraphSpec) -> Any:
     """Make the model: uint8 (N, H, W) in, a dict of features out, frozen.
 
-    Grey to RGB, resizing, preprocessing, pooling and the narrowing of maps to float16 are all part
+    Resizing, grey to RGB, preprocessing, pooling and the narrowing of maps to float16 are all part
     of it, so that only bytes go to the device and only features come back.
 
     Raises:
@@ -30,10 +30,12 @@ def build_graph(spec: GraphSpec) -> Any:
     load_weights(network, spec.weights, path)
     inputs = keras.Input(spec.image_shape, dtype="uint8", name="images")
     x = ops.expand_dims(ops.cast(inputs, "float32"), -1)
-    x = ops.image.resize(x, (spec.size, spec.size), interpolation="bilinear", antialias=False)
-    # Grey to RGB. A convolution with ones says the same as `repeat`, for which OpenVINO has no fast
-    # way: 3 % of the whole network's time.
-    x = ops.conv(x, np.ones((1, 1, 1, 3), np.float32), padding="valid")
+    if spec.image_shape != (spec.size, spec.size):
+        x = ops.image.resize(x, (spec.size, spec.size), interpolation="bilinear", antialias=False)
+    if spec.backbone.channels == 3:
+        # Grey to RGB. A convolution with ones says the same as `repeat`, for which OpenVINO has no
+        # fast way: 3 % of the whole network's time.
+        x = ops.conv(x, np.ones((1, 1, 1, 3), np.float32), padding="valid")
     if spec.preprocess == "keras":
         x = spec.backbone.preprocess(x)
     taps = keras.Model(network.input, [network.get_layer(layer).output for layer in spec.layers])

@@ -19,6 +19,7 @@ from fer_features.compare import (
     is_random,
     newest_seeds,
     over_seeds,
+    scored_seen,
 )
 from fer_features.errors import FerError
 from fer_features.report.album import Face, read_faces
@@ -102,12 +103,14 @@ class Gathered:
         seeds: heads that were fitted with several seeds.
         leaks: heads that were fitted on a split that leaks and on one that does not.
         random: ids of the runs on features of networks with random weights.
+        seen: ids of the runs that have scored images that their weights have learnt from.
     """
 
     subjects: tuple[Subject, ...]
     seeds: tuple[OverSeeds, ...]
     leaks: tuple[Flattery, ...]
     random: tuple[str, ...]
+    seen: tuple[str, ...]
 
     @property
     def runs(self) -> list[Run]:
@@ -153,6 +156,7 @@ def gather(runs: Sequence[Run], *, every_seed: bool = True, note: Note) -> Gathe
         seeds=tuple(over_seeds(runs)),
         leaks=tuple(flattery(runs)),
         random=tuple(run.record["id"] for run in shown if is_random(run.record)),
+        seen=tuple(run.record["id"] for run in shown if scored_seen(run.record)),
     )
 
 

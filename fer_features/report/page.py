@@ -84,7 +84,8 @@ def page(gathered: Gathered) -> str:
     body = tag(
         "body",
         tag("a", "Skip to the results", href="#results", class_="skip"),
-        _banner(gathered.random),
+        _random_weights(gathered.random),
+        _seen_images(gathered.seen),
         tag("header", _bar(), _headline(gathered), class_="top"),
         tag("main", [write(gathered) for _, write in SECTIONS.values()]),
         tag("footer", tag("p", f"Written by fer_features {__version__}.")),
@@ -106,16 +107,33 @@ def _resource(name: str) -> str:
     return files("fer_features.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _banner(random: Sequence[str]) -> Markup | None:
-    if not random:
+def _random_weights(runs: Sequence[str]) -> Markup | None:
+    if not runs:
         return None
+    return _banner(
+        "RANDOM WEIGHTS",
+        f"{len(runs)} of the runs shown use a network that has learned nothing: their numbers say "
+        "nothing about trained weights.",
+    )
+
+
+def _seen_images(runs: Sequence[str]) -> Markup | None:
+    if not runs:
+        return None
+    return _banner(
+        "SEEN IMAGES",
+        f"{len(runs)} of the runs shown are scored on images that their weights have learnt from: "
+        "their numbers say nothing about new images.",
+    )
+
+
+def _banner(title: str, text: str) -> Markup:
     return tag(
         "div",
-        tag("strong", "RANDOM WEIGHTS"),
-        f" {len(random)} of the runs shown use a network that has learned nothing: their numbers "
-        "say nothing about trained weights.",
+        tag("strong", title),
+        f" {text}",
         role="note",
-        aria_label="Random weights",
+        aria_label=title.capitalize(),
         class_="banner",
     )
 

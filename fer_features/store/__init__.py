@@ -15,7 +15,17 @@ from fer_features.store.folder import (
 )
 from fer_features.store.journal import Journal, JournalWriter, Opening
 from fer_features.store.lock import only_writer, writer_of
-from fer_features.store.record import IMAGE, SUFFIX, Choice, Header, OutputSpecs, Rows, row_bytes
+from fer_features.store.record import (
+    IMAGE,
+    OF_NO_NETWORK,
+    SEEN,
+    SUFFIX,
+    Choice,
+    Header,
+    OutputSpecs,
+    Rows,
+    row_bytes,
+)
 from fer_features.store.verify import verify
 
 __all__ = [
@@ -23,6 +33,8 @@ __all__ = [
     "FORMAT_VERSION",
     "GRAPHS",
     "IMAGE",
+    "OF_NO_NETWORK",
+    "SEEN",
     "SUFFIX",
     "Cache",
     "Choice",

@@ -27,6 +27,12 @@ IMAGE = "faces/image"
 """What a cache calls the images themselves, uint8 (N, H, W): twins are told by them, and a report
 shows them, where the data that they came from is not at hand."""
 
+SEEN = "faces/seen"
+"""Whether the weights have learnt from an image, uint8 (N, 1), where they say what they have."""
+
+OF_NO_NETWORK = (IMAGE, SEEN)
+"""What a cache keeps beside the features of layers."""
+
 OutputSpecs = Mapping[str, tuple[tuple[int, ...], str]]
 """Shape for one row and dtype of each feature, by its name: ``layer/pooled``, say."""
 
@@ -107,7 +113,9 @@ class Choice:
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the network's layers, in the order asked for."""
-        return tuple(dict.fromkeys(name.split("/")[0] for name in self.features if name != IMAGE))
+        return tuple(
+            dict.fromkeys(name.split("/")[0] for name in self.features if name not in OF_NO_NETWORK)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The choice as plain JSON types, without its rows."""

@@ -1,0 +1,148 @@
+"""The file that pretrained weights go into: half-precision arrays, and what they have seen.
+
+HDF5. The attribute ``provenance`` is JSON: the data, the command, the scores. ``network/`` and
+``top/`` hold a float16 array for each of the variables, by its path; ``seen`` the first 64 bits of
+the SHA-256 of each image that was learnt from. Of two different images the first 64 bits are the
+same once in 10¹⁹ pairs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.errors import FerError
+
+FORMAT = "fer_features weights 1"
+PARTS = ("network", "top")
+
+Arrays = dict[str, NDArray[np.float16]]
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a weights file holds.
+
+    Attributes:
+        network: the backbone's arrays by their variables' paths, float16.
+        top: those of the classifier on its pooled last layer: ``kernel`` (C, K), ``bias`` (K,).
+        seen: uint64, ascending, `image_keys` of the images that were learnt from.
+        provenance: what they were made of and how, plain JSON types.
+    """
+
+    network: Arrays
+    top: Arrays
+    seen: NDArray[np.uint64]
+    provenance: dict[str, Any]
+
+
+def image_keys(sha256: NDArray[np.bytes_]) -> NDArray[np.uint64]:
+    """The first 64 bits of hex SHA-256: ``S64`` (N,) to uint64 (N,)."""
+    first = np.ascontiguousarray(sha256.astype("S64")).view("S1").reshape(-1, 64)[:, :16]
+    raw = bytes.fromhex(first.tobytes().decode("ascii"))
+    return np.frombuffer(raw, ">u8").astype(np.uint64)
+
+
+def seen_by(seen: NDArray[np.uint64], sha256: NDArray[np.bytes_]) -> NDArray[np.bool_]:
+    """Which images are among those that were learnt from: bool (N,)."""
+    return np.isin(image_keys(sha256), seen)
+
+
+def write_weights(path: Path, content: WeightsFile) -> None:
+    """Write a weights file, whole or not at all; the same content gives the same bytes.
+
+    Raises:
+        FerError: a number is too large for float16.
+    """
+    import h5py
+
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        with h5py.File(draft, "w", libver="v110") as file:
+            file.attrs["format"] = FORMAT
+            file.attrs["provenance"] = json.dumps(content.provenance, allow_nan=False)
+            file["seen"] = content.seen.astype("<u8")
+            for part in PARTS:
+                for name, array in getattr(content, part).items():
+                    if not np.isfinite(array).all():
+                        raise FerError(f"{part}/{name}: a weight is not finite in float16")
+                    file[f"{part}/{name}"] = array.astype("<f2")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def is_weights_file(path: Path) -> bool:
+    """Whether it is a file that `write_weights` wrote, and not one that Keras did."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return str(file.attrs.get("format", "")).startswith("fer_features weights")
+    except OSError:
+        return False
+
+
+def read_weights(path: Path) -> WeightsFile:
+    """Read a weights file.
+
+    Raises:
+        FerError: it cannot be read, or a newer version wrote it.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            if file.attrs["format"] != FORMAT:
+                raise FerError(
+                    f"{path}: {file.attrs['format']} is newer than this program's",
+                    hint="pip install --upgrade fer-features",
+                )
+            arrays: dict[str, Arrays] = {part: {} for part in PARTS}
+
+            def keep(name: str, item: Any) -> None:
+                part, _, rest = name.partition("/")
+                if part in arrays and isinstance(item, h5py.Dataset):
+                    arrays[part][rest] = item[:]
+
+            file.visititems(keep)
+            return WeightsFile(
+                network=arrays["network"],
+                top=arrays["top"],
+                seen=file["seen"][:].astype(np.uint64),
+                provenance=json.loads(file.attrs["provenance"]),
+            )
+    except (OSError, KeyError, ValueError) as error:
+        raise FerError(
+            f"{path}: the weights cannot be read: {error}", hint="fer pretrain writes such files"
+        ) from error
+
+
+def arrays_of(variables: Iterable[Any]) -> Arrays:
+    """A Keras model's variables by their paths, in half precision."""
+    from fer_features.keras_runtime import import_keras
+
+    to_numpy = import_keras().ops.convert_to_numpy
+    return {one.path: to_numpy(one.value).astype(np.float16) for one in variables}
+
+
+def assign(variables: Iterable[Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Put arrays into the variables of those paths, all of them or none.
+
+    Raises:
+        ValueError: there are others, or of other shapes.
+    """
+    variables = list(variables)
+    shapes = {one.path: tuple(one.shape) for one in variables}
+    found = {name: array.shape for name, array in arrays.items()}
+    if shapes != found:
+        odd = sorted(set(shapes.items()) ^ set(found.items()))[0]
+        raise ValueError(f"{odd[0]} {odd[1]} is not in both the file and the network")
+    for one in variables:
+        one.assign(arrays[one.path].astype(np.float32))

@@ -1,0 +1,183 @@
+"""The network as it learns: augmentation before it, a classifier behind it, and its optimiser."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.backbones import Backbone
+from fer_features.config import PretrainConfig
+from fer_features.keras_runtime import import_keras
+from fer_features.pretrain.augment import DICE, Augmentation
+
+UNDECAYED = ("bias", "gamma", "beta")
+"""Variables that weight decay leaves alone."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A network and what it learns with.
+
+    Attributes:
+        network: the backbone.
+        top: the classifier, a dense layer on the mean over space of the backbone's last layer.
+        model: uint8 images (N, S, S) and dice (N, `DICE`) to logits (N, outputs); compiled.
+    """
+
+    network: Any
+    top: Any
+    model: Any
+
+    @property
+    def variables(self) -> list[Any]:
+        """All that a checkpoint has to hold, in a fixed order."""
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+
+def make_learner(
+    backbone: Backbone,
+    config: PretrainConfig,
+    *,
+    outputs: int,
+    classes: int,
+    steps: int,
+    precision: str,
+) -> Learner:
+    """Build and compile.
+
+    Args:
+        backbone: what is trained.
+        config: how.
+        outputs: logits: those of the classes, and after them those of the votes, if there are any.
+        classes: number of classes.
+        steps: of the whole training.
+        precision: ``float32`` or ``bfloat16``; variables are float32 either way.
+    """
+    keras: Any = import_keras()
+    ops = keras.ops
+    size = backbone.default_size
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    keras.utils.set_random_seed(config.seed)
+    try:
+        network = backbone.build(size)
+    finally:
+        keras.config.set_dtype_policy(before)
+    top = keras.layers.Dense(outputs, dtype="float32", name="top")
+    augmentation = Augmentation()
+
+    class Front(keras.layers.Layer):  # type: ignore[misc]  # keras has no types here
+        def call(self, images: Any, dice: Any, training: bool = False) -> Any:
+            x = ops.expand_dims(ops.cast(images, "float32"), -1)
+            return backbone.preprocess(augmentation(x, dice) if training else x)
+
+        def compute_output_spec(self, images: Any, dice: Any, training: bool = False) -> Any:
+            return keras.KerasTensor((*images.shape, 1), "float32")
+
+    images = keras.Input((size, size), dtype="uint8", name="images")
+    dice = keras.Input((DICE,), dtype="float32", name="dice")
+    last = network(Front(name="front")(images, dice))
+    pooled = ops.mean(ops.cast(last, "float32"), axis=(1, 2))
+    model = keras.Model([images, dice], top(pooled))
+    _compile(model, config, classes=classes, steps=steps)
+    return Learner(network, top, model)
+
+
+def _compile(model: Any, config: PretrainConfig, *, classes: int, steps: int) -> None:
+    keras: Any = import_keras()
+    ops = keras.ops
+    backend = keras.backend.backend()
+
+    def loss(true: Any, said: Any) -> Any:
+        total = keras.losses.categorical_crossentropy(
+            true[:, :classes], said[:, :classes], from_logits=True
+        )
+        if said.shape[-1] > classes:
+            votes = keras.losses.categorical_crossentropy(
+                true[:, classes:], said[:, classes:], from_logits=True
+            )
+            total = total + config.votes_weight * votes
+        return total
+
+    def accuracy(true: Any, said: Any) -> Any:
+        right = ops.equal(
+            ops.argmax(true[:, :classes], axis=-1), ops.argmax(said[:, :classes], axis=-1)
+        )
+        return ops.cast(right, "float32")
+
+    optimizer = keras.optimizers.SGD(
+        one_cycle(peak=config.learning_rate, steps=steps, warm_up=config.warm_up),
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=config.weight_decay,
+        use_ema=True,
+        ema_momentum=config.average,
+    )
+    optimizer.exclude_from_weight_decay(var_names=list(UNDECAYED))
+    optimizer.build(model.trainable_variables)  # a checkpoint needs its variables to be there
+    model.compile(
+        optimizer=optimizer,
+        loss=loss,
+        metrics=[keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
+        # XLA takes the CPU's bfloat16 instructions away; without it JAX crawls.
+        jit_compile="auto" if backend == "jax" else False,
+    )
+
+
+def one_cycle(*, peak: float, steps: int, warm_up: float) -> Any:
+    """Keras's learning rate: up in a line, then down along a cosine to nothing.
+
+    Smith and Topin, 2019 (https://arxiv.org/abs/1708.07120).
+
+    Args:
+        peak: the highest rate.
+        steps: of the whole training.
+        warm_up: the part of it that goes upwards.
+    """
+    keras: Any = import_keras()
+    ops = keras.ops
+
+    class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+        def __call__(self, step: Any) -> Any:
+            part = (ops.cast(step, "float32") + 1.0) / steps
+            up = part / warm_up
+            down = 0.5 * (1 + ops.cos(math.pi * (part - warm_up) / (1 - warm_up)))
+            return peak * ops.where(part < warm_up, up, down)
+
+        def get_config(self) -> dict[str, Any]:
+            return {}
+
+    return OneCycle()
+
+
+def batches(
+    images: NDArray[np.uint8],
+    targets: NDArray[np.float32],
+    *,
+    size: int,
+    seed: int,
+    epoch: int,
+) -> Any:
+    """One epoch's batches as a Keras data set: images and dice, and what they teach.
+
+    Order and dice depend on the seed, the epoch and the batch's number alone. The rows that fill
+    no batch are left out; in another epoch these are others.
+    """
+    keras: Any = import_keras()
+    order = np.random.default_rng([seed, epoch]).permutation(len(images))
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        def __len__(self) -> int:
+            return len(order) // size
+
+        def __getitem__(self, index: int) -> Any:
+            rows = order[index * size : (index + 1) * size]
+            random = np.random.default_rng([seed, epoch, index])
+            dice = random.random((len(rows), DICE), dtype=np.float32)
+            return (images[rows], dice), targets[rows]
+
+    return Batches()

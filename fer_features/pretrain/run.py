@@ -1,0 +1,347 @@
+"""Stage 0: train a backbone on faces, and write its weights with all that they have seen."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features import __version__
+from fer_features.backbones import Backbone, get_backbone
+from fer_features.backbones.weights_file import (
+    WeightsFile,
+    arrays_of,
+    image_keys,
+    is_weights_file,
+    read_weights,
+    write_weights,
+)
+from fer_features.config import PretrainConfig
+from fer_features.engines.hardware import keras_has_bfloat16
+from fer_features.errors import FerError
+from fer_features.faces import FaceSource, open_faces
+from fer_features.keras_runtime import backend_name, import_keras
+from fer_features.metrics import Scores, score
+from fer_features.pretrain.augment import DICE, Augmentation
+from fer_features.pretrain.checkpoint import State, checkpoint_of, load, save
+from fer_features.pretrain.data import VOTES, Lesson, make_lesson, targets_of
+from fer_features.pretrain.learner import Learner, batches, make_learner
+from fer_features.progress import Advance
+from fer_features.tasks import Task, load_task
+
+PREDICTED = 256
+"""Images put through the network at once where nothing is learnt."""
+
+PARTS = ("validation", "test")
+
+Track = Callable[[int, int], AbstractContextManager[Advance]]
+"""Called with an epoch's number, from 1, and its images; yields what is told of those done."""
+
+EpochDone = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What a training has made.
+
+    Attributes:
+        path: the weights file.
+        provenance: what it says of itself.
+        found: whether it was there already.
+    """
+
+    path: Path
+    provenance: dict[str, Any]
+    found: bool = False
+
+
+def pretrain(
+    config: PretrainConfig,
+    *,
+    track: Track | None = None,
+    done: EpochDone | None = None,
+    note: Callable[[str], None] | None = None,
+) -> Pretrained:
+    """Train a backbone and write its weights.
+
+    Killed at any moment, the same call goes on from the last whole epoch, to the same weights.
+
+    Args:
+        config: what to train, on what and how.
+        track: called before each epoch; returns a context manager that yields a function to be
+            told of images.
+        done: told of each epoch, from 1, and its numbers.
+        note: told, in a few words, of what is being done.
+
+    Raises:
+        FerError: the data or the configuration cannot be used, or a file of another training is
+            in the way.
+    """
+    _check(config)
+    tell = note or _ignore
+    backbone, task = get_backbone(config.backbone), load_task(config.task)
+    if backbone.channels != 1:
+        raise FerError(
+            f"{backbone.name} is not trained here: fernet is", hint="leave --backbone out"
+        )
+    source = open_faces(config.data)
+    precision = _precision(config.precision)
+    identity = _identity(config, source, precision)
+    found = _there(config, identity)
+    if found is not None and not (config.test and "test" not in found["scores"]):
+        return Pretrained(config.out, found, found=True)
+    tell(f"reading {source.name} and looking for twins")
+    lesson = make_lesson(source, task, ferplus=config.ferplus, seed=config.seed)
+    if found is None:
+        tell(
+            f"{len(lesson.train):,} images to learn from, {len(lesson.validation):,} to validate "
+            f"on (split {lesson.split}, twins removed)"
+        )
+        found = _train(config, backbone, task, lesson, identity, precision, track, done, tell)
+    if config.test:
+        found = _score_test(config.out, backbone, task, lesson)
+    return Pretrained(config.out, found)
+
+
+def _check(config: PretrainConfig) -> None:
+    for name in ("epochs", "batch_size", "learning_rate"):
+        if getattr(config, name) <= 0:
+            flag = name.replace("_", "-")
+            raise FerError(f"--{flag} must be above 0, not {getattr(config, name)}")
+    for name in ("warm_up", "smoothing", "average"):
+        if not 0 <= getattr(config, name) < 1:
+            flag = name.replace("_", "-")
+            raise FerError(f"--{flag} must be at least 0 and below 1, not {getattr(config, name)}")
+    if config.out.suffix != ".h5":
+        raise FerError(f"--out {config.out}: the name of a weights file ends in .h5")
+    if not config.out.parent.is_dir():
+        raise FerError(f"no such folder: {config.out.parent}")
+
+
+def _precision(asked: str) -> str:
+    if asked == "auto":
+        return "bfloat16" if keras_has_bfloat16() else "float32"
+    if asked not in ("float32", "bfloat16"):
+        raise FerError(f"no such precision: {asked}", hint="known are auto, float32 and bfloat16")
+    return asked
+
+
+def _identity(config: PretrainConfig, source: FaceSource, precision: str) -> dict[str, Any]:
+    """What two trainings must have in common to be the same."""
+    left = ("data", "out", "precision", "test", "ferplus")
+    named = {one.name: getattr(config, one.name) for one in fields(config) if one.name not in left}
+    return {
+        **named,
+        "ferplus": config.ferplus is not None,
+        "data": source.digest(),
+        "precision": precision,
+        "augmentation": Augmentation().to_dict(),
+        "backend": backend_name(),
+    }
+
+
+def _there(config: PretrainConfig, identity: dict[str, Any]) -> dict[str, Any] | None:
+    """What the finished file says, if it is there and of the same training."""
+    if not config.out.exists():
+        return None
+    if not is_weights_file(config.out) or (
+        read_weights(config.out).provenance.get("identity") != identity
+    ):
+        raise FerError(
+            f"{config.out} is there, and of another training",
+            hint="name another file with --out, or move that one away",
+        )
+    return read_weights(config.out).provenance
+
+
+def _train(
+    config: PretrainConfig,
+    backbone: Backbone,
+    task: Task,
+    lesson: Lesson,
+    identity: dict[str, Any],
+    precision: str,
+    track: Track | None,
+    done: EpochDone | None,
+    note: Callable[[str], None],
+) -> dict[str, Any]:
+    classes = len(task.classes)
+    steps = len(lesson.train) // config.batch_size
+    if not steps:
+        raise FerError(
+            f"{len(lesson.train)} images to learn from fill no batch of {config.batch_size}",
+            hint="lower --batch-size",
+        )
+    learner = make_learner(
+        backbone,
+        config,
+        outputs=classes + (VOTES if lesson.votes is not None else 0),
+        classes=classes,
+        steps=steps * config.epochs,
+        precision=precision,
+    )
+    checkpoint = checkpoint_of(config.out)
+    state = load(checkpoint, learner.variables, identity=identity)
+    if state.epoch:
+        note(f"going on after epoch {state.epoch} of {config.epochs}")
+    targets = targets_of(lesson, classes=classes, smoothing=config.smoothing)
+    images = lesson.images[lesson.train]
+    for epoch in range(state.epoch, config.epochs):
+        begun = time.perf_counter()
+        data = batches(images, targets, size=config.batch_size, seed=config.seed, epoch=epoch)
+        opened = track(epoch + 1, steps * config.batch_size) if track else nullcontext(_ignore)
+        with opened as advance:
+            learned = _one_epoch(learner, data, lambda: advance(config.batch_size))
+        if not np.isfinite(learned["loss"]):
+            raise FerError(
+                f"training diverged: the loss of epoch {epoch + 1} is not finite",
+                hint="lower --learning-rate",
+            )
+        learned |= _validate(learner, lesson, task)
+        for name, value in learned.items():
+            state.history.setdefault(name, []).append(value)
+        state.epoch, state.seconds = epoch + 1, state.seconds + time.perf_counter() - begun
+        save(checkpoint, state, learner.variables, identity=identity)
+        if done is not None:
+            done(epoch + 1, learned)
+    provenance = _finish(config, task, lesson, learner, state, identity)
+    _draw(config.out, state)
+    checkpoint.unlink(missing_ok=True)
+    return provenance
+
+
+def _one_epoch(learner: Learner, data: Any, advance: Callable[[], None]) -> dict[str, float]:
+    keras: Any = import_keras()
+    told = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: advance())
+    logs = learner.model.fit(data, epochs=1, shuffle=False, verbose=0, callbacks=[told]).history
+    return {"loss": float(logs["loss"][-1]), "accuracy": float(logs["accuracy"][-1])}
+
+
+def _validate(learner: Learner, lesson: Lesson, task: Task) -> dict[str, float]:
+    """Scores of the averaged weights, in the learner's own precision; the weights stay."""
+    variables = learner.model.trainable_variables
+    to_numpy = import_keras().ops.convert_to_numpy
+    before = [to_numpy(one.value) for one in variables]
+    learner.model.optimizer.finalize_variable_values(variables)
+    found = _score(learner.model, lesson, lesson.validation, task)
+    for one, value in zip(variables, before, strict=True):
+        one.assign(value)
+    return {"val_loss": float(found.log_loss), "val_accuracy": float(found.accuracy)}
+
+
+def _finish(
+    config: PretrainConfig,
+    task: Task,
+    lesson: Lesson,
+    learner: Learner,
+    state: State,
+    identity: dict[str, Any],
+) -> dict[str, Any]:
+    """Write the averaged weights, rounded as they are stored, with their own scores."""
+    learner.model.optimizer.finalize_variable_values(learner.model.trainable_variables)
+    network = arrays_of(learner.network.variables)
+    top = {one.path.rpartition("/")[2]: a for one, a in _with_arrays(learner.top.variables)}
+    for variables, arrays in ((learner.network.variables, network), (learner.top.variables, top)):
+        for one in variables:
+            key = one.path if one.path in arrays else one.path.rpartition("/")[2]
+            one.assign(arrays[key].astype(np.float32))
+    seen = np.unique(image_keys(lesson.sha256[lesson.train]))
+    provenance = {
+        "identity": identity,
+        "backbone": config.backbone,
+        "task": task.to_dict(),
+        "data": {
+            "name": Path(config.data).name,
+            "sha256": identity["data"],
+            "split": lesson.split,
+            "train": len(lesson.train),
+            "validation": len(lesson.validation),
+            "test": len(lesson.test),
+            "seen": len(seen),
+        },
+        "command": command(config),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": state.seconds,
+        "history": state.history,
+        "scores": {"validation": _score(learner.model, lesson, lesson.validation, task).to_dict()},
+        "software": {
+            "fer_features": __version__,
+            "python": platform.python_version(),
+            "backend": backend_name(),
+            **{name: version(name) for name in ("keras", "numpy")},
+        },
+    }
+    write_weights(config.out, WeightsFile(network, top, seen, provenance))
+    return provenance
+
+
+def _with_arrays(variables: list[Any]) -> Iterator[tuple[Any, NDArray[np.float16]]]:
+    arrays = arrays_of(variables)
+    return ((one, arrays[one.path]) for one in variables)
+
+
+def _score(model: Any, lesson: Lesson, rows: NDArray[np.int64], task: Task) -> Scores:
+    """Scores of the mean of what is said of each image and of its mirror image."""
+    classes = len(task.classes)
+    probability = np.zeros((len(rows), classes))
+    for start in range(0, len(rows), PREDICTED):
+        images = lesson.images[rows[start : start + PREDICTED]]
+        for view in (images, images[:, :, ::-1]):
+            dice = np.zeros((len(view), DICE), np.float32)
+            logits = np.asarray(model.predict_on_batch([view, dice]), np.float64)[:, :classes]
+            odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+            probability[start : start + PREDICTED] += odds / odds.sum(axis=1, keepdims=True) / 2
+    return score(lesson.label[rows], probability, classes=task.class_names, positive=task.positive)
+
+
+def _score_test(out: Path, backbone: Backbone, task: Task, lesson: Lesson) -> dict[str, Any]:
+    """Score the test part with the weights as they are in the file, and note it there."""
+    from fer_features.backbones.weights_file import assign
+
+    keras: Any = import_keras()
+    content = read_weights(out)
+    network = backbone.build(backbone.default_size)
+    assign(network.variables, content.network)
+    images = keras.Input((backbone.default_size,) * 2, dtype="uint8")
+    dice = keras.Input((DICE,))
+    x = keras.ops.expand_dims(keras.ops.cast(images, "float32"), -1)
+    pooled = keras.ops.mean(network(backbone.preprocess(x)), axis=(1, 2))
+    kernel, bias = (content.top[name].astype(np.float32) for name in ("kernel", "bias"))
+    model = keras.Model([images, dice], keras.ops.matmul(pooled, kernel) + bias)
+    found = _score(model, lesson, lesson.test, task)
+    content.provenance["scores"]["test"] = found.to_dict()
+    write_weights(out, content)
+    return content.provenance
+
+
+def _draw(out: Path, state: State) -> None:
+    from fer_features.plots import learning_curves, save_figure
+
+    figure = learning_curves(state.history, title=f"{out.name}, {state.epoch} epochs")
+    save_figure(figure, out.with_suffix(".png"))
+
+
+def command(config: PretrainConfig) -> str:
+    """The command that repeats a training."""
+    words = ["fer", "pretrain", Path(config.data).name]
+    for one in fields(config):
+        value = getattr(config, one.name)
+        if one.name in ("data", "out", "test") or value == one.default:
+            continue
+        value = value.name if isinstance(value, Path) else value
+        words += [f"--{one.name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
+
+
+def _ignore(_: object) -> None:
+    """Nobody watches."""

@@ -1,0 +1,56 @@
+"""A training as people follow it, and what it has made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+from fer_features.console import say, tell
+from fer_features.progress import Advance, track
+
+if TYPE_CHECKING:
+    from fer_features.config import PretrainConfig
+    from fer_features.pretrain.run import Pretrained
+
+GOES_ON = "interrupted; the same command goes on after the last whole epoch"
+
+
+def track_epoch(config: PretrainConfig) -> Callable[[int, int], AbstractContextManager[Advance]]:
+    """Show on stderr how far an epoch is."""
+
+    @contextmanager
+    def tracked(epoch: int, images: int) -> Iterator[Advance]:
+        with track(f"epoch {epoch} of {config.epochs}", images, unit="images") as advance:
+            yield advance
+
+    return tracked
+
+
+def epoch_done(config: PretrainConfig) -> Callable[[int, dict[str, float]], None]:
+    """Tell on stderr what an epoch has given."""
+
+    def told(epoch: int, values: dict[str, float]) -> None:
+        tell(
+            f"epoch {epoch} of {config.epochs}: loss {values['loss']:.4f}, accuracy "
+            f"{values['accuracy']:.4f}; validation loss {values['val_loss']:.4f}, accuracy "
+            f"{values['val_accuracy']:.4f}"
+        )
+
+    return told
+
+
+def show_pretrained(made: Pretrained) -> None:
+    """What a training has made, in a few lines."""
+    told = made.provenance
+    state = "there already" if made.found else f"trained in {told['seconds'] / 60:.1f} minutes"
+    data = told["data"]
+    say(f"{made.path}: {state}; learnt from {data['train']:,} images of {data['name']}")
+    for part, scores in told["scores"].items():
+        say(
+            f"  {part}, {scores['n']:,} images and their mirror images: accuracy "
+            f"{scores['accuracy']:.4f}, balanced {scores['balanced_accuracy']:.4f}, log loss "
+            f"{scores['log_loss']:.4f}"
+        )
+    if not made.found:
+        say(f"  learning curves: {made.path.with_suffix('.png')}")
