@@ -27,6 +27,7 @@ def record(
     views: tuple[str, ...] = (),
     leak: dict[str, Any] | None = None,
     dropped: dict[str, int] | None = None,
+    seen: dict[str, int] | None = None,
     **split: Any,
 ) -> dict[str, Any]:
     """What a run's ``run.json`` says; `split` goes into its split."""
@@ -47,6 +48,7 @@ def record(
             "digest": digest,
             "labels": "original",
             "dropped": dropped or {},
+            "seen": seen,
         },
         "task": task.to_dict(),
         "split": {

@@ -76,9 +76,10 @@ class NaiveContender:
 
     def _pass(self) -> float:
         begun = time.perf_counter()
-        colour = np.repeat(self._images[..., None], 3, axis=-1).astype(np.float32)
+        channels = self._backbone.channels
+        images = np.repeat(self._images[..., None], channels, axis=-1).astype(np.float32)
         size = (self._size, self._size)
-        large = self._keras.ops.image.resize(colour, size, interpolation="bilinear")
+        large = self._keras.ops.image.resize(images, size, interpolation="bilinear")
         x = self._backbone.preprocess(self._keras.ops.convert_to_numpy(large).copy())
         maps = self._model.predict(x, batch_size=NAIVE_BATCH, verbose=0)
         maps.mean(axis=(1, 2))

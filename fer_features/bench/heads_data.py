@@ -55,12 +55,13 @@ def cached_features(path: Path) -> Parts:
         FerError: the cache cannot be used.
     """
     from fer_features.config import FitConfig
-    from fer_features.problem import make_problem, select
+    from fer_features.problem import make_problem, select, settle_split
     from fer_features.store import Cache
 
     with Cache(path) as cache:
         config = FitConfig(cache=path)
         selection = select(cache, config)
+        config = settle_split(config, selection)
         split = make_problem(selection, config, seed=config.seed).split
         X = cache.read(selection.choice.layers[-1], "pooled", selection.rows)
     y = selection.label

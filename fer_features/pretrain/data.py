@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.errors import FerError
-from fer_features.faces import FaceSource, read_all
+from fer_features.faces import USAGES, FaceSource, read_all
 from fer_features.faces.ferplus import COLUMNS, read_ferplus
 from fer_features.faces.twins import twin_groups
 from fer_features.progress import Advance
-from fer_features.splits import make_split
+from fer_features.splits import GROUPED, make_split
 from fer_features.tasks import OUTSIDE, Task
 
 
@@ -52,8 +52,8 @@ def make_lesson(
 ) -> Lesson:
     """Read a source, and keep apart what is learnt from and what is not.
 
-    The parts are FER2013's own where the source names them, else 60/20/20. Images that have a
-    twin in a later part are left out of the earlier one.
+    The parts are FER2013's own where the source names them and each has every class, else 60/20/20.
+    Images that have a twin in a later part are left out of the earlier one.
 
     Args:
         source: where the faces are.
@@ -79,9 +79,8 @@ def make_lesson(
             np.float32
         )
     twins = twin_groups(faces.images, sha256=faces.sha256)
-    name = "usage" if set(np.unique(faces.usage)) == {0, 1, 2} else "grouped"
     split = make_split(
-        name,
+        "usage" if _in_every_part(label, faces.usage) else GROUPED,
         label=label,
         usage=faces.usage,
         exact=twins.exact,
@@ -94,11 +93,16 @@ def make_lesson(
         label=label,
         sha256=faces.sha256,
         votes=votes,
-        split=name,
+        split=split.name,
         train=split.train,
         validation=split.validation,
         test=split.test,
     )
+
+
+def _in_every_part(label: NDArray[np.int64], usage: NDArray[np.int8]) -> bool:
+    classes = len(np.unique(label))
+    return all(len(np.unique(label[usage == part])) == classes for part in range(len(USAGES)))
 
 
 def targets_of(lesson: Lesson, *, classes: int, smoothing: float) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from fer_features.backbones import Backbone, get_backbone
 from fer_features.backbones.weights_file import (
     WeightsFile,
     arrays_of,
+    assign,
     image_keys,
     is_weights_file,
     read_weights,
@@ -214,7 +215,7 @@ def _train(
         save(checkpoint, state, learner.variables, identity=identity)
         if done is not None:
             done(epoch + 1, learned)
-    provenance = _finish(config, task, lesson, learner, state, identity)
+    provenance = _finish(config, backbone, task, lesson, learner, state, identity)
     _draw(config.out, state)
     checkpoint.unlink(missing_ok=True)
     return provenance
@@ -241,6 +242,7 @@ def _validate(learner: Learner, lesson: Lesson, task: Task) -> dict[str, float]:
 
 def _finish(
     config: PretrainConfig,
+    backbone: Backbone,
     task: Task,
     lesson: Lesson,
     learner: Learner,
@@ -249,12 +251,10 @@ def _finish(
 ) -> dict[str, Any]:
     """Write the averaged weights, rounded as they are stored, with their own scores."""
     learner.model.optimizer.finalize_variable_values(learner.model.trainable_variables)
-    network = arrays_of(learner.network.variables)
-    top = {one.path.rpartition("/")[2]: a for one, a in _with_arrays(learner.top.variables)}
-    for variables, arrays in ((learner.network.variables, network), (learner.top.variables, top)):
-        for one in variables:
-            key = one.path if one.path in arrays else one.path.rpartition("/")[2]
-            one.assign(arrays[key].astype(np.float32))
+    network, top = arrays_of(learner.network.variables), arrays_of(learner.top.variables)
+    assign(learner.network.variables, network)  # rounded, as they are stored
+    assign(learner.top.variables, top)
+    top = {name.rpartition("/")[2]: array for name, array in top.items()}
     seen = np.unique(image_keys(lesson.sha256[lesson.train]))
     provenance = {
         "identity": identity,
@@ -273,7 +273,7 @@ def _finish(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": state.seconds,
         "history": state.history,
-        "scores": {"validation": _score(learner.model, lesson, lesson.validation, task).to_dict()},
+        "scores": {},
         "software": {
             "fer_features": __version__,
             "python": platform.python_version(),
@@ -281,13 +281,11 @@ def _finish(
             **{name: version(name) for name in ("keras", "numpy")},
         },
     }
-    write_weights(config.out, WeightsFile(network, top, seen, provenance))
+    content = WeightsFile(network, top, seen, provenance)
+    found = _score(_file_model(backbone, content), lesson, lesson.validation, task)
+    provenance["scores"] = {"validation": found.to_dict()}
+    write_weights(config.out, content)
     return provenance
-
-
-def _with_arrays(variables: list[Any]) -> Iterator[tuple[Any, NDArray[np.float16]]]:
-    arrays = arrays_of(variables)
-    return ((one, arrays[one.path]) for one in variables)
 
 
 def _score(model: Any, lesson: Lesson, rows: NDArray[np.int64], task: Task) -> Scores:
@@ -306,10 +304,16 @@ def _score(model: Any, lesson: Lesson, rows: NDArray[np.int64], task: Task) -> S
 
 def _score_test(out: Path, backbone: Backbone, task: Task, lesson: Lesson) -> dict[str, Any]:
     """Score the test part with the weights as they are in the file, and note it there."""
-    from fer_features.backbones.weights_file import assign
-
-    keras: Any = import_keras()
     content = read_weights(out)
+    found = _score(_file_model(backbone, content), lesson, lesson.test, task)
+    content.provenance["scores"]["test"] = found.to_dict()
+    write_weights(out, content)
+    return content.provenance
+
+
+def _file_model(backbone: Backbone, content: WeightsFile) -> Any:
+    """A model of the file's arrays in float32, which takes and gives what a learner's does."""
+    keras: Any = import_keras()
     network = backbone.build(backbone.default_size)
     assign(network.variables, content.network)
     images = keras.Input((backbone.default_size,) * 2, dtype="uint8")
@@ -317,11 +321,7 @@ def _score_test(out: Path, backbone: Backbone, task: Task, lesson: Lesson) -> di
     x = keras.ops.expand_dims(keras.ops.cast(images, "float32"), -1)
     pooled = keras.ops.mean(network(backbone.preprocess(x)), axis=(1, 2))
     kernel, bias = (content.top[name].astype(np.float32) for name in ("kernel", "bias"))
-    model = keras.Model([images, dice], keras.ops.matmul(pooled, kernel) + bias)
-    found = _score(model, lesson, lesson.test, task)
-    content.provenance["scores"]["test"] = found.to_dict()
-    write_weights(out, content)
-    return content.provenance
+    return keras.Model([images, dice], keras.ops.matmul(pooled, kernel) + bias)
 
 
 def _draw(out: Path, state: State) -> None:

@@ -1,0 +1,180 @@
+"""Stage 0 on the drawn sample: small trainings, but whole ones."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fer_features.backbones.weights_file import image_keys, read_weights, seen_by
+from fer_features.config import PretrainConfig
+from fer_features.errors import FerError
+from fer_features.faces import open_faces, read_all
+from fer_features.pretrain.checkpoint import checkpoint_of
+from fer_features.pretrain.data import make_lesson
+from fer_features.pretrain.run import pretrain
+from fer_features.tasks import BINARY, SEVEN
+
+SMALL = PretrainConfig(task="binary", epochs=3, batch_size=64, precision="float32")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("pretrain") / "small.h5"
+    return pretrain(replace(SMALL, out=out)).path
+
+
+@contextmanager
+def stop_in_epoch(number: int, epoch: int) -> Iterator[Any]:
+    def advance(_: int) -> None:
+        if epoch == number:
+            raise KeyboardInterrupt
+
+    yield advance
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed.h5"
+    config = replace(SMALL, out=out)
+    epochs: list[int] = []
+    for number in (2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(config, track=lambda epoch, _, n=number: stop_in_epoch(n, epoch))
+        assert checkpoint_of(out).exists()
+        assert not out.exists()
+    pretrain(config, done=lambda epoch, _: epochs.append(epoch))
+    assert epochs == [3]
+    assert not checkpoint_of(out).exists()
+    once, twice = read_weights(made), read_weights(out)
+    assert once.provenance["history"] == twice.provenance["history"]
+    for name, array in once.network.items():
+        np.testing.assert_array_equal(twice.network[name], array)
+
+
+def test_another_seed_gives_other_weights(made: Path, tmp_path: Path) -> None:
+    other = read_weights(pretrain(replace(SMALL, out=tmp_path / "other.h5", seed=1)).path)
+    name = "block_6_2_convolution/kernel"
+    assert (other.network[name] != read_weights(made).network[name]).any()
+
+
+def test_what_was_learnt_from_is_noted_and_nothing_else(made: Path) -> None:
+    content = read_weights(made)
+    source = open_faces("sample")
+    lesson = make_lesson(source, BINARY, ferplus=None, seed=0)
+    faces = read_all(source)
+    seen = seen_by(content.seen, faces.sha256)
+    assert set(faces.sha256[seen].tolist()) == set(lesson.sha256[lesson.train].tolist())
+    held = np.concatenate([lesson.validation, lesson.test])
+    assert not seen_by(content.seen, lesson.sha256[held]).any()
+    assert content.provenance["data"]["seen"] == len(content.seen)
+
+
+def test_what_it_says_of_itself(made: Path) -> None:
+    told = read_weights(made).provenance
+    assert told["command"] == (
+        "fer pretrain sample --task binary --epochs 3 --batch-size 64 --precision float32"
+    )
+    assert told["data"]["sha256"] == open_faces("sample").digest()
+    assert set(told["history"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert len(told["history"]["loss"]) == 3
+    assert set(told["scores"]) == {"validation"}
+    assert made.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_test_part_is_scored_only_when_asked_for(made: Path) -> None:
+    before = read_weights(made)
+    done = pretrain(replace(SMALL, out=made, test=True))
+    assert done.provenance["scores"]["test"]["n"] == done.provenance["data"]["test"]
+    after = read_weights(made)
+    assert after.provenance["scores"] == done.provenance["scores"]
+    np.testing.assert_array_equal(after.top["kernel"], before.top["kernel"])
+    assert pretrain(replace(SMALL, out=made, test=True)).found
+
+
+def test_the_file_alone_gives_the_scores_that_it_tells(made: Path, tmp_path: Path) -> None:
+    """What the learner scores at its end and what a network of the file's arrays does is one."""
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(made.read_bytes())
+    from fer_features.backbones import get_backbone
+    from fer_features.pretrain.run import _file_model, _score
+
+    lesson = make_lesson(open_faces("sample"), BINARY, ferplus=None, seed=0)
+    model = _file_model(get_backbone("fernet"), read_weights(copy))
+    again = _score(model, lesson, lesson.validation, BINARY)
+    told = read_weights(made).provenance["scores"]["validation"]
+    assert again.accuracy == told["accuracy"]
+    assert again.log_loss == pytest.approx(told["log_loss"], abs=1e-4)
+
+
+def test_the_votes_are_learnt_beside_the_labels(tmp_path: Path) -> None:
+    from fer_features.faces.ferplus import COLUMNS
+    from fer_features.faces.record import USAGES
+
+    index = open_faces("sample").index()
+    order = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+    lines = [f"Usage,Image name,{','.join(COLUMNS)}"]
+    for emotion, usage in zip(index.emotion.tolist(), index.usage.tolist(), strict=True):
+        votes = [10 if name == order[emotion] else 0 for name in COLUMNS]
+        lines.append(f"{USAGES[usage]},,{','.join(map(str, votes))}")
+    votes_file = tmp_path / "votes.csv"
+    votes_file.write_text("\n".join(lines) + "\n")
+    lesson = make_lesson(open_faces("sample"), BINARY, ferplus=votes_file, seed=0)
+    assert lesson.votes is not None
+    np.testing.assert_allclose(lesson.votes.sum(axis=1), 1)
+    config = replace(SMALL, out=tmp_path / "votes.h5", ferplus=votes_file, epochs=1)
+    content = read_weights(pretrain(config).path)
+    assert content.top["kernel"].shape == (192, 2 + 10)
+    assert content.provenance["scores"]["validation"]["classes"] == ["not happy", "happy"]
+
+
+def test_parts_that_lack_a_class_are_drawn_anew() -> None:
+    lesson = make_lesson(open_faces("sample"), SEVEN, ferplus=None, seed=0)
+    assert lesson.split == "grouped"
+    for part in (lesson.train, lesson.validation, lesson.test):
+        assert len(np.unique(lesson.label[part])) == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"epochs": 0}, "--epochs must be above 0"),
+        ({"warm_up": 1.0}, "--warm-up must be at least 0 and below 1"),
+        ({"out": Path("weights.txt")}, "ends in .h5"),
+        ({"out": Path("nowhere/weights.h5")}, "no such folder"),
+        ({"precision": "int8"}, "no such precision"),
+        ({"backbone": "inception_resnet_v2"}, "is not trained here"),
+        ({"batch_size": 1000}, "fill no batch"),
+        ({"learning_rate": 1e30}, "diverged"),
+    ],
+)
+def test_a_mistake_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FerError, match=told):
+        pretrain(replace(SMALL, **change))
+    assert not list(tmp_path.glob("*.h5"))
+
+
+def test_a_file_of_another_training_is_not_overwritten(made: Path, tmp_path: Path) -> None:
+    before = made.read_bytes()
+    with pytest.raises(FerError, match="of another training"):
+        pretrain(replace(SMALL, out=made, seed=5))
+    assert made.read_bytes() == before
+
+    out = tmp_path / "begun.h5"
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(replace(SMALL, out=out), track=lambda epoch, _: stop_in_epoch(2, epoch))
+    with pytest.raises(FerError, match="its seed is 0, not 5"):
+        pretrain(replace(SMALL, out=out, seed=5))
+    checkpoint_of(out).write_bytes(b"no archive")
+    with pytest.raises(FerError, match="cannot be read"):
+        pretrain(replace(SMALL, out=out))
+
+
+def test_keys_are_the_first_64_bits() -> None:
+    sha = np.array([b"00000000000000ff" + b"a" * 48, b"f" * 64], "S64")
+    assert image_keys(sha).tolist() == [255, 2**64 - 1]
