@@ -4,7 +4,7 @@ PYTHON  ?= python3
 VENV    ?= .venv
 DATA    ?= sample
 WEIGHTS ?= random:0
-SPLIT   ?= grouped
+SPLIT   ?= $(if $(filter %.csv %.csv.gz %.csv.xz %.csv.zip,$(DATA)),usage --drop twins)
 CHOICE  ?=
 EXTRACT ?=
 FIT     ?=
@@ -19,14 +19,17 @@ help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 	@echo
 	@echo '  make compare DATA=path/to/fer2013.csv WEIGHTS=imagenet    is the real job'
-	@echo '  SPLIT=grouped|reference|usage, CHOICE="--task seven, say", EXTRACT="flags for the network",'
+	@echo '  SPLIT=grouped|reference|usage (of a fer2013.csv: usage, which all weights allow),'
+	@echo '  CHOICE="--task seven, say", EXTRACT="flags for the network",'
 	@echo '  FIT="flags for the heads", PYTHON=python3.12'
 
-compare: $(VENV)/.installed ## extract HOG's and the network's features, fit all heads, print the table, write the report
+compare: $(VENV)/.installed ## features of HOG, fernet and the network, all heads on each, the table and the report
 	@$(FER) extract "$(DATA)" --backbone hog $(CHOICE)
-	@$(FER) fit --head all --split $(SPLIT) $(FIT)
+	@$(FER) fit --head all $(if $(SPLIT),--split $(SPLIT)) $(FIT)
+	@$(FER) extract "$(DATA)" --backbone fernet --views flip $(CHOICE)
+	@$(FER) fit --head all --views flip $(if $(SPLIT),--split $(SPLIT)) $(FIT)
 	@$(FER) extract "$(DATA)" --weights "$(WEIGHTS)" $(CHOICE) $(EXTRACT)
-	@$(FER) fit --head all --split $(SPLIT) $(FIT)
+	@$(FER) fit --head all $(if $(SPLIT),--split $(SPLIT)) $(FIT)
 	@$(FER) compare
 	@$(FER) report
 

@@ -109,7 +109,20 @@ def _compile(model: Any, config: PretrainConfig, *, classes: int, steps: int) ->
         )
         return ops.cast(right, "float32")
 
-    optimizer = keras.optimizers.SGD(
+    class AveragedSGD(keras.optimizers.SGD):  # type: ignore[misc]  # keras has no types here
+        """SGD whose moving averages take the weights' place only when `put_averages` is called.
+
+        Keras would do that at the end of each `fit`, and ours is one epoch: training would go on
+        from the averages.
+        """
+
+        def finalize_variable_values(self, variables: Any) -> None:
+            pass
+
+        def put_averages(self, variables: Any) -> None:
+            super().finalize_variable_values(variables)
+
+    optimizer = AveragedSGD(
         one_cycle(peak=config.learning_rate, steps=steps, warm_up=config.warm_up),
         momentum=0.9,
         nesterov=True,

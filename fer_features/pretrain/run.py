@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-import platform
-import shlex
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fer_features import __version__
 from fer_features.backbones import Backbone, get_backbone
 from fer_features.backbones.weights_file import (
-    WeightsFile,
-    arrays_of,
-    assign,
-    image_keys,
     is_weights_file,
     read_weights,
-    write_weights,
 )
 from fer_features.config import PretrainConfig
 from fer_features.engines.hardware import keras_has_bfloat16
 from fer_features.errors import FerError
 from fer_features.faces import FaceSource, open_faces
 from fer_features.keras_runtime import backend_name, import_keras
-from fer_features.metrics import Scores, score
-from fer_features.pretrain.augment import DICE, Augmentation
-from fer_features.pretrain.checkpoint import State, checkpoint_of, load, save
+from fer_features.pretrain.augment import Augmentation
+from fer_features.pretrain.checkpoint import checkpoint_of, load, save
 from fer_features.pretrain.data import VOTES, Lesson, make_lesson, targets_of
 from fer_features.pretrain.learner import Learner, batches, make_learner
+from fer_features.pretrain.record import finish, score_part, score_test
 from fer_features.progress import Advance
 from fer_features.tasks import Task, load_task
-
-PREDICTED = 256
-"""Images put through the network at once where nothing is learnt."""
-
-PARTS = ("validation", "test")
 
 Track = Callable[[int, int], AbstractContextManager[Advance]]
 """Called with an epoch's number, from 1, and its images; yields what is told of those done."""
@@ -110,7 +94,7 @@ def pretrain(
         )
         found = _train(config, backbone, task, lesson, identity, precision, track, done, tell)
     if config.test:
-        found = _score_test(config.out, backbone, task, lesson)
+        found = score_test(config.out, backbone, task, lesson)
     return Pretrained(config.out, found)
 
 
@@ -215,8 +199,7 @@ def _train(
         save(checkpoint, state, learner.variables, identity=identity)
         if done is not None:
             done(epoch + 1, learned)
-    provenance = _finish(config, backbone, task, lesson, learner, state, identity)
-    _draw(config.out, state)
+    provenance = finish(config, backbone, task, lesson, learner, state, identity)
     checkpoint.unlink(missing_ok=True)
     return provenance
 
@@ -233,114 +216,11 @@ def _validate(learner: Learner, lesson: Lesson, task: Task) -> dict[str, float]:
     variables = learner.model.trainable_variables
     to_numpy = import_keras().ops.convert_to_numpy
     before = [to_numpy(one.value) for one in variables]
-    learner.model.optimizer.finalize_variable_values(variables)
-    found = _score(learner.model, lesson, lesson.validation, task)
+    learner.model.optimizer.put_averages(variables)
+    found = score_part(learner.model, lesson, lesson.validation, task)
     for one, value in zip(variables, before, strict=True):
         one.assign(value)
     return {"val_loss": float(found.log_loss), "val_accuracy": float(found.accuracy)}
-
-
-def _finish(
-    config: PretrainConfig,
-    backbone: Backbone,
-    task: Task,
-    lesson: Lesson,
-    learner: Learner,
-    state: State,
-    identity: dict[str, Any],
-) -> dict[str, Any]:
-    """Write the averaged weights, rounded as they are stored, with their own scores."""
-    learner.model.optimizer.finalize_variable_values(learner.model.trainable_variables)
-    network, top = arrays_of(learner.network.variables), arrays_of(learner.top.variables)
-    assign(learner.network.variables, network)  # rounded, as they are stored
-    assign(learner.top.variables, top)
-    top = {name.rpartition("/")[2]: array for name, array in top.items()}
-    seen = np.unique(image_keys(lesson.sha256[lesson.train]))
-    provenance = {
-        "identity": identity,
-        "backbone": config.backbone,
-        "task": task.to_dict(),
-        "data": {
-            "name": Path(config.data).name,
-            "sha256": identity["data"],
-            "split": lesson.split,
-            "train": len(lesson.train),
-            "validation": len(lesson.validation),
-            "test": len(lesson.test),
-            "seen": len(seen),
-        },
-        "command": command(config),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": state.seconds,
-        "history": state.history,
-        "scores": {},
-        "software": {
-            "fer_features": __version__,
-            "python": platform.python_version(),
-            "backend": backend_name(),
-            **{name: version(name) for name in ("keras", "numpy")},
-        },
-    }
-    content = WeightsFile(network, top, seen, provenance)
-    found = _score(_file_model(backbone, content), lesson, lesson.validation, task)
-    provenance["scores"] = {"validation": found.to_dict()}
-    write_weights(config.out, content)
-    return provenance
-
-
-def _score(model: Any, lesson: Lesson, rows: NDArray[np.int64], task: Task) -> Scores:
-    """Scores of the mean of what is said of each image and of its mirror image."""
-    classes = len(task.classes)
-    probability = np.zeros((len(rows), classes))
-    for start in range(0, len(rows), PREDICTED):
-        images = lesson.images[rows[start : start + PREDICTED]]
-        for view in (images, images[:, :, ::-1]):
-            dice = np.zeros((len(view), DICE), np.float32)
-            logits = np.asarray(model.predict_on_batch([view, dice]), np.float64)[:, :classes]
-            odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-            probability[start : start + PREDICTED] += odds / odds.sum(axis=1, keepdims=True) / 2
-    return score(lesson.label[rows], probability, classes=task.class_names, positive=task.positive)
-
-
-def _score_test(out: Path, backbone: Backbone, task: Task, lesson: Lesson) -> dict[str, Any]:
-    """Score the test part with the weights as they are in the file, and note it there."""
-    content = read_weights(out)
-    found = _score(_file_model(backbone, content), lesson, lesson.test, task)
-    content.provenance["scores"]["test"] = found.to_dict()
-    write_weights(out, content)
-    return content.provenance
-
-
-def _file_model(backbone: Backbone, content: WeightsFile) -> Any:
-    """A model of the file's arrays in float32, which takes and gives what a learner's does."""
-    keras: Any = import_keras()
-    network = backbone.build(backbone.default_size)
-    assign(network.variables, content.network)
-    images = keras.Input((backbone.default_size,) * 2, dtype="uint8")
-    dice = keras.Input((DICE,))
-    x = keras.ops.expand_dims(keras.ops.cast(images, "float32"), -1)
-    pooled = keras.ops.mean(network(backbone.preprocess(x)), axis=(1, 2))
-    kernel, bias = (content.top[name].astype(np.float32) for name in ("kernel", "bias"))
-    return keras.Model([images, dice], keras.ops.matmul(pooled, kernel) + bias)
-
-
-def _draw(out: Path, state: State) -> None:
-    from fer_features.plots import learning_curves, save_figure
-
-    figure = learning_curves(state.history, title=f"{out.name}, {state.epoch} epochs")
-    save_figure(figure, out.with_suffix(".png"))
-
-
-def command(config: PretrainConfig) -> str:
-    """The command that repeats a training."""
-    words = ["fer", "pretrain", Path(config.data).name]
-    for one in fields(config):
-        value = getattr(config, one.name)
-        if one.name in ("data", "out", "test") or value == one.default:
-            continue
-        value = value.name if isinstance(value, Path) else value
-        words += [f"--{one.name.replace('_', '-')}", str(value)]
-    return shlex.join(words)
 
 
 def _ignore(_: object) -> None:

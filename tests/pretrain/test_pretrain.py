@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fer_features.backbones import get_backbone
 from fer_features.backbones.weights_file import image_keys, read_weights, seen_by
 from fer_features.config import PretrainConfig
 from fer_features.errors import FerError
 from fer_features.faces import open_faces, read_all
+from fer_features.metrics import score
 from fer_features.pretrain.checkpoint import checkpoint_of
 from fer_features.pretrain.data import make_lesson
+from fer_features.pretrain.learner import make_learner
+from fer_features.pretrain.predict import model_of, probabilities
 from fer_features.pretrain.run import pretrain
 from fer_features.tasks import BINARY, SEVEN
 
@@ -98,12 +102,12 @@ def test_the_file_alone_gives_the_scores_that_it_tells(made: Path, tmp_path: Pat
     """What the learner scores at its end and what a network of the file's arrays does is one."""
     copy = tmp_path / "copy.h5"
     copy.write_bytes(made.read_bytes())
-    from fer_features.backbones import get_backbone
-    from fer_features.pretrain.run import _file_model, _score
-
     lesson = make_lesson(open_faces("sample"), BINARY, ferplus=None, seed=0)
-    model = _file_model(get_backbone("fernet"), read_weights(copy))
-    again = _score(model, lesson, lesson.validation, BINARY)
+    model = model_of(get_backbone("fernet"), read_weights(copy))
+    said = probabilities(model, lesson.images[lesson.validation], classes=2)
+    again = score(
+        lesson.label[lesson.validation], said, classes=BINARY.class_names, positive="happy"
+    )
     told = read_weights(made).provenance["scores"]["validation"]
     assert again.accuracy == told["accuracy"]
     assert again.log_loss == pytest.approx(told["log_loss"], abs=1e-4)
@@ -178,3 +182,19 @@ def test_a_file_of_another_training_is_not_overwritten(made: Path, tmp_path: Pat
 def test_keys_are_the_first_64_bits() -> None:
     sha = np.array([b"00000000000000ff" + b"a" * 48, b"f" * 64], "S64")
     assert image_keys(sha).tolist() == [255, 2**64 - 1]
+
+
+def test_training_does_not_go_on_from_the_averages(tmp_path: Path) -> None:
+    """Keras puts them in the weights' place at the end of each `fit`, and an epoch is one."""
+    config = replace(SMALL, out=tmp_path / "begun.h5")
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(config, track=lambda epoch, _: stop_in_epoch(2, epoch))
+    learner = make_learner(
+        get_backbone("fernet"), config, outputs=2, classes=2, steps=1, precision="float32"
+    )
+    with np.load(checkpoint_of(config.out)) as file:
+        for number, variable in enumerate(learner.variables):
+            variable.assign(file[f"v{number}"])
+    before = np.asarray(learner.top.kernel).copy()
+    learner.model.optimizer.put_averages(learner.model.trainable_variables)
+    assert np.abs(np.asarray(learner.top.kernel) - before).max() > 1e-3

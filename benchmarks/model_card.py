@@ -1,0 +1,94 @@
+"""The tables of docs/fernet.md: what a weights file's own classifier says of FER2013's PrivateTest.
+
+``python benchmarks/model_card.py WEIGHTS FER2013_CSV FERPLUS_CSV``. Images that the weights have
+learnt from are never scored; 95 % intervals by the stratified bootstrap.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.backbones import get_backbone
+from fer_features.backbones.weights_file import read_weights, seen_by
+from fer_features.faces import USAGES, open_faces, read_all
+from fer_features.faces.ferplus import NO_MAJORITY, majority, read_ferplus
+from fer_features.intervals import bootstrap, draws, interval
+from fer_features.metrics import score
+from fer_features.pretrain.predict import model_of, probabilities
+from fer_features.tasks import Task
+
+
+def main() -> None:
+    """Read, predict once, print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("ferplus", type=Path)
+    asked = parser.parse_args()
+
+    content = read_weights(asked.weights)
+    task = Task.from_dict(content.provenance["task"])
+    faces = read_all(open_faces(asked.data))
+    votes = read_ferplus(asked.ferplus).of(faces.row, usage=faces.usage, emotion=faces.emotion)
+    seen = seen_by(content.seen, faces.sha256)
+    test = np.flatnonzero(faces.usage == USAGES.index("PrivateTest"))
+    if seen[test].any():
+        raise SystemExit(f"the weights have learnt from {seen[test].sum():,} of these images")
+
+    model = model_of(get_backbone(content.provenance["backbone"]), content)
+    p = probabilities(model, faces.images[test], classes=len(task.classes))
+    label = task.labels(faces.emotion)[test]
+    said = p.argmax(axis=1)
+    right = said == label
+    weights = np.concatenate(list(draws(label, n=2000, seed=0)))
+
+    print(f"{len(test):,} images of PrivateTest, each with its mirror image\n")
+    found = score(label, p, classes=task.class_names, positive=task.positive)
+    low_high = bootstrap(label, p, classes=task.class_names, positive=task.positive)
+    print("| score | |\n| --- | ---: |")
+    for name in ("accuracy", "balanced_accuracy", "f1", "log_loss", "ece"):
+        low, high = low_high[name]
+        print(f"| {name.replace('_', ' ')} | {getattr(found, name):.4f} [{low:.3f}, {high:.3f}] |")
+
+    print("\n| class | images | recall | precision | most often taken for |")
+    print("| --- | ---: | ---: | ---: | --- |")
+    for code, name in enumerate(task.class_names):
+        true, called = label == code, said == code
+        recall = _share(weights, true & right, true)
+        precision = _share(weights, called & right, called)
+        others = [(int((true & (said == k)).sum()), k) for k in range(len(task.classes))]
+        count, other = max(one for one in others if one[1] != code)
+        print(
+            f"| {name} | {true.sum():,} | {recall} | {precision} | "
+            f"{task.class_names[other]} ({count / true.sum():.0%}) |"
+        )
+
+    print("\n| of FER+'s ten voters | images | accuracy |\n| --- | ---: | ---: |")
+    most = votes.counts[test].max(axis=1)
+    agreed = majority(votes)[test]
+    with_label = (agreed != NO_MAJORITY) & (agreed == faces.emotion[test])
+    for text, rows in (
+        ("9 or 10 are of one mind", most >= 9),
+        ("7 or 8", (most == 7) | (most == 8)),
+        ("5 or 6", (most == 5) | (most == 6)),
+        ("fewer", most < 5),
+        ("the most are with the label", with_label),
+        ("the most are not, or there is no majority", ~with_label),
+    ):
+        print(f"| {text} | {rows.sum():,} | {_share(weights, rows & right, rows)} |")
+
+
+def _share(weights: NDArray[np.float32], hits: NDArray[np.bool_], rows: NDArray[np.bool_]) -> str:
+    """How many of the rows are hits, with its interval over the resamples."""
+    if not rows.any():
+        return "–"
+    low, high = interval((weights @ hits) / np.maximum(weights @ rows, 1))
+    return f"{hits.sum() / rows.sum():.3f} [{low:.3f}, {high:.3f}]"
+
+
+if __name__ == "__main__":
+    main()
