@@ -18,6 +18,7 @@ COMMANDS = [
     ["data", "show"],
     ["data", "audit"],
     ["extract"],
+    ["pretrain"],
     ["fit"],
     ["compare"],
     ["cache"],
@@ -61,6 +62,27 @@ def test_every_command_explains_itself(command: list[str]) -> None:
 
 def test_the_version_is_printed() -> None:
     assert fer("--version").stdout.strip() == __version__
+
+
+def test_weights_of_ones_own(folder: Path) -> None:
+    small = ["pretrain", "--task", "binary", "--epochs", "1", "--batch-size", "64"]
+    small += ["--out", "mine.h5"]
+    made = ok(*small)
+    assert made["found"] is False
+    assert made["command"] == "fer pretrain sample --task binary --epochs 1 --batch-size 64"
+    assert ok(*small)["found"] is True
+
+    extract = ["extract", "--backbone", "fernet", "--weights", "mine.h5", "--engine", "keras"]
+    ok(*extract, "--output", "pooled")
+    refused = fer("fit", "--head", "ridge", "--split", "grouped")
+    assert refused.exit_code == 2
+    assert "the weights have learnt from images that would be scored" in refused.stderr
+    result = fer("fit", "--head", "ridge", "--json")
+    assert result.exit_code == 0
+    assert "--split usage --drop twins is taken" in result.stderr
+    (run,) = json.loads(result.stdout)["runs"]
+    assert run["split"]["name"] == "usage"
+    assert run["data"]["seen"]["test"] == 0
 
 
 def test_the_whole_job(tiny: Backbone, folder: Path) -> None:

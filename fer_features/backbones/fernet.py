@@ -2,7 +2,7 @@
 
 He and others, *Deep Residual Learning for Image Recognition*, 2016
 (https://arxiv.org/abs/1512.03385); Hu and others, *Squeeze-and-Excitation Networks*, 2018
-(https://arxiv.org/abs/1709.01507). 1.6 million parameters, 0.17 · 10⁹ operations an image.
+(https://arxiv.org/abs/1709.01507). 1.6 million parameters, 0.26 · 10⁹ operations an image.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,9 @@ from fer_features.backbones import Backbone
 from fer_features.config import PretrainConfig
 from fer_features.keras_runtime import import_keras
 from fer_features.pretrain.augment import DICE, Augmentation
+
+LOOKED_AT = 40
+"""Batches that statistics are gathered from; of a moving average of 0.9 the last 20 count."""
 
 UNDECAYED = ("bias", "gamma", "beta")
 """Variables that weight decay leaves alone."""
@@ -36,6 +41,33 @@ class Learner:
     def variables(self) -> list[Any]:
         """All that a checkpoint has to hold, in a fixed order."""
         return [*self.model.variables, *self.model.optimizer.variables]
+
+
+@contextmanager
+def averaged(learner: Learner, data: Any) -> Iterator[None]:
+    """In the block the weights are their moving averages; after it they are what they were.
+
+    The batch normalisations' statistics, which are of the weights as they were, are gathered anew:
+    without that, averages of weights that still move are worth little (Izmailov and others,
+    *Averaging Weights Leads to Wider Optima and Better Generalization*, 2018,
+    https://arxiv.org/abs/1803.05407).
+
+    Args:
+        learner: the network.
+        data: `batches`, of which the first are looked at.
+    """
+    variables = learner.model.variables
+    to_numpy = import_keras().ops.convert_to_numpy
+    before = [to_numpy(one.value) for one in variables]
+    learner.model.optimizer.put_averages(learner.model.trainable_variables)
+    for number in range(min(len(data), LOOKED_AT)):
+        (images, dice), _ = data[number]
+        learner.model([images, dice], training=True)
+    try:
+        yield
+    finally:
+        for one, value in zip(variables, before, strict=True):
+            one.assign(value)
 
 
 def make_learner(

@@ -42,8 +42,7 @@ def finish(
     state: State,
     identity: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write the averaged weights, rounded as they are stored, with their own scores."""
-    learner.model.optimizer.put_averages(learner.model.trainable_variables)
+    """Write a learner's weights as they are, in half precision, with the scores that gives."""
     network, top = arrays_of(learner.network.variables), arrays_of(learner.top.variables)
     top = {name.rpartition("/")[2]: array for name, array in top.items()}
     seen = np.unique(image_keys(lesson.sha256[lesson.train]))

@@ -24,7 +24,7 @@ from fer_features.keras_runtime import backend_name, import_keras
 from fer_features.pretrain.augment import Augmentation
 from fer_features.pretrain.checkpoint import checkpoint_of, load, save
 from fer_features.pretrain.data import VOTES, Lesson, make_lesson, targets_of
-from fer_features.pretrain.learner import Learner, batches, make_learner
+from fer_features.pretrain.learner import Learner, averaged, batches, make_learner
 from fer_features.pretrain.record import finish, score_part, score_test
 from fer_features.progress import Advance
 from fer_features.tasks import Task, load_task
@@ -192,14 +192,20 @@ def _train(
                 f"training diverged: the loss of epoch {epoch + 1} is not finite",
                 hint="lower --learning-rate",
             )
-        learned |= _validate(learner, lesson, task)
+        with averaged(learner, data):
+            found = score_part(learner.model, lesson, lesson.validation, task)
+        learned |= {"val_loss": found.log_loss, "val_accuracy": found.accuracy}
         for name, value in learned.items():
             state.history.setdefault(name, []).append(value)
         state.epoch, state.seconds = epoch + 1, state.seconds + time.perf_counter() - begun
         save(checkpoint, state, learner.variables, identity=identity)
         if done is not None:
             done(epoch + 1, learned)
-    provenance = finish(config, backbone, task, lesson, learner, state, identity)
+    last = batches(
+        images, targets, size=config.batch_size, seed=config.seed, epoch=config.epochs - 1
+    )
+    with averaged(learner, last):
+        provenance = finish(config, backbone, task, lesson, learner, state, identity)
     checkpoint.unlink(missing_ok=True)
     return provenance
 
@@ -209,18 +215,6 @@ def _one_epoch(learner: Learner, data: Any, advance: Callable[[], None]) -> dict
     told = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: advance())
     logs = learner.model.fit(data, epochs=1, shuffle=False, verbose=0, callbacks=[told]).history
     return {"loss": float(logs["loss"][-1]), "accuracy": float(logs["accuracy"][-1])}
-
-
-def _validate(learner: Learner, lesson: Lesson, task: Task) -> dict[str, float]:
-    """Scores of the averaged weights, in the learner's own precision; the weights stay."""
-    variables = learner.model.trainable_variables
-    to_numpy = import_keras().ops.convert_to_numpy
-    before = [to_numpy(one.value) for one in variables]
-    learner.model.optimizer.put_averages(variables)
-    found = score_part(learner.model, lesson, lesson.validation, task)
-    for one, value in zip(variables, before, strict=True):
-        one.assign(value)
-    return {"val_loss": float(found.log_loss), "val_accuracy": float(found.accuracy)}
 
 
 def _ignore(_: object) -> None:

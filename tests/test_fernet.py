@@ -1,0 +1,133 @@
+"""The network that comes with this package, and its weights."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_features.backbones import BACKBONES, get_backbone, resolve_weights, seen_images
+from fer_features.backbones.layers import layer_shapes
+from fer_features.backbones.weights_file import read_weights
+from fer_features.config import ExtractConfig
+from fer_features.engines import ENGINES, GraphSpec, make_engine
+from fer_features.errors import FerError
+from fer_features.extract import extract
+from fer_features.faces import open_faces, read_all
+from fer_features.pretrain.predict import model_of, probabilities
+from fer_features.store import Cache
+
+FERNET = get_backbone("fernet")
+MOST_BYTES = 4_000_000
+
+ROWS = np.arange(0, 600, 75)
+"""Faces of the drawn sample, which is the same on every machine."""
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return read_all(open_faces("sample"), ROWS).images
+
+
+def graph(**changes: object) -> GraphSpec:
+    spec = GraphSpec(
+        backbone=FERNET,
+        weights=resolve_weights(None, FERNET),
+        size=48,
+        preprocess="keras",
+        layers=("block_6",),
+        outputs=("pooled",),
+        image_shape=(48, 48),
+    )
+    return replace(spec, **changes)  # type: ignore[arg-type]
+
+
+def features(name: str, images: np.ndarray, graphs: Path, **changes: object) -> np.ndarray:
+    engine = make_engine(name, graph(**changes), batch_size=len(images), graphs=graphs)
+    try:
+        return engine.submit(images).result()["block_6/pooled"]
+    finally:
+        engine.close()
+
+
+def test_its_layers_have_these_shapes() -> None:
+    assert layer_shapes(FERNET) == {
+        "stem": (48, 48, 24),
+        "block_1": (24, 24, 48),
+        "block_2": (24, 24, 48),
+        "block_3": (12, 12, 96),
+        "block_4": (12, 12, 96),
+        "block_5": (6, 6, 192),
+        "block_6": (6, 6, 192),
+    }
+
+
+def test_its_weights_are_small_and_say_where_they_come_from() -> None:
+    weights = resolve_weights(None, FERNET)
+    assert (weights.kind, weights.label) == ("shipped", "shipped")
+    assert weights.path is not None
+    assert weights.path.stat().st_size <= MOST_BYTES
+    content = read_weights(weights.path)
+    told = content.provenance
+    assert told["command"].startswith("fer pretrain fer2013.csv")
+    assert told["data"]["split"] == "usage"
+    assert told["data"]["train"] == 27_368
+    assert len(content.seen) == told["data"]["seen"]
+    seen = seen_images(weights)
+    assert seen is not None
+    assert (np.diff(seen.astype(object)) > 0).all()
+    assert set(told["scores"]) == {"validation", "test"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_shipped_file_gives_known_features(
+    images: np.ndarray, tmp_path: Path, engine: str
+) -> None:
+    """Nothing may move them unseen: caches, runs and the model card stand on them."""
+    if engine == "openvino":
+        pytest.importorskip("openvino")
+    found = features(engine, images, tmp_path)
+    np.testing.assert_allclose(found[:, ::24], KNOWN_FEATURES, rtol=1e-3, atol=2e-3)
+
+
+def test_the_shipped_file_gives_known_classes(images: np.ndarray) -> None:
+    content = read_weights(FERNET.shipped.path)  # type: ignore[union-attr]
+    said = probabilities(model_of(FERNET, content), images, classes=7)
+    np.testing.assert_allclose(said, KNOWN_PROBABILITIES, atol=2e-3)
+
+
+def test_a_damaged_file_is_never_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert FERNET.shipped is not None
+    content = bytearray(FERNET.shipped.path.read_bytes())
+    content[len(content) // 2] ^= 1
+    broken = tmp_path / "fernet.h5"
+    broken.write_bytes(content)
+    other = replace(
+        FERNET.shipped, file_name=str(broken)
+    )  # an absolute name takes the folder's place
+    monkeypatch.setitem(BACKBONES, "fernet", replace(FERNET, shipped=other))
+    with pytest.raises(FerError, match="missing or damaged"):
+        extract(ExtractConfig(backbone="fernet", cache_dir=tmp_path))
+    assert not list(tmp_path.glob("*fernet-*.h5"))
+
+
+def test_the_sample_was_never_seen(tmp_path: Path) -> None:
+    config = ExtractConfig(
+        backbone="fernet",
+        engine="keras",
+        precision="float32",
+        outputs=("pooled",),
+        views=("flip",),
+        cache_dir=tmp_path,
+    )
+    done = extract(config)
+    with Cache(done.cache) as cache:
+        assert not cache.read("faces", "seen").any()
+        rows, mirrored = (cache.read("block_6", name) for name in ("pooled", "pooled_flip"))
+    assert rows.shape == mirrored.shape == (360, 192)
+    assert not np.allclose(rows, mirrored)
+
+
+def test_imagenet_knows_no_fernet() -> None:
+    with pytest.raises(FerError, match="no ImageNet weights"):
+        resolve_weights("imagenet", FERNET)
