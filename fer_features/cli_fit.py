@@ -183,9 +183,10 @@ def compare(
 ) -> None:
     """Put runs into one table, the best validation accuracy first, and draw them."""
     from fer_features.compare import compare as tabulate
-    from fer_features.compare import flattery, newest_seeds, of_same_data, over_seeds, unseen_only
+    from fer_features.compare import newest_seeds, of_same_data, unseen_only
     from fer_features.compare_formats import write_figures
     from fer_features.render_runs import check_format, show_comparisons
+    from fer_features.repeats import flattery, over_seeds
     from fer_features.runs import list_runs, read_run
     from fer_features.verdicts import verdict_of
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fer_features.errors import FerError
 from fer_features.metrics import NUMBERS
+from fer_features.run_labels import (
+    base_features,
+    created,
+    data_key,
+    family_key,
+    feature_labels,
+    group_runs,
+    is_random,
+    scored_seen,
+    subject,
+)
 from fer_features.runs import Run
 from fer_features.tasks import BINARY, Task
 
@@ -90,81 +100,6 @@ class Comparison:
         return rows
 
 
-@dataclass(frozen=True)
-class OverSeeds:
-    """One head on the same features with several seeds, each with a split of its own.
-
-    Attributes:
-        title: images, task and split.
-        head: the head's name.
-        features: what it was fitted on.
-        runs: the runs, by ascending seed.
-    """
-
-    title: str
-    head: str
-    features: str
-    runs: tuple[Run, ...]
-
-    def mean(self, part: str, score: str) -> float | None:
-        """Mean over the seeds; None where a score is undefined."""
-        values = [run.record[part][score] for run in self.runs]
-        return None if None in values else statistics.fmean(values)
-
-    def std(self, part: str, score: str) -> float | None:
-        """Standard deviation over the seeds (of a sample); None where a score is undefined."""
-        values = [run.record[part][score] for run in self.runs]
-        return None if None in values else statistics.stdev(values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        return {
-            "title": self.title,
-            "head": self.head,
-            "features": self.features,
-            "seeds": [run.record["seed"] for run in self.runs],
-            "runs": [run.record["id"] for run in self.runs],
-            "mean": {f"{part} {s}": self.mean(part, s) for part in _PARTS for s in SCORES},
-            "std": {f"{part} {s}": self.std(part, s) for part in _PARTS for s in SCORES},
-        }
-
-
-@dataclass(frozen=True)
-class Flattery:
-    """The same fit on a split that leaks and on one that does not.
-
-    Attributes:
-        head: the head's name.
-        features: what it was fitted on.
-        grouped: the run whose split keeps twins on one side.
-        leaking: the run whose split does not.
-    """
-
-    head: str
-    features: str
-    grouped: Run
-    leaking: Run
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        leak = self.leaking.record["leak"] or {}
-        return {
-            "head": self.head,
-            "features": self.features,
-            "grouped": self.grouped.record["test"]["accuracy"],
-            self.leaking.record["split"]["name"]: self.leaking.record["test"]["accuracy"],
-            "difference": self.leaking.record["test"]["accuracy"]
-            - self.grouped.record["test"]["accuracy"],
-            "split": self.leaking.record["split"]["name"],
-            "by_twins": None
-            if leak.get("accuracy_on_others") is None
-            else self.leaking.record["test"]["accuracy"] - leak["accuracy_on_others"],
-            "test_twins": leak.get("test_twins", 0),
-            "accuracy_on_twins": leak.get("accuracy_on_twins"),
-            "accuracy_on_others": leak.get("accuracy_on_others"),
-        }
-
-
 _PARTS = ("validation", "test")
 
 
@@ -177,52 +112,19 @@ def compare(runs: Iterable[Run]) -> list[Comparison]:
     Raises:
         FerError: there is no run, or a record lacks what a run must have.
     """
-    groups = _grouped(runs, lambda record: [*_data(record), record["split"], record["seed"]])
+    groups = group_runs(runs, lambda record: [*data_key(record), record["split"], record["seed"]])
     if not groups:
         raise FerError("no runs to compare", hint="fer fit --head all makes some")
     tables = [_table(group) for group in groups]
-    return sorted(tables, key=lambda table: max(_created(run) for run in table.runs), reverse=True)
-
-
-def over_seeds(runs: Iterable[Run]) -> list[OverSeeds]:
-    """Each fit that was made with several seeds, the best mean validation accuracy first."""
-    found = []
-    for group in _grouped(runs, lambda record: [*_family(record), *_fit(record)]):
-        newest = {run.record["seed"]: run for run in sorted(group, key=_created)}
-        ordered = [newest[seed] for seed in sorted(newest)]
-        if len(ordered) > 1:
-            record = ordered[0].record
-            found.append(
-                OverSeeds(
-                    title=f"{_subject(record)}, split {record['split']['name']}",
-                    head=record["head"]["name"],
-                    features=_features(record),
-                    runs=tuple(ordered),
-                )
-            )
-    return sorted(found, key=lambda one: -(one.mean("validation", "accuracy") or 0.0))
-
-
-def flattery(runs: Iterable[Run]) -> list[Flattery]:
-    """Fits that were made on a split that leaks and, with the same seed, on ``grouped``."""
-    found = []
-    for group in _grouped(runs, lambda record: [*_data(record), record["seed"], *_fit(record)]):
-        by_split = {run.record["split"]["name"]: run for run in sorted(group, key=_created)}
-        record = group[0].record
-        grouped = by_split.pop("grouped", None)
-        for run in by_split.values():
-            if grouped is not None and run.record["leak"]:
-                head = record["head"]["name"]
-                found.append(Flattery(head, _features(record), grouped, run))
-    return found
+    return sorted(tables, key=lambda table: max(created(run) for run in table.runs), reverse=True)
 
 
 def of_same_data(runs: Sequence[Run]) -> list[Run]:
     """Those of the runs that are about the same images and task as the newest."""
-    newest = max(runs, key=_created, default=None)
+    newest = max(runs, key=created, default=None)
     if newest is None:
         return []
-    return [run for run in runs if _data(run.record) == _data(newest.record)]
+    return [run for run in runs if data_key(run.record) == data_key(newest.record)]
 
 
 def unseen_only(runs: Sequence[Run], *, note: Callable[[str], None]) -> list[Run]:
@@ -245,61 +147,12 @@ def unseen_only(runs: Sequence[Run], *, note: Callable[[str], None]) -> list[Run
     return kept
 
 
-def scored_seen(record: dict[str, Any]) -> int:
-    """How many validation and test images a run's weights have learnt from."""
-    seen = record["data"].get("seen") or {}
-    return int(seen.get("validation", 0) + seen.get("test", 0))
-
-
 def newest_seeds(tables: Sequence[Comparison]) -> list[Comparison]:
     """Of tables that differ by their seed alone, the newest; `tables` come newest first."""
     kept: dict[str, Comparison] = {}
     for table in tables:
-        kept.setdefault(json.dumps(_family(table.runs[0].record), sort_keys=True), table)
+        kept.setdefault(json.dumps(family_key(table.runs[0].record), sort_keys=True), table)
     return list(kept.values())
-
-
-def _grouped(runs: Iterable[Run], key: Any) -> list[list[Run]]:
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        try:
-            groups.setdefault(json.dumps(key(run.record), sort_keys=True), []).append(run)
-        except KeyError as error:
-            raise FerError(f"{run.path}: the record of the run lacks {error}") from error
-    return list(groups.values())
-
-
-def _created(run: Run) -> str:
-    return str(run.record["created"])
-
-
-def _data(record: dict[str, Any]) -> list[Any]:
-    """The same for the same images with the same labels."""
-    return [record["data"]["digest"], record["task"]]
-
-
-def _family(record: dict[str, Any]) -> list[Any]:
-    return [*_data(record), record["split"]["name"], "twins" in record["data"]["dropped"]]
-
-
-def _fit(record: dict[str, Any]) -> list[Any]:
-    """The same for the same head on the same features, whatever the split and the seed."""
-    head = record["head"]
-    params = {k: v for k, v in head["params"].items() if k not in ("n_jobs", "random_state")}
-    method = record["calibration"] and record["calibration"]["method"]
-    wish = record["operate"] and [record["operate"]["wish"], record["operate"]["value"]]
-    kept = (head["name"], head["layers"], head["views"], params, method, wish)
-    return [record["cache"]["key"], *kept, record["data"]["labels"]]
-
-
-def _subject(record: dict[str, Any]) -> str:
-    data = record["data"]
-    labels = "" if data["labels"] == "original" else f", labels {data['labels']}"
-    gone = ", ".join(f"{n:,} {name}" for name, n in data["dropped"].items())
-    return (
-        f"{record['task']['name']}: {data['rows']:,} images of {data['name']}{labels}"
-        + f" (without {gone})" * bool(gone)
-    )
 
 
 def _table(group: list[Run]) -> Comparison:
@@ -308,7 +161,7 @@ def _table(group: list[Run]) -> Comparison:
     split = first["split"]
     seed = "" if split["seed"] is None else f", seed {split['seed']}"
     sizes = " / ".join(f"{split[part]:,}" for part in ("train", "validation", "test"))
-    title = f"{_subject(first)}, split {split['name']}{seed} ({sizes})"
+    title = f"{subject(first)}, split {split['name']}{seed} ({sizes})"
     classes = Task.from_dict(first["task"]).classes
     return Comparison(title, runs, classes == BINARY.classes, tuple(_notes(runs)))
 
@@ -339,45 +192,6 @@ def _notes(runs: Sequence[Run]) -> Iterable[str]:
                 f"{run.record['id']} is calibrated on the validation rows, which flatters its "
                 "validation scores."
             )
-
-
-def is_random(record: dict[str, Any]) -> bool:
-    """Whether a run's features come from random weights."""
-    return str(record["cache"]["spec"]["weights"]).startswith("random")
-
-
-def base_features(record: dict[str, Any]) -> str:
-    """The backbone and its weights, if it has any."""
-    spec = record["cache"]["spec"]
-    weights = "" if spec["weights"] == "none" else f" {spec['weights']}"
-    return f"{spec['backbone']}{weights}"
-
-
-def _features(record: dict[str, Any], *, layers: bool = True, precision: bool = False) -> str:
-    """What a head was fitted on, in a few words."""
-    words = [base_features(record)]
-    words += ["+".join(record["head"]["layers"])] if layers else []
-    words += [str(record["cache"]["spec"]["precision"])] if precision else []
-    words += record["head"]["views"]
-    return " ".join(words)
-
-
-def feature_labels(records: Sequence[dict[str, Any]]) -> list[str]:
-    """What each run's head was fitted on, no longer than it takes to tell them apart."""
-    layers: dict[str, set[str]] = {}
-    precisions: dict[str, set[str]] = {}
-    for record in records:
-        base = base_features(record)
-        layers.setdefault(base, set()).add("+".join(record["head"]["layers"]))
-        precisions.setdefault(base, set()).add(record["cache"]["spec"]["precision"])
-    return [
-        _features(
-            record,
-            layers=len(layers[base_features(record)]) > 1,
-            precision=len(precisions[base_features(record)]) > 1,
-        )
-        for record in records
-    ]
 
 
 def _row(record: dict[str, Any], features: str) -> dict[str, Any]:

@@ -8,17 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fer_features.compare import (
-    COLUMNS,
-    PUBLISHED,
-    Comparison,
-    Flattery,
-    OverSeeds,
-    base_features,
-    is_random,
-    scored_seen,
-)
+from fer_features.compare import COLUMNS, PUBLISHED, Comparison
 from fer_features.errors import FerError
+from fer_features.repeats import Flattery, OverSeeds
+from fer_features.run_labels import base_features, is_random, scored_seen
 from fer_features.verdicts import Verdict
 
 MARKDOWN = {

@@ -70,7 +70,7 @@ def _lines(title: str, total: int, unit: str, stream: TextIO) -> Advance:
         last = now
         text = f"{title}: {rate.done} of {total} {unit}"
         if rate.per_s:
-            left = _clock((total - rate.done) / rate.per_s)
+            left = clock((total - rate.done) / rate.per_s)
             text += f", {rate.per_s:.1f} {unit}/s, {left} left"
         print(text, file=stream, flush=True)
 
@@ -95,7 +95,8 @@ class _Rate:
         self.per_s = (self.done - self._first) / max(now - self._begun, 1e-9)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as people read them: ``0:42``, ``1:02:03``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

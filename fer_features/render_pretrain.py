@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from fer_features.console import say, tell
-from fer_features.progress import Advance, track
+from fer_features.progress import Advance, clock, track
 
 if TYPE_CHECKING:
     from fer_features.config import PretrainConfig
@@ -28,13 +29,17 @@ def track_epoch(config: PretrainConfig) -> Callable[[int, int], AbstractContextM
 
 
 def epoch_done(config: PretrainConfig) -> Callable[[int, dict[str, float]], None]:
-    """Tell on stderr what an epoch has given."""
+    """Tell on stderr what an epoch has given, and how long the rest will take."""
+    begun, count = time.perf_counter(), 0
 
     def told(epoch: int, values: dict[str, float]) -> None:
+        nonlocal count
+        count += 1
+        left = (config.epochs - epoch) * (time.perf_counter() - begun) / count
         tell(
             f"epoch {epoch} of {config.epochs}: loss {values['loss']:.4f}, accuracy "
             f"{values['accuracy']:.4f}; validation loss {values['val_loss']:.4f}, accuracy "
-            f"{values['val_accuracy']:.4f}"
+            f"{values['val_accuracy']:.4f}; {clock(left)} left"
         )
 
     return told

@@ -10,7 +10,8 @@ from fer_features.console import emit_json, say, table, width
 from fer_features.errors import FerError
 
 if TYPE_CHECKING:
-    from fer_features.compare import Comparison, Flattery, OverSeeds
+    from fer_features.compare import Comparison
+    from fer_features.repeats import Flattery, OverSeeds
     from fer_features.runs import Run
     from fer_features.verdicts import Verdict
 
@@ -82,7 +83,7 @@ def show_run(run: Run) -> None:
 
 def show_seeds(runs: Sequence[Run]) -> None:
     """Mean and spread over the seeds of what has just been fitted."""
-    from fer_features.compare import over_seeds
+    from fer_features.repeats import over_seeds
 
     _show_seeds(over_seeds(runs))
 

@@ -8,19 +8,12 @@ import numpy as np
 import pytest
 from run_examples import record, run
 
-from fer_features.compare import (
-    PUBLISHED,
-    PUBLISHED_MARK,
-    compare,
-    feature_labels,
-    flattery,
-    newest_seeds,
-    of_same_data,
-    over_seeds,
-)
+from fer_features.compare import PUBLISHED, PUBLISHED_MARK, compare, newest_seeds, of_same_data
 from fer_features.compare_formats import to_csv, to_json, to_markdown, write_figures
 from fer_features.errors import FerError
 from fer_features.metrics import score
+from fer_features.repeats import flattery, over_seeds
+from fer_features.run_labels import feature_labels
 from fer_features.tasks import BINARY, SEVEN
 
 

@@ -10,12 +10,13 @@ import pytest
 from test_problem import write_votes
 
 from fer_features.calibration import Calibrator
-from fer_features.compare import compare, flattery, over_seeds
+from fer_features.compare import compare
 from fer_features.config import FitConfig
 from fer_features.errors import FerError
 from fer_features.fit import fit
 from fer_features.heads import load_head
 from fer_features.problem import Problem
+from fer_features.repeats import flattery, over_seeds
 from fer_features.runs import Run
 from fer_features.store import Cache
 from fer_features.verdicts import verdict_of

@@ -10,19 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from fer_features.compare import (
-    Comparison,
-    Flattery,
-    OverSeeds,
-    compare,
-    flattery,
-    is_random,
-    newest_seeds,
-    over_seeds,
-    scored_seen,
-)
+from fer_features.compare import Comparison, compare, newest_seeds
 from fer_features.errors import FerError
+from fer_features.repeats import Flattery, OverSeeds, flattery, over_seeds
 from fer_features.report.album import Face, read_faces
+from fer_features.run_labels import is_random, scored_seen
 from fer_features.runs import Part, Predictions, Run
 from fer_features.verdicts import Verdict, verdict_of
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from fer_features.compare import base_features
 from fer_features.report.gather import Gathered
 from fer_features.report.markup import Markup, tag
 from fer_features.report.parts import seconds, section
+from fer_features.run_labels import base_features
 from fer_features.runs import Run
 
 

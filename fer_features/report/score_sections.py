@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fer_features.compare import Comparison, OverSeeds
+from fer_features.compare import Comparison
+from fer_features.repeats import OverSeeds
 from fer_features.report.charts import interval_bar
 from fer_features.report.gather import Gathered
 from fer_features.report.markup import Child, Markup, tag

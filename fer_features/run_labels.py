@@ -1,0 +1,106 @@
+"""What runs are called, and what makes two of them comparable: read off their ``run.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fer_features.errors import FerError
+from fer_features.runs import Run
+
+
+def scored_seen(record: dict[str, Any]) -> int:
+    """How many validation and test images a run's weights have learnt from."""
+    seen = record["data"].get("seen") or {}
+    return int(seen.get("validation", 0) + seen.get("test", 0))
+
+
+def is_random(record: dict[str, Any]) -> bool:
+    """Whether a run's features come from random weights."""
+    return str(record["cache"]["spec"]["weights"]).startswith("random")
+
+
+def base_features(record: dict[str, Any]) -> str:
+    """The backbone and its weights, if it has any."""
+    spec = record["cache"]["spec"]
+    weights = "" if spec["weights"] == "none" else f" {spec['weights']}"
+    return f"{spec['backbone']}{weights}"
+
+
+def features_of(record: dict[str, Any], *, layers: bool = True, precision: bool = False) -> str:
+    """What a head was fitted on, in a few words."""
+    words = [base_features(record)]
+    words += ["+".join(record["head"]["layers"])] if layers else []
+    words += [str(record["cache"]["spec"]["precision"])] if precision else []
+    words += record["head"]["views"]
+    return " ".join(words)
+
+
+def feature_labels(records: Sequence[dict[str, Any]]) -> list[str]:
+    """What each run's head was fitted on, no longer than it takes to tell them apart."""
+    layers: dict[str, set[str]] = {}
+    precisions: dict[str, set[str]] = {}
+    for record in records:
+        base = base_features(record)
+        layers.setdefault(base, set()).add("+".join(record["head"]["layers"]))
+        precisions.setdefault(base, set()).add(record["cache"]["spec"]["precision"])
+    return [
+        features_of(
+            record,
+            layers=len(layers[base_features(record)]) > 1,
+            precision=len(precisions[base_features(record)]) > 1,
+        )
+        for record in records
+    ]
+
+
+def subject(record: dict[str, Any]) -> str:
+    """What a run is about: task, images, labels, and what was left out."""
+    data = record["data"]
+    labels = "" if data["labels"] == "original" else f", labels {data['labels']}"
+    gone = ", ".join(f"{n:,} {name}" for name, n in data["dropped"].items())
+    return (
+        f"{record['task']['name']}: {data['rows']:,} images of {data['name']}{labels}"
+        + f" (without {gone})" * bool(gone)
+    )
+
+
+def data_key(record: dict[str, Any]) -> list[Any]:
+    """The same for the same images with the same labels."""
+    return [record["data"]["digest"], record["task"]]
+
+
+def family_key(record: dict[str, Any]) -> list[Any]:
+    """The same for the same images and labels on the same kind of split, whatever the seed."""
+    return [*data_key(record), record["split"]["name"], "twins" in record["data"]["dropped"]]
+
+
+def fit_key(record: dict[str, Any]) -> list[Any]:
+    """The same for the same head on the same features, whatever the split and the seed."""
+    head = record["head"]
+    params = {k: v for k, v in head["params"].items() if k not in ("n_jobs", "random_state")}
+    method = record["calibration"] and record["calibration"]["method"]
+    wish = record["operate"] and [record["operate"]["wish"], record["operate"]["value"]]
+    kept = (head["name"], head["layers"], head["views"], params, method, wish)
+    return [record["cache"]["key"], *kept, record["data"]["labels"]]
+
+
+def created(run: Run) -> str:
+    """When a run was made; later ones sort behind."""
+    return str(run.record["created"])
+
+
+def group_runs(runs: Iterable[Run], key: Any) -> list[list[Run]]:
+    """Runs whose records give the same `key`, as plain JSON types, together.
+
+    Raises:
+        FerError: a record lacks what a key is made of.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        try:
+            groups.setdefault(json.dumps(key(run.record), sort_keys=True), []).append(run)
+        except KeyError as error:
+            raise FerError(f"{run.path}: the record of the run lacks {error}") from error
+    return list(groups.values())
