@@ -24,6 +24,31 @@ ROWS = np.arange(0, 600, 75)
 """Faces of the drawn sample, which is the same on every machine."""
 
 
+KNOWN_FEATURES = [
+    [0.0461, 0.4260, 0.0000, 0.0000, 0.0209, 0.1606, 0.1858, 0.0640],
+    [0.2284, 0.0548, 0.0002, 0.2561, 0.1869, 0.0000, 0.0444, 0.0350],
+    [0.1102, 0.2921, 0.1033, 0.0000, 0.0025, 0.2688, 0.3164, 0.0186],
+    [0.0002, 0.2563, 0.0083, 0.2350, 0.3363, 0.1415, 0.0107, 0.2936],
+    [0.1929, 0.1521, 0.0039, 0.0109, 0.0000, 0.4013, 0.5992, 0.0069],
+    [0.0000, 0.1885, 0.3651, 0.1242, 0.1164, 0.6966, 0.0009, 0.7243],
+    [0.1364, 0.3641, 0.0098, 0.0000, 0.0000, 0.5489, 0.4161, 0.0234],
+    [0.0000, 0.1820, 0.1793, 0.1593, 0.0147, 0.5431, 0.0158, 0.3691],
+]
+"""Every 24th of the 192 numbers of block_6 for these faces, in float32."""
+
+KNOWN_PROBABILITIES = [
+    [0.0612, 0.0157, 0.3327, 0.0374, 0.1065, 0.2492, 0.1973],
+    [0.2305, 0.0198, 0.1361, 0.0130, 0.4505, 0.0188, 0.1312],
+    [0.0239, 0.0153, 0.3467, 0.0602, 0.0282, 0.5040, 0.0217],
+    [0.0582, 0.0176, 0.0342, 0.0274, 0.0876, 0.0154, 0.7597],
+    [0.0226, 0.0251, 0.0874, 0.0290, 0.0193, 0.8065, 0.0101],
+    [0.0090, 0.0238, 0.0217, 0.6817, 0.0230, 0.0422, 0.1985],
+    [0.0124, 0.0127, 0.1991, 0.0346, 0.0181, 0.7040, 0.0191],
+    [0.0281, 0.0160, 0.0367, 0.5706, 0.0438, 0.0340, 0.2707],
+]
+"""What the classifier in the file says of them, in the order of `EMOTIONS`."""
+
+
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return read_all(open_faces("sample"), ROWS).images
@@ -102,9 +127,7 @@ def test_a_damaged_file_is_never_used(monkeypatch: pytest.MonkeyPatch, tmp_path:
     content[len(content) // 2] ^= 1
     broken = tmp_path / "fernet.h5"
     broken.write_bytes(content)
-    other = replace(
-        FERNET.shipped, file_name=str(broken)
-    )  # an absolute name takes the folder's place
+    other = replace(FERNET.shipped, file_name=str(broken))
     monkeypatch.setitem(BACKBONES, "fernet", replace(FERNET, shipped=other))
     with pytest.raises(FerError, match="missing or damaged"):
         extract(ExtractConfig(backbone="fernet", cache_dir=tmp_path))
