@@ -10,7 +10,7 @@ import typer
 from fer_features.config import SEED, PretrainConfig
 from fer_features.console import emit_json, tell
 from fer_features.interrupt import prompt_interrupt
-from fer_features.options import Data, FerPlus, Json, Seed
+from fer_features.options import Data, FerPlus, Json, Seed, SkipBad
 
 
 def pretrain(
@@ -43,7 +43,7 @@ def pretrain(
         float, typer.Option(help="The part of each label that all classes share.")
     ] = PretrainConfig.smoothing,
     average: Annotated[
-        float, typer.Option(help="Momentum of the moving average of the weights, which is kept.")
+        float, typer.Option(help="The weights kept are a moving average: its momentum, a step.")
     ] = PretrainConfig.average,
     votes_weight: Annotated[
         float, typer.Option(help="How much FER+'s votes count beside the labels.")
@@ -54,15 +54,20 @@ def pretrain(
     seed: Seed = SEED,
     test: Annotated[
         bool,
-        typer.Option("--test", help="At the end, score the test part too; for the last time."),
+        typer.Option(
+            "--test",
+            help="Score the test part too and note it in the file; when nothing is to be chosen.",
+        ),
     ] = PretrainConfig.test,
+    skip_bad: SkipBad = PretrainConfig.skip_bad,
     json: Json = False,
 ) -> None:
     """Stage 0: train a small backbone, and write its weights with all that they have seen.
 
     It learns from FER2013's Training part without the twins of the other two (60 % of data that
     names no parts). Stopped at any moment, the same command goes on after the last whole epoch, to
-    the same weights. `fer extract --backbone fernet --weights FILE` takes them.
+    the same weights. `fer extract --backbone fernet --weights FILE` takes them; a picture of the
+    learning curves is put beside them.
     """
     from fer_features.pretrain.run import pretrain as run
     from fer_features.render_pretrain import GOES_ON, epoch_done, show_pretrained, track_epoch
@@ -84,6 +89,7 @@ def pretrain(
         precision=precision,
         seed=seed,
         test=test,
+        skip_bad=skip_bad,
     )
     with prompt_interrupt(GOES_ON):
         made = run(config, track=track_epoch(config), done=epoch_done(config), note=tell)

@@ -141,8 +141,8 @@ def unseen_only(runs: Sequence[Run], *, note: Callable[[str], None]) -> list[Run
         )
     if len(kept) < len(runs):
         note(
-            f"left out: {len(runs) - len(kept)} runs that have scored images that their weights "
-            "have learnt from; --allow-seen shows them"
+            f"left out, for scoring images that their weights have learnt from: "
+            f"{len(runs) - len(kept)} of {len(runs)} runs; --allow-seen shows them"
         )
     return kept
 

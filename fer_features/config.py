@@ -144,6 +144,7 @@ class PretrainConfig:
         precision: ``float32``, ``bfloat16`` or ``auto``.
         seed: seed of everything that is drawn.
         test: score the test part too, when all is done.
+        skip_bad: leave bad rows out instead of stopping at the first.
     """
 
     data: str = "sample"
@@ -162,6 +163,7 @@ class PretrainConfig:
     precision: str = "auto"
     seed: int = SEED
     test: bool = False
+    skip_bad: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

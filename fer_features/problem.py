@@ -158,9 +158,19 @@ def settle_split(
     Args:
         config: what was asked for.
         selection: the rows.
-        note: told why, if another split than the usual one is taken.
+        note: told why, if another split than the usual one is taken; and if no image is known,
+            what that does not mean.
     """
-    if config.split is not None or selection.seen is None or not selection.seen.any():
+    if selection.seen is None:
+        return config
+    if not selection.seen.any():
+        if note is not None:
+            note(
+                "the weights know none of these images to the byte; copies that were packed anew, "
+                "as JPEG say, would not be known again"
+            )
+        return config
+    if config.split is not None:
         return config
     if set(range(len(USAGES))) - set(selection.who.usage.tolist()):
         return config
@@ -195,21 +205,27 @@ def make_problem(selection: Selection, config: FitConfig, *, seed: int) -> Probl
         selection = replace(selection, dropped=dropped)
     problem = Problem(selection, split, seed)
     if not config.allow_seen:
-        _refuse_seen(problem)
+        _refuse_seen(problem, cv=bool(config.cv))
     return problem
 
 
-def _refuse_seen(problem: Problem) -> None:
+def _refuse_seen(problem: Problem, *, cv: bool) -> None:
     counts = problem.seen or {}
-    held = {part: counts.get(part, 0) for part in ("validation", "test")}
+    scored = ("train", "validation", "test") if cv else ("validation", "test")
+    held = {part: counts.get(part, 0) for part in scored}
     if not any(held.values()):
         return
     parts = " and ".join(f"{n:,} of the {part} part" for part, n in held.items() if n)
+    if not cv and set(problem.selection.who.usage.tolist()) >= set(range(len(USAGES))):
+        way_out = "--split usage --drop twins scores none of FER2013's Training part; "
+    elif cv:
+        way_out = "leave --cv out, which scores training images too; "
+    else:
+        way_out = "these data name no official parts that could be kept apart; "
     raise FerError(
         f"split {problem.split.name}: the weights have learnt from images that would be scored, "
         f"{parts}: their scores would mean nothing",
-        hint="--split usage --drop twins scores none of FER2013's Training part; --allow-seen "
-        "scores them all the same, and every table says so",
+        hint=f"{way_out}--allow-seen scores them all the same, and every table says so",
     )
 
 

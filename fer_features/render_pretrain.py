@@ -58,4 +58,6 @@ def show_pretrained(made: Pretrained) -> None:
             f"{scores['log_loss']:.4f}"
         )
     if not made.found:
-        say(f"  learning curves: {made.path.with_suffix('.png')}")
+        from fer_features.pretrain.record import curves_of
+
+        say(f"  learning curves: {curves_of(made.path)}")

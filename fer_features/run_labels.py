@@ -11,9 +11,13 @@ from fer_features.runs import Run
 
 
 def scored_seen(record: dict[str, Any]) -> int:
-    """How many validation and test images a run's weights have learnt from."""
+    """How many images a run has scored that its weights have learnt from.
+
+    A cross-validation scores training images too.
+    """
     seen = record["data"].get("seen") or {}
-    return int(seen.get("validation", 0) + seen.get("test", 0))
+    parts = ("train", "validation", "test") if record.get("cv") else ("validation", "test")
+    return sum(int(seen.get(part, 0)) for part in parts)
 
 
 def is_random(record: dict[str, Any]) -> bool:

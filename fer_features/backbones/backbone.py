@@ -190,7 +190,7 @@ FERNET = Backbone(
     build=fernet.build,
     preprocess=fernet.preprocess,
     shipped=ShippedFile(
-        "fernet.h5", sha256="3b5d3bbf6a92409b6330a03175d87ab986226c9c9b038c7462aabf0e1aaf10ae"
+        "fernet.h5", sha256="1114d9066bb851d3c8016e5b4c541cba5221a5213e8fe193e5c34c349f35de74"
     ),
     gflop=0.256,  # counted as above, with the gates
     channels=1,

@@ -1,14 +1,17 @@
 """The file that pretrained weights go into: half-precision arrays, and what they have seen.
 
-HDF5. The attribute ``provenance`` is JSON: the data, the command, the scores. ``network/`` and
-``top/`` hold a float16 array for each of the variables, by its path; ``seen`` the first 64 bits of
-the SHA-256 of each image that was learnt from. Of two different images the first 64 bits are the
-same once in 10¹⁹ pairs.
+A first line, the SHA-256 of the rest, and from byte 512 on HDF5. The attribute ``provenance`` is
+JSON: the data, the command, the scores. ``network/`` and ``top/`` hold a float16 array for each of
+the variables, by its path; ``seen`` the first 64 bits of the SHA-256 of each image that was learnt
+from. Of two different images the first 64 bits are the same once in 10¹⁹ pairs.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +22,11 @@ from numpy.typing import NDArray
 
 from fer_features.errors import FerError
 
-FORMAT = "fer_features weights 1"
+FORMAT_VERSION = 1
+USERBLOCK = 512
+"""Bytes before the HDF5 content proper."""
+
+_FIRST_WORDS = "fer_features weights"
 PARTS = ("network", "top")
 
 Arrays = dict[str, NDArray[np.float16]]
@@ -62,66 +69,81 @@ def write_weights(path: Path, content: WeightsFile) -> None:
     """
     import h5py
 
+    content_bytes = io.BytesIO()
+    with h5py.File(content_bytes, "w", libver="v110") as file:
+        file.attrs["provenance"] = json.dumps(content.provenance, allow_nan=False)
+        file["seen"] = content.seen.astype("<u8")
+        for part in PARTS:
+            for name, array in getattr(content, part).items():
+                if not np.isfinite(array).all():
+                    raise FerError(f"{part}/{name}: a weight is not finite in float16")
+                file[f"{part}/{name}"] = array.astype("<f2")
+    raw = content_bytes.getvalue()
     draft = path.with_name(f".{path.name}.new")
     try:
-        with h5py.File(draft, "w", libver="v110") as file:
-            file.attrs["format"] = FORMAT
-            file.attrs["provenance"] = json.dumps(content.provenance, allow_nan=False)
-            file["seen"] = content.seen.astype("<u8")
-            for part in PARTS:
-                for name, array in getattr(content, part).items():
-                    if not np.isfinite(array).all():
-                        raise FerError(f"{part}/{name}: a weight is not finite in float16")
-                    file[f"{part}/{name}"] = array.astype("<f2")
+        draft.write_bytes(_userblock(raw) + raw)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
 
+def _userblock(raw: bytes) -> bytes:
+    """What stands before the HDF5 content: a line on what the file is, and its SHA-256."""
+    text = (
+        f"{_FIRST_WORDS} {FORMAT_VERSION}, HDF5 from byte {USERBLOCK} on\n"
+        f"sha256 of that: {hashlib.sha256(raw).hexdigest()}\n"
+    )
+    return text.encode().ljust(USERBLOCK, b"\n")
+
+
 def is_weights_file(path: Path) -> bool:
     """Whether it is a file that `write_weights` wrote, and not one that Keras did."""
-    import h5py
-
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            return str(file.attrs.get("format", "")).startswith("fer_features weights")
+        with path.open("rb") as file:
+            return file.read(len(_FIRST_WORDS)) == _FIRST_WORDS.encode()
     except OSError:
         return False
 
 
 def read_weights(path: Path) -> WeightsFile:
-    """Read a weights file.
+    """Read a weights file, every byte of which is checked first.
 
     Raises:
-        FerError: it cannot be read, or a newer version wrote it.
+        FerError: it cannot be read, is damaged, or a newer version wrote it.
     """
     import h5py
 
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            if file.attrs["format"] != FORMAT:
-                raise FerError(
-                    f"{path}: {file.attrs['format']} is newer than this program's",
-                    hint="pip install --upgrade fer-features",
-                )
-            arrays: dict[str, Arrays] = {part: {} for part in PARTS}
-
-            def keep(name: str, item: Any) -> None:
-                part, _, rest = name.partition("/")
-                if part in arrays and isinstance(item, h5py.Dataset):
-                    arrays[part][rest] = item[:]
-
-            file.visititems(keep)
-            return WeightsFile(
-                network=arrays["network"],
-                top=arrays["top"],
-                seen=file["seen"][:].astype(np.uint64),
-                provenance=json.loads(file.attrs["provenance"]),
-            )
-    except (OSError, KeyError, ValueError) as error:
+        whole = path.read_bytes()
+    except OSError as error:
+        raise FerError(f"{path}: the weights cannot be read: {error.strerror or error}") from error
+    head, raw = whole[:USERBLOCK], whole[USERBLOCK:]
+    version = re.match(rf"{_FIRST_WORDS} (\d+)".encode(), head)
+    if version is None:
+        raise FerError(f"{path}: no weights file of fer pretrain")
+    if int(version[1]) > FORMAT_VERSION:
         raise FerError(
-            f"{path}: the weights cannot be read: {error}", hint="fer pretrain writes such files"
-        ) from error
+            f"{path}: weights format {int(version[1])} is newer than this program's "
+            f"{FORMAT_VERSION}",
+            hint="pip install --upgrade fer-features",
+        )
+    if head != _userblock(raw):
+        raise FerError(f"{path} is damaged", hint="fetch or train it again")
+    arrays: dict[str, Arrays] = {part: {} for part in PARTS}
+
+    def keep(name: str, item: Any) -> None:
+        part, _, rest = name.partition("/")
+        if part in arrays and isinstance(item, h5py.Dataset):
+            arrays[part][rest] = item[:]
+
+    with h5py.File(io.BytesIO(raw), "r") as file:
+        file.visititems(keep)
+        return WeightsFile(
+            network=arrays["network"],
+            top=arrays["top"],
+            seen=file["seen"][:].astype(np.uint64),
+            provenance=json.loads(file.attrs["provenance"]),
+        )
 
 
 def arrays_of(variables: Iterable[Any]) -> Arrays:

@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def learning_curves(history: Mapping[str, Sequence[float]], *, title: str) -> Figure:
-    """Loss and accuracy by epoch, training and validation; the best epoch is marked."""
+def learning_curves(
+    history: Mapping[str, Sequence[float]], *, title: str, mark_best: bool = True
+) -> Figure:
+    """Loss and accuracy by epoch, training and validation.
+
+    Args:
+        history: a `KerasHead`'s, or what has the same names.
+        title: what was trained.
+        mark_best: mark the epoch of the lowest validation loss, as the one that was kept.
+    """
     epochs = np.arange(1, len(history["loss"]) + 1)
     best = int(np.argmin(history["val_loss"])) + 1
     with new_figure(9, 3.6) as figure:
@@ -30,7 +38,8 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str) -> Fi
                 ms=3,
                 label="validation",
             )
-            axes.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch ({best})")
+            if mark_best:
+                axes.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch ({best})")
             axes.set(title=name.capitalize(), xlabel="epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
         figure.axes[0].legend()

@@ -73,7 +73,7 @@ def load(path: Path, variables: Sequence[Any], *, identity: dict[str, Any]) -> S
             arrays = [file[f"v{number}"] for number in range(len(variables))]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise FerError(
-            f"{path}: the checkpoint cannot be read: {error}", hint="remove it, and begin anew"
+            f"{path}: the checkpoint cannot be read", hint="remove it, and begin anew"
         ) from error
     for name, value in identity.items():
         if note["identity"].get(name) != value:

@@ -75,9 +75,16 @@ def finish(
     found = score_part(model_of(backbone, content), lesson, lesson.validation, task)
     provenance["scores"] = {"validation": found.to_dict()}
     write_weights(config.out, content)
-    figure = learning_curves(state.history, title=f"{config.out.name}, {state.epoch} epochs")
-    save_figure(figure, config.out.with_suffix(".png"))
+    figure = learning_curves(
+        state.history, title=f"{config.out.name}, {state.epoch} epochs", mark_best=False
+    )
+    save_figure(figure, curves_of(config.out))
     return provenance
+
+
+def curves_of(out: Path) -> Path:
+    """The picture of the learning curves of a training whose weights go to `out`."""
+    return out.with_suffix(".curves.png")
 
 
 def score_part(model: Any, lesson: Lesson, rows: NDArray[np.int64], task: Task) -> Scores:
@@ -103,5 +110,6 @@ def command(config: PretrainConfig) -> str:
         if one.name in ("data", "out", "test") or value == one.default:
             continue
         value = value.name if isinstance(value, Path) else value
-        words += [f"--{one.name.replace('_', '-')}", str(value)]
+        words.append(f"--{one.name.replace('_', '-')}")
+        words += [] if value is True else [str(value)]
     return shlex.join(words)

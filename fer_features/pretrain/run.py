@@ -79,7 +79,7 @@ def pretrain(
         raise FerError(
             f"{backbone.name} is not trained here: fernet is", hint="leave --backbone out"
         )
-    source = open_faces(config.data)
+    source = open_faces(config.data, skip_bad=config.skip_bad)
     precision = _precision(config.precision)
     identity = _identity(config, source, precision)
     found = _there(config, identity)
@@ -100,7 +100,7 @@ def pretrain(
 
 def _check(config: PretrainConfig) -> None:
     for name in ("epochs", "batch_size", "learning_rate"):
-        if getattr(config, name) <= 0:
+        if not 0 < getattr(config, name) < float("inf"):
             flag = name.replace("_", "-")
             raise FerError(f"--{flag} must be above 0, not {getattr(config, name)}")
     for name in ("warm_up", "smoothing", "average"):
@@ -123,7 +123,7 @@ def _precision(asked: str) -> str:
 
 def _identity(config: PretrainConfig, source: FaceSource, precision: str) -> dict[str, Any]:
     """What two trainings must have in common to be the same."""
-    left = ("data", "out", "precision", "test", "ferplus")
+    left = ("data", "out", "precision", "test", "ferplus", "skip_bad")
     named = {one.name: getattr(config, one.name) for one in fields(config) if one.name not in left}
     return {
         **named,
@@ -139,14 +139,13 @@ def _there(config: PretrainConfig, identity: dict[str, Any]) -> dict[str, Any] |
     """What the finished file says, if it is there and of the same training."""
     if not config.out.exists():
         return None
-    if not is_weights_file(config.out) or (
-        read_weights(config.out).provenance.get("identity") != identity
-    ):
-        raise FerError(
-            f"{config.out} is there, and of another training",
-            hint="name another file with --out, or move that one away",
-        )
-    return read_weights(config.out).provenance
+    elsewhere = "name another file with --out, or move that one away"
+    if not is_weights_file(config.out):
+        raise FerError(f"{config.out} is there, and no weights file", hint=elsewhere)
+    told = read_weights(config.out).provenance
+    if told.get("identity") != identity:
+        raise FerError(f"{config.out} is there, and of another training", hint=elsewhere)
+    return told
 
 
 def _train(

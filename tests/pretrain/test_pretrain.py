@@ -85,7 +85,7 @@ def test_what_it_says_of_itself(made: Path) -> None:
     assert set(told["history"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert len(told["history"]["loss"]) == 3
     assert set(told["scores"]) == {"validation"}
-    assert made.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
+    assert made.with_suffix(".curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_the_test_part_is_scored_only_when_asked_for(made: Path) -> None:

@@ -23,6 +23,7 @@ from fer_features.extract import extract
 from fer_features.faces import open_faces, read_all
 from fer_features.fit import fit
 from fer_features.problem import make_problem, select, settle_split
+from fer_features.run_labels import scored_seen
 from fer_features.store import Cache
 
 FIT = FitConfig(heads=("ridge",))
@@ -124,7 +125,7 @@ def test_a_comparison_leaves_flattered_runs_out() -> None:
     clean = run("svm", seen={"train": 6, "validation": 0, "test": 0})
     flattered = run("dense", seen={"train": 0, "validation": 1, "test": 1})
     assert unseen_only([clean, flattered], note=notes.append) == [clean]
-    assert "left out: 1 run" in notes[0]
+    assert "1 of 2 runs" in notes[0]
     with pytest.raises(FerError, match="every run has scored images"):
         unseen_only([flattered], note=notes.append)
 
@@ -142,3 +143,41 @@ def test_weights_of_another_network_are_an_error(weights: Path, tmp_path: Path) 
     with pytest.raises(FerError, match="come with this package"):
         extract(replace(config, backbone="inception_resnet_v2", weights="shipped"))
     assert "fernet" in BACKBONES
+
+
+@pytest.mark.parametrize("at", [0, 30, 100, 511, 512, 560, 1500, -5000, -50])
+def test_a_damaged_file_is_never_read(weights: Path, tmp_path: Path, at: int) -> None:
+    content = bytearray(weights.read_bytes())
+    content[at] ^= 1
+    broken = tmp_path / "broken.h5"
+    broken.write_bytes(content)
+    config = ExtractConfig(
+        backbone="fernet", weights=str(broken), engine="keras", cache_dir=tmp_path
+    )
+    with pytest.raises(FerError):
+        extract(config)
+    broken.write_bytes(content[: len(content) // 2])
+    with pytest.raises(FerError):
+        extract(config)
+
+
+def test_a_cross_validation_scores_training_images_too(config: FitConfig, tmp_path: Path) -> None:
+    asked = replace(config, cv=3, runs_dir=tmp_path / "runs")
+    with pytest.raises(FerError, match="would be scored, .* of the train part"):
+        list(fit(asked))
+    (one,) = fit(replace(asked, allow_seen=True))
+    assert scored_seen(one.record) > 0
+    assert any("SEEN IMAGES" in note for note in compare([one])[0].notes)
+    (plain,) = fit(replace(asked, cv=0))
+    assert scored_seen(plain.record) == 0
+
+
+def test_unknown_images_get_a_word_on_what_that_does_not_mean(tmp_path: Path) -> None:
+    notes: list[str] = []
+    done = extract(
+        ExtractConfig(backbone="fernet", engine="keras", outputs=("pooled",), cache_dir=tmp_path)
+    )
+    with Cache(done.cache) as cache:
+        asked = replace(FIT, cache=done.cache)
+        assert settle_split(asked, select(cache, asked), note=notes.append) == asked
+    assert "copies that were packed anew" in notes[0]
