@@ -163,7 +163,7 @@ def test_a_damaged_file_is_never_read(weights: Path, tmp_path: Path, at: int) ->
 
 def test_a_cross_validation_scores_training_images_too(config: FitConfig, tmp_path: Path) -> None:
     asked = replace(config, cv=3, runs_dir=tmp_path / "runs")
-    with pytest.raises(FerError, match="would be scored, .* of the train part"):
+    with pytest.raises(FerError, match=r"would be scored, .* of the train part"):
         list(fit(asked))
     (one,) = fit(replace(asked, allow_seen=True))
     assert scored_seen(one.record) > 0
