@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from fer_features.backbones import Backbone
 from fer_features.config import PretrainConfig
-from fer_features.keras_runtime import import_keras
+from fer_features.keras_runtime import import_keras, without_chatter
 from fer_features.pretrain.augment import DICE, Augmentation
 
 LOOKED_AT = 40
@@ -58,7 +59,7 @@ def averaged(learner: Learner, data: Any) -> Iterator[None]:
     """
     variables = learner.model.variables
     to_numpy = import_keras().ops.convert_to_numpy
-    before = [to_numpy(one.value) for one in variables]
+    before = [to_numpy(one.value).copy() for one in variables]
     learner.model.optimizer.put_averages(learner.model.trainable_variables)
     for number in range(min(len(data), LOOKED_AT)):
         (images, dice), _ = data[number]
@@ -90,6 +91,8 @@ def make_learner(
         precision: ``float32`` or ``bfloat16``; variables are float32 either way.
     """
     keras: Any = import_keras()
+    with without_chatter(), suppress(ImportError):
+        importlib.import_module("tensorflow")  # as Keras's `fit` does, on every backend
     ops = keras.ops
     size = backbone.default_size
     before = keras.config.dtype_policy()

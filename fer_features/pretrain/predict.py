@@ -41,12 +41,14 @@ def probabilities(model: Any, images: NDArray[np.uint8], *, classes: int) -> NDA
         images: uint8 (N, S, S).
         classes: how many of the model's logits are those of classes; the first.
     """
+    to_numpy = import_keras().ops.convert_to_numpy
     out = np.zeros((len(images), classes))
     for start in range(0, len(images), PREDICTED):
         batch = images[start : start + PREDICTED]
         dice = np.zeros((len(batch), DICE), np.float32)
         for view in (batch, batch[:, :, ::-1]):
-            logits = np.asarray(model.predict_on_batch([view, dice]), np.float64)[:, :classes]
+            # Not `predict`: on JAX it gives the variables' arrays away, which others may hold.
+            logits = to_numpy(model([view, dice], training=False)).astype(np.float64)[:, :classes]
             odds = np.exp(logits - logits.max(axis=1, keepdims=True))
             out[start : start + PREDICTED] += odds / odds.sum(axis=1, keepdims=True) / 2
     return out

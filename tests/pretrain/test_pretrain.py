@@ -1,8 +1,12 @@
 """Stage 0 on the drawn sample: small trainings, but whole ones."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +202,25 @@ def test_training_does_not_go_on_from_the_averages(tmp_path: Path) -> None:
     before = np.asarray(learner.top.kernel).copy()
     learner.model.optimizer.put_averages(learner.model.trainable_variables)
     assert np.abs(np.asarray(learner.top.kernel) - before).max() > 1e-3
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_every_backend_trains_in_quiet(made: Path, tmp_path: Path, backend: str) -> None:
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    small = ["--task", "binary", "--epochs", "1", "--batch-size", "64", "--precision", "float32"]
+    done = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-m", "fer_features", "pretrain", *small, "--out", "other.h5"],
+        cwd=tmp_path,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    allowed = ("reading sample", "330 images to learn from", "epoch 1 of 1")
+    assert all(line.startswith(allowed) for line in done.stderr.splitlines()), done.stderr
+    content, known = read_weights(tmp_path / "other.h5"), read_weights(made)
+    assert content.provenance["software"]["backend"] == backend
+    assert content.seen.tolist() == known.seen.tolist()
+    assert set(content.network) == set(known.network)
