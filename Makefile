@@ -13,6 +13,7 @@ FIT     ?=
 
 FER := $(VENV)/bin/fer
 BIN := $(VENV)/bin
+FIT_ALL := fit --head all $(if $(SPLIT),--split $(SPLIT)) $(FIT)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup compare test lint format build clean
@@ -27,16 +28,16 @@ help: ## list what can be done
 
 compare: $(VENV)/.installed ## features of HOG, fernet and the network, all heads on each, the table and the report
 	@$(FER) extract "$(DATA)" --backbone hog $(CHOICE)
-	@$(FER) fit --head all $(if $(SPLIT),--split $(SPLIT)) $(FIT)
+	@$(FER) $(FIT_ALL)
 ifneq ($(FERNET),)
 	@$(FER) extract "$(DATA)" --backbone fernet --views flip $(CHOICE)
-	@$(FER) fit --head all --views flip $(if $(SPLIT),--split $(SPLIT)) $(FIT) || \
+	@$(FER) $(FIT_ALL) --views flip || \
 	  { [ $$? -eq 2 ] && echo 'fernet is left out of the table' >&2; }
 else
 	@echo "fernet is left out: its weights may have seen what --split $(SPLIT) scores" >&2
 endif
 	@$(FER) extract "$(DATA)" --weights "$(WEIGHTS)" $(CHOICE) $(EXTRACT)
-	@$(FER) fit --head all $(if $(SPLIT),--split $(SPLIT)) $(FIT)
+	@$(FER) $(FIT_ALL)
 	@$(FER) compare
 	@$(FER) report
 

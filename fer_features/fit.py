@@ -17,10 +17,11 @@ from fer_features.config import FitConfig
 from fer_features.errors import FerError
 from fer_features.features import Reader, check_views, parse_layers
 from fer_features.fit_record import write_run
+from fer_features.guard import settle_split
 from fer_features.heads import head_class, head_names, make_head
 from fer_features.heads.fitting import fit_head, params_of, takes
 from fer_features.metrics import Scores, score
-from fer_features.problem import Problem, Selection, make_problem, select, settle_split
+from fer_features.problem import Problem, Selection, make_problem, select
 from fer_features.resample import Sizes, cross_validate, learn_by_size
 from fer_features.runs import Run, make_folder
 from fer_features.store import Cache, latest_cache

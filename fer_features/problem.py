@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,19 +11,16 @@ from numpy.typing import NDArray
 
 from fer_features.config import FitConfig
 from fer_features.errors import FerError
-from fer_features.faces import USAGES
-from fer_features.faces.drop import DROPS, rows_to_drop
+from fer_features.faces.drop import DROPS, TWINS, rows_to_drop
 from fer_features.faces.ferplus import Votes, majority, read_ferplus, soft
 from fer_features.faces.twins import twin_groups
+from fer_features.guard import refuse_seen
 from fer_features.splits import GROUPED, Split, make_split
 from fer_features.store import SEEN, Cache, Choice, Rows, last_choice
 from fer_features.tasks import OUTSIDE, Task, choose_rows, load_task
 
 LABELS = ("original", "ferplus", "soft")
 """Whose labels: the data's own, FER+'s majority, or that with its votes to train on."""
-
-TWINS = "twins"
-"""What `--drop` calls rows of a part that have a twin in a later one."""
 
 
 @dataclass(frozen=True)
@@ -147,43 +144,6 @@ def select(cache: Cache, config: FitConfig) -> Selection:
     )
 
 
-def settle_split(
-    config: FitConfig, selection: Selection, *, note: Callable[[str], None] | None = None
-) -> FitConfig:
-    """Where no split was asked for, and the weights have learnt from some rows, the honest one.
-
-    That is `usage` with twins removed, if the source names FER2013's parts: weights that are shown
-    around have learnt from its Training part.
-
-    Args:
-        config: what was asked for.
-        selection: the rows.
-        note: told why, if another split than the usual one is taken; and if no image is known,
-            what that does not mean.
-    """
-    if selection.seen is None:
-        return config
-    if not selection.seen.any():
-        if note is not None:
-            note(
-                "the weights know none of these images to the byte; copies that were packed anew, "
-                "as JPEG say, would not be known again"
-            )
-        return config
-    if config.split is not None:
-        return config
-    if set(range(len(USAGES))) - set(selection.who.usage.tolist()):
-        return config
-    if note is not None:
-        note(
-            f"the weights have learnt from {selection.seen.sum():,} of these "
-            f"{len(selection.seen):,} images: --split usage --drop twins is taken, which scores "
-            "none of them"
-        )
-    drop = config.drop if TWINS in config.drop else (*config.drop, TWINS)
-    return replace(config, split="usage", drop=drop)
-
-
 def make_problem(selection: Selection, config: FitConfig, *, seed: int) -> Problem:
     """Split a selection.
 
@@ -205,28 +165,8 @@ def make_problem(selection: Selection, config: FitConfig, *, seed: int) -> Probl
         selection = replace(selection, dropped=dropped)
     problem = Problem(selection, split, seed)
     if not config.allow_seen:
-        _refuse_seen(problem, cv=bool(config.cv))
+        refuse_seen(problem, cv=bool(config.cv))
     return problem
-
-
-def _refuse_seen(problem: Problem, *, cv: bool) -> None:
-    counts = problem.seen or {}
-    scored = ("train", "validation", "test") if cv else ("validation", "test")
-    held = {part: counts.get(part, 0) for part in scored}
-    if not any(held.values()):
-        return
-    parts = " and ".join(f"{n:,} of the {part} part" for part, n in held.items() if n)
-    if not cv and set(problem.selection.who.usage.tolist()) >= set(range(len(USAGES))):
-        way_out = "--split usage --drop twins scores none of FER2013's Training part; "
-    elif cv:
-        way_out = "leave --cv out, which scores training images too; "
-    else:
-        way_out = "these data name no official parts that could be kept apart; "
-    raise FerError(
-        f"split {problem.split.name}: the weights have learnt from images that would be scored, "
-        f"{parts}: their scores would mean nothing",
-        hint=f"{way_out}--allow-seen scores them all the same, and every table says so",
-    )
 
 
 def _check(config: FitConfig) -> None:

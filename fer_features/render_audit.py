@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fer_features.console import say, table
+from fer_features.drafts import draft_of
 from fer_features.errors import FerError
 from fer_features.faces.record import EMOTIONS, USAGES
 
@@ -130,14 +131,10 @@ def write_rows(found: Audit, path: Path) -> Path:
             said = found.opinion.majority[place]
             line.append(EMOTIONS[said] if said >= 0 else "")
         out.writerow(line)
-    draft = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with draft_of(path) as draft:
             draft.write_text(text.getvalue(), encoding="utf-8")
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
     except OSError as error:
         raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
     return path

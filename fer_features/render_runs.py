@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_features.console import emit_json, say, table, width
 from fer_features.errors import FerError
+from fer_features.run_labels import seen_parts
 
 if TYPE_CHECKING:
     from fer_features.compare import Comparison
@@ -44,13 +45,11 @@ def show_run(run: Run) -> None:
     gone = ", ".join(f"{n:,} {name}" for name, n in record["data"]["dropped"].items())
     if gone:
         say(f"  rows left out: {gone}")
-    seen = record["data"].get("seen") or {}
-    for part in ("validation", "test"):
-        if seen.get(part):
-            say(
-                f"  SEEN IMAGES: the weights have learnt from {seen[part]:,} of the "
-                f"{record['split'][part]:,} {part} images"
-            )
+    for part, n in seen_parts(record).items():
+        say(
+            f"  SEEN IMAGES: the weights have learnt from {n:,} of the "
+            f"{record['split'][part]:,} {part} images"
+        )
     if record["cv"]:
         mean, std = record["cv"]["mean"], record["cv"]["std"]
         say(

@@ -10,14 +10,19 @@ from fer_features.errors import FerError
 from fer_features.runs import Run
 
 
-def scored_seen(record: dict[str, Any]) -> int:
-    """How many images a run has scored that its weights have learnt from.
+def seen_parts(record: dict[str, Any]) -> dict[str, int]:
+    """How many of the images that a run has scored its weights have learnt from, part by part.
 
-    A cross-validation scores training images too.
+    Parts with none are left out. A cross-validation scores training images too.
     """
     seen = record["data"].get("seen") or {}
     parts = ("train", "validation", "test") if record.get("cv") else ("validation", "test")
-    return sum(int(seen.get(part, 0)) for part in parts)
+    return {part: seen[part] for part in parts if seen.get(part)}
+
+
+def scored_seen(record: dict[str, Any]) -> int:
+    """How many images a run has scored that its weights have learnt from."""
+    return sum(seen_parts(record).values())
 
 
 def is_random(record: dict[str, Any]) -> bool:

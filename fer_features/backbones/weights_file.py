@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.drafts import draft_of
 from fer_features.errors import FerError
 
 FORMAT_VERSION = 1
@@ -79,12 +80,8 @@ def write_weights(path: Path, content: WeightsFile) -> None:
                     raise FerError(f"{part}/{name}: a weight is not finite in float16")
                 file[f"{part}/{name}"] = array.astype("<f2")
     raw = content_bytes.getvalue()
-    draft = path.with_name(f".{path.name}.new")
-    try:
+    with draft_of(path) as draft:
         draft.write_bytes(_userblock(raw) + raw)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _userblock(raw: bytes) -> bytes:

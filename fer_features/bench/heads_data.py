@@ -55,7 +55,8 @@ def cached_features(path: Path) -> Parts:
         FerError: the cache cannot be used.
     """
     from fer_features.config import FitConfig
-    from fer_features.problem import make_problem, select, settle_split
+    from fer_features.guard import settle_split
+    from fer_features.problem import make_problem, select
     from fer_features.store import Cache
 
     with Cache(path) as cache:

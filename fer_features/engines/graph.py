@@ -25,7 +25,7 @@ def build_graph(spec: GraphSpec) -> Any:
     path = fetch_weights(spec.weights, spec.backbone)
     keras = import_keras()
     ops = keras.ops
-    with _arithmetic(spec.precision):
+    with arithmetic(spec.precision):
         network = spec.backbone.build(spec.size)
     load_weights(network, spec.weights, path)
     inputs = keras.Input(spec.image_shape, dtype="uint8", name="images")
@@ -59,7 +59,7 @@ def output_specs(model: Any) -> dict[str, tuple[tuple[int, ...], str]]:
 
 
 @contextmanager
-def _arithmetic(precision: str) -> Iterator[None]:
+def arithmetic(precision: str) -> Iterator[None]:
     """Layers made in this block compute in that type; their weights are float32 all the same."""
     keras = import_keras()
     before = keras.config.dtype_policy()

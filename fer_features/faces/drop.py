@@ -17,6 +17,9 @@ DROPS = ("notface", "constant", "conflict")
 """``notface``: most voters say that it is none; ``constant``: one grey level; ``conflict``:
 identical images with different labels."""
 
+TWINS = "twins"
+"""What `--drop` calls rows of a part that have a twin in a later one, which the split finds."""
+
 
 def rows_to_drop(
     names: Sequence[str],

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer_features.drafts import draft_of
 from fer_features.errors import FerError
 
 if TYPE_CHECKING:
@@ -66,14 +67,10 @@ def save_figure(figure: Figure, path: Path) -> Path:
     kind = path.suffix.removeprefix(".").lower()
     if kind not in known:
         raise FerError(f"{path}: not a picture's name", hint="give a name that ends in .png")
-    draft = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with draft_of(path) as draft:
             figure.savefig(draft, format=kind)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
     except OSError as error:
         raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
     return path

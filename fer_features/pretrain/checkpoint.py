@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fer_features.drafts import draft_of
 from fer_features.errors import FerError
 
 SUFFIX = ".part.npz"
@@ -50,13 +51,8 @@ def save(path: Path, state: State, variables: Sequence[Any], *, identity: dict[s
     to_numpy = import_keras().ops.convert_to_numpy
     arrays = {f"v{number}": to_numpy(one.value) for number, one in enumerate(variables)}
     note = json.dumps({"identity": identity, "state": vars(state)}, allow_nan=False)
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        with draft.open("wb") as file:
-            np.savez(file, note=np.array(note), **arrays)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with draft_of(path) as draft, draft.open("wb") as file:
+        np.savez(file, note=np.array(note), **arrays)
 
 
 def load(path: Path, variables: Sequence[Any], *, identity: dict[str, Any]) -> State:

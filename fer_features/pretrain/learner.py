@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fer_features.backbones import Backbone
 from fer_features.config import PretrainConfig
+from fer_features.engines.graph import arithmetic
 from fer_features.keras_runtime import import_keras, without_chatter
 from fer_features.pretrain.augment import DICE, Augmentation
 
@@ -42,6 +43,11 @@ class Learner:
     def variables(self) -> list[Any]:
         """All that a checkpoint has to hold, in a fixed order."""
         return [*self.model.variables, *self.model.optimizer.variables]
+
+    def logits(self, images: NDArray[np.uint8]) -> Any:
+        """What it says of images (N, S, S) as they are: (N, outputs)."""
+        dice = np.zeros((len(images), DICE), np.float32)  # not looked at
+        return self.model([images, dice], training=False)
 
 
 @contextmanager
@@ -95,13 +101,9 @@ def make_learner(
         importlib.import_module("tensorflow")  # as Keras's `fit` does, on every backend
     ops = keras.ops
     size = backbone.default_size
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     keras.utils.set_random_seed(config.seed)
-    try:
+    with arithmetic(precision):
         network = backbone.build(size)
-    finally:
-        keras.config.set_dtype_policy(before)
     top = keras.layers.Dense(outputs, dtype="float32", name="top")
     augmentation = Augmentation()
 

@@ -29,7 +29,7 @@ from fer_features.plots import learning_curves, save_figure
 from fer_features.pretrain.checkpoint import State
 from fer_features.pretrain.data import Lesson
 from fer_features.pretrain.learner import Learner
-from fer_features.pretrain.predict import model_of, probabilities
+from fer_features.pretrain.predict import Logits, model_of, probabilities
 from fer_features.tasks import Task
 
 
@@ -87,9 +87,9 @@ def curves_of(out: Path) -> Path:
     return out.with_suffix(".curves.png")
 
 
-def score_part(model: Any, lesson: Lesson, rows: NDArray[np.int64], task: Task) -> Scores:
-    """Score what a model says of some rows and their mirror images."""
-    said = probabilities(model, lesson.images[rows], classes=len(task.classes))
+def score_part(logits: Logits, lesson: Lesson, rows: NDArray[np.int64], task: Task) -> Scores:
+    """Score what is said of some rows and their mirror images."""
+    said = probabilities(logits, lesson.images[rows], classes=len(task.classes))
     return score(lesson.label[rows], said, classes=task.class_names, positive=task.positive)
 
 

@@ -192,7 +192,7 @@ def _train(
                 hint="lower --learning-rate",
             )
         with averaged(learner, data):
-            found = score_part(learner.model, lesson, lesson.validation, task)
+            found = score_part(learner.logits, lesson, lesson.validation, task)
         learned |= {"val_loss": found.log_loss, "val_accuracy": found.accuracy}
         for name, value in learned.items():
             state.history.setdefault(name, []).append(value)

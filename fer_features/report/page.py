@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from fer_features import __version__
 from fer_features.compare import PUBLISHED, PUBLISHED_MARK
+from fer_features.drafts import draft_of
 from fer_features.errors import FerError
 from fer_features.report.curve_sections import curves, learning
 from fer_features.report.data_sections import faces, question
@@ -63,14 +63,10 @@ def write_report(gathered: Gathered, path: Path) -> Written:
         FerError: the file cannot be written.
     """
     content = page(gathered).encode()
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with draft_of(path) as draft:
             draft.write_bytes(content)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
     except OSError as error:
         raise FerError(
             f"{path} cannot be written: {error.strerror or error}", hint="name another with --out"

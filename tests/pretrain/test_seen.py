@@ -22,7 +22,8 @@ from fer_features.errors import FerError
 from fer_features.extract import extract
 from fer_features.faces import open_faces, read_all
 from fer_features.fit import fit
-from fer_features.problem import make_problem, select, settle_split
+from fer_features.guard import settle_split
+from fer_features.problem import make_problem, select
 from fer_features.run_labels import scored_seen
 from fer_features.store import Cache
 

@@ -1,0 +1,86 @@
+"""Images that weights have learnt from are not scored unless that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fer_features.config import FitConfig
+from fer_features.errors import FerError
+from fer_features.faces import USAGES
+from fer_features.faces.drop import TWINS
+
+if TYPE_CHECKING:
+    from fer_features.problem import Problem, Selection
+
+
+def settle_split(
+    config: FitConfig, selection: Selection, *, note: Callable[[str], None] | None = None
+) -> FitConfig:
+    """Where no split was asked for, and the weights have learnt from some rows, the honest one.
+
+    That is `usage` with twins removed, if the source names FER2013's parts: weights that are shown
+    around have learnt from its Training part.
+
+    Args:
+        config: what was asked for.
+        selection: the rows.
+        note: told why, if another split than the usual one is taken; and if no image is known,
+            what that does not mean.
+    """
+    if selection.seen is None:
+        return config
+    if not selection.seen.any():
+        if note is not None:
+            note(
+                "the weights know none of these images to the byte; copies that were packed anew, "
+                "as JPEG say, would not be known again"
+            )
+        return config
+    if config.split is not None:
+        return config
+    if not _names_all_parts(selection):
+        return config
+    if note is not None:
+        note(
+            f"the weights have learnt from {selection.seen.sum():,} of these "
+            f"{len(selection.seen):,} images: --split usage --drop twins is taken, which scores "
+            "none of them"
+        )
+    drop = config.drop if TWINS in config.drop else (*config.drop, TWINS)
+    return replace(config, split="usage", drop=drop)
+
+
+def refuse_seen(problem: Problem, *, cv: bool) -> None:
+    """Make sure that no image is scored that the weights have learnt from.
+
+    Args:
+        problem: the rows and their parts.
+        cv: whether a cross-validation scores training images too.
+
+    Raises:
+        FerError: one would be.
+    """
+    counts = problem.seen or {}
+    scored = ("train", "validation", "test") if cv else ("validation", "test")
+    held = {part: counts.get(part, 0) for part in scored}
+    if not any(held.values()):
+        return
+    parts = " and ".join(f"{n:,} of the {part} part" for part, n in held.items() if n)
+    if cv:
+        way_out = "leave --cv out, which scores training images too; "
+    elif _names_all_parts(problem.selection):
+        way_out = "--split usage --drop twins scores none of FER2013's Training part; "
+    else:
+        way_out = "these data name no official parts that could be kept apart; "
+    raise FerError(
+        f"split {problem.split.name}: the weights have learnt from images that would be scored, "
+        f"{parts}: their scores would mean nothing",
+        hint=f"{way_out}--allow-seen scores them all the same, and every table says so",
+    )
+
+
+def _names_all_parts(selection: Selection) -> bool:
+    """Whether the source names FER2013's three parts, and each has images."""
+    return set(selection.who.usage.tolist()) >= set(range(len(USAGES)))
