@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.config import NEAR
+from fer_features.config import CACHE_DIR, NEAR
 from fer_features.errors import FerError
 from fer_features.faces.drop import conflicting, rows_to_drop
 from fer_features.faces.ferplus import NO_MAJORITY, Votes, majority, not_a_face, read_ferplus
 from fer_features.faces.record import EMOTIONS, USAGES, Faces, FaceSource, read_all
-from fer_features.faces.twins import Twins, twin_groups
-from fer_features.progress import Advance
-
-Track = Callable[[str, int], AbstractContextManager[Advance]]
-"""Called with what is done and how many images it takes; see `fer_features.progress.track`."""
+from fer_features.faces.twin_table import Track, twin_table, untracked
+from fer_features.faces.twins import KINDS, MIRRORED, Groups, Twins, find_twins
 
 LEAKS = ((1, (0,)), (2, (0,)), (2, (0, 1)))
 """Official parts that are scored, each with the parts whose images it must not show again."""
@@ -28,13 +23,23 @@ LEAKS = ((1, (0,)), (2, (0,)), (2, (0, 1)))
 
 @dataclass(frozen=True)
 class Leak:
-    """How many images of a part have twins in others; `near` counts those with exact twins too."""
+    """How many images of a part have copies in others; each count contains the one before it.
+
+    Attributes:
+        part: the part that is scored.
+        others: parts whose images it should not show again.
+        images: images of the part.
+        exact: with an exact copy.
+        near: with an exact, near or mirrored one.
+        linked: with a copy of any kind.
+    """
 
     part: str
     others: tuple[str, ...]
     images: int
     exact: int
     near: int
+    linked: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +94,7 @@ class Audit:
     @property
     def copies(self) -> int:
         """Surplus exact copies: images less different images."""
-        return len(self) - len(np.unique(self.twins.exact))
+        return len(self) - len(np.unique(self.twins.groups.exact))
 
     @property
     def largest_group(self) -> int:
@@ -98,20 +103,22 @@ class Audit:
 
     def groups(self, finding: str) -> int:
         """How many pictures, twins counted once, a finding is about."""
-        group = self.twins.near if finding.startswith("near") else self.twins.exact
+        groups = self.twins.groups
+        kind = finding.partition(" ")[0]
+        group = {"near": groups.near, "similar": groups.near, "registered": groups.linked}.get(
+            kind, groups.exact
+        )
         return len(np.unique(group[self.findings[finding]]))
 
     def to_dict(self) -> dict[str, Any]:
         """The audit as plain JSON types, without its rows."""
-        pairs = self.twins.mirrored
         return {
             "name": self.name,
             "sha256": self.digest,
             "threshold": self.threshold,
             "rows": len(self),
             "surplus_copies": self.copies,
-            "near_pairs": len(pairs),
-            "mirrored_pairs": int(pairs.sum()),
+            "pairs": {name: self.twins.count(kind) for kind, name in enumerate(KINDS) if kind},
             "largest_group": self.largest_group,
             "findings": {
                 name: {"images": int(found.sum()), "groups": self.groups(name)}
@@ -143,7 +150,12 @@ def _opinion_dict(opinion: Opinion) -> dict[str, Any]:
 
 
 def audit(
-    source: FaceSource, *, ferplus: Path | None = None, threshold: float = NEAR, track: Track
+    source: FaceSource,
+    *,
+    ferplus: Path | None = None,
+    threshold: float = NEAR,
+    track: Track = untracked,
+    cache_dir: Path = CACHE_DIR,
 ) -> tuple[Audit, Faces]:
     """Look at every image of a source, and compare each with all others.
 
@@ -152,6 +164,7 @@ def audit(
         ferplus: FER+'s votes on the rows of the source, in its order.
         threshold: images whose pixels correlate more than this are near twins; 0.5 to below 1.
         track: shows progress.
+        cache_dir: where the table of copies is kept, unless the threshold is not the usual one.
 
     Returns:
         What was found, and the images.
@@ -169,8 +182,17 @@ def audit(
     with track("reading", len(source.index())) as advance:
         faces = read_all(source, advance=advance)
     votes = None if cast is None else cast.of(faces.row, usage=faces.usage, emotion=faces.emotion)
-    with track("comparing", 2 * len(np.unique(faces.sha256))) as advance:
-        twins = twin_groups(faces.images, sha256=faces.sha256, threshold=threshold, advance=advance)
+    if threshold == NEAR:
+        twins = twin_table(source, cache_dir, track=track).twins
+    else:
+        with track("looking for copies", 3 * len(np.unique(faces.sha256))) as advance:
+            twins = find_twins(
+                faces.images,
+                sha256=faces.sha256,
+                family=faces.family,
+                threshold=threshold,
+                advance=advance,
+            )
     found = Audit(
         name=source.name,
         digest=source.digest(),
@@ -179,27 +201,29 @@ def audit(
         usage=faces.usage,
         emotion=faces.emotion,
         twins=twins,
-        group=_worst_first(twins.near, faces.emotion),
+        group=_worst_first(twins.groups.linked, faces.emotion),
         findings=_findings(faces, twins, votes),
-        leaks=tuple(_leaks(faces.usage, twins)),
+        leaks=leaks_between(faces.usage, twins.groups),
         opinion=None if votes is None else _opinion(votes, faces.emotion),
     )
     return found, faces
 
 
 def _findings(faces: Faces, twins: Twins, votes: Votes | None) -> dict[str, NDArray[np.bool_]]:
-    exact, near, emotion = twins.exact, twins.near, faces.emotion
-    copies, members = np.bincount(exact)[exact], np.bincount(near)[near]
-    turned = twins.pairs[twins.mirrored].ravel()
+    groups, emotion = twins.groups, faces.emotion
+    exact, near, linked = groups.exact, groups.near, groups.linked
+    copies, near_copies, all_copies = (np.bincount(one)[one] for one in (exact, near, linked))
+    turned = twins.pairs[twins.kind == MIRRORED].ravel()
     found = {
         "exact twin": copies > 1,
-        "near twin": members > copies,
+        "near twin": near_copies > copies,
         "mirrored twin": np.isin(exact, exact[turned]),
+        "registered twin": all_copies > near_copies,
         "exact conflict": conflicting(emotion, faces.sha256),
-        "near conflict": conflicting(emotion, near),
+        "similar, other label": conflicting(emotion, near),
         **rows_to_drop(["constant"], emotion=emotion, sha256=faces.sha256),
     }
-    for kind, group in (("exact", exact), ("near", near)):
+    for kind, group in (("exact", exact), ("near", near), ("registered", linked)):
         found[f"{kind} leak"] = _seen_before(group, faces.usage)
     if votes is not None:
         said = majority(votes)
@@ -217,25 +241,27 @@ def _seen_before(group: NDArray[np.int64], usage: NDArray[np.int8]) -> NDArray[n
     return seen
 
 
-def _leaks(usage: NDArray[np.int8], twins: Twins) -> list[Leak]:
+def leaks_between(usage: NDArray[np.int8], groups: Groups) -> tuple[Leak, ...]:
+    """How many images of the official parts that are scored have a copy in the parts before."""
     leaks = []
     for part, others in LEAKS:
         test, seen = usage == part, np.isin(usage, others)
         if test.any() and all((usage == other).any() for other in others):
-            exact, near = (
-                int(np.isin(group[test], group[seen]).sum()) for group in (twins.exact, twins.near)
-            )
+            counts = [
+                int(np.isin(group[test], group[seen]).sum())
+                for group in (groups.exact, groups.near, groups.linked)
+            ]
             names = tuple(USAGES[other] for other in others)
-            leaks.append(Leak(USAGES[part], names, int(test.sum()), exact, near))
-    return leaks
+            leaks.append(Leak(USAGES[part], names, int(test.sum()), *counts))
+    return tuple(leaks)
 
 
-def _worst_first(near: NDArray[np.int64], emotion: NDArray[np.int8]) -> NDArray[np.int64]:
+def _worst_first(linked: NDArray[np.int64], emotion: NDArray[np.int8]) -> NDArray[np.int64]:
     """Groups numbered from 1, those with several labels first, then by size; 0 for no twin."""
-    _, first, group = np.unique(near, return_index=True, return_inverse=True)
+    _, first, group = np.unique(linked, return_index=True, return_inverse=True)
     size = np.bincount(group)
     several = np.zeros(len(size), np.bool_)
-    several[group[conflicting(emotion, near)]] = True
+    several[group[conflicting(emotion, linked)]] = True
     order = np.lexsort((first, -size, ~several, size == 1))
     number = np.empty(len(size), np.int64)
     number[order] = np.arange(1, len(size) + 1)

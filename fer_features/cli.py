@@ -35,6 +35,7 @@ from fer_features.options import (
     SkipBad,
     per_class_number,
 )
+from fer_features.progress import track
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -102,6 +103,7 @@ def _version(
 data_app.command()(_tidy(cli_data.info))
 data_app.command()(_tidy(cli_data.show))
 data_app.command()(_tidy(cli_data.audit))
+data_app.command()(_tidy(cli_data.twins))
 data_app.command()(_tidy(cli_data.layers))
 cache_app.command("list")(_tidy(cli_cache.list_))
 cache_app.command("info")(_tidy(cli_cache.info))
@@ -212,7 +214,12 @@ def extract(
     )
 
     with prompt_interrupt(GOES_ON):
-        done = run(config, track=track_extraction(config), note=tell)
+        done = run(
+            config,
+            track=track_extraction(config),
+            note=tell,
+            track_copies=functools.partial(track, unit="images"),
+        )
     emit_json(extraction_dict(done)) if json else show_extraction(done)
 
 

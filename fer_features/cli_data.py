@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from fer_features.config import NEAR, SEED, ExtractConfig
+from fer_features.config import CACHE_DIR, NEAR, SEED, ExtractConfig
 from fer_features.console import emit_json, say
-from fer_features.options import Data, FerPlus, Json, Seed, SkipBad
+from fer_features.options import CacheDir, Data, FerPlus, Json, Seed, SkipBad
 from fer_features.progress import track
 
 
@@ -68,7 +68,7 @@ def audit(
     found, faces = run(source, ferplus=ferplus, threshold=threshold, track=progress)
     written = []
     if found.largest_group:  # drawn before anything is written, since it takes a while
-        figure = twin_sheet(faces, found.group, found.twins.exact, name=found.name)
+        figure = twin_sheet(faces, found.group, found.twins.groups.exact, name=found.name)
         written.append(save_figure(figure, out / "worst.png"))
     written.insert(0, write_rows(found, out / "rows.csv"))
     bad = source.index().bad
@@ -80,6 +80,36 @@ def audit(
     show_audit(found)
     for path in written:
         say(str(path))
+
+
+def twins(
+    data: Data = ExtractConfig.data,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the pairs go, as CSV.")
+    ] = None,
+    cache_dir: CacheDir = CACHE_DIR,
+    skip_bad: SkipBad = False,
+    json: Json = False,
+) -> None:
+    """Find copies of one photograph: exact, near, mirrored, shifted or scaled.
+
+    The file has a line for each pair: row_a, row_b, sha256_a, sha256_b, kind, correlation. Rows are
+    counted from 0, without the header; the hashes are of the 2,304 pixel bytes.
+    """
+    from fer_features.faces import open_faces
+    from fer_features.faces.twin_table import twin_table
+    from fer_features.render_audit import show_twins, twins_dict, write_pairs
+
+    source = open_faces(data, skip_bad=skip_bad)
+    table = twin_table(source, cache_dir, track=functools.partial(track, unit="images"))
+    usage = source.index().usage
+    written = None if out is None else str(write_pairs(table, out))
+    if json:
+        emit_json({**twins_dict(table, usage), "pairs_file": written})
+        return
+    show_twins(table, usage, name=source.name)
+    if written:
+        say(written)
 
 
 def layers(

@@ -21,6 +21,7 @@ from fer_features.options import (
     Seed,
     per_class_number,
 )
+from fer_features.progress import track
 
 
 def fit(
@@ -147,7 +148,8 @@ def fit(
     )
     runs = []
     progress = functools.partial(epoch_progress, cache=used)
-    for one in run(config, progress=progress, note=tell):
+    copies = functools.partial(track, unit="images")
+    for one in run(config, progress=progress, note=tell, track=copies):
         runs.append(one)
         if not json:
             show_run(one)

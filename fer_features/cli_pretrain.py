@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from fer_features.config import SEED, PretrainConfig
 from fer_features.console import emit_json, tell
 from fer_features.interrupt import prompt_interrupt
 from fer_features.options import Data, FerPlus, Json, Seed, SkipBad
+from fer_features.progress import track
 
 
 def pretrain(
@@ -92,7 +94,13 @@ def pretrain(
         skip_bad=skip_bad,
     )
     with prompt_interrupt(GOES_ON):
-        made = run(config, track=track_epoch(config), done=epoch_done(config), note=tell)
+        made = run(
+            config,
+            track=track_epoch(config),
+            done=epoch_done(config),
+            note=tell,
+            track_copies=functools.partial(track, unit="images"),
+        )
     if json:
         emit_json({"weights": str(made.path), "found": made.found, **made.provenance})
     else:

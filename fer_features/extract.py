@@ -19,6 +19,8 @@ from fer_features.config import ExtractConfig
 from fer_features.engines import Engine, NoNetwork, make_engine
 from fer_features.errors import FerError
 from fer_features.faces import IMAGE_SIZE, BadRow
+from fer_features.faces.twin_table import Track as TrackCopies
+from fer_features.faces.twin_table import twin_table
 from fer_features.pipeline import Batch, Clocks, make_batches, run_pipeline
 from fer_features.plan import (
     Plan,
@@ -31,6 +33,7 @@ from fer_features.plan import (
     rows_there,
 )
 from fer_features.progress import Advance
+from fer_features.seen import keep_keys
 from fer_features.store import (
     GRAPHS,
     IMAGE,
@@ -96,6 +99,7 @@ def extract(
     *,
     track: Track | None = None,
     note: Callable[[str], None] | None = None,
+    track_copies: TrackCopies | None = None,
 ) -> Extraction:
     """Compute the features of the chosen images, and cache them.
 
@@ -108,6 +112,8 @@ def extract(
         track: called with each pass before its network starts; returns a context manager that
             yields a function to be told of each batch's rows.
         note: told, in a few words, of what takes long before that.
+        track_copies: shows the progress of the search for copies in the whole data set, made once
+            for it; None leaves that to the first fit, which sees the cache's rows only.
 
     Raises:
         FerError: the data, the weights or the configuration cannot be used, another extraction
@@ -148,6 +154,10 @@ def extract(
             with suppress(FerError), only_writer(plan.path):
                 _take_up(plan)
     remember(plan.path, plan.choice)
+    if plan.seen is not None:
+        keep_keys(plan.path.parent, plan.spec.weights_sha256, plan.seen)
+    if track_copies is not None:
+        twin_table(plan.source, plan.path.parent, track=track_copies)
     return done
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fer_features.calibration import Calibrator, Threshold, choose_threshold, fit_calibrator
 from fer_features.config import FitConfig
 from fer_features.errors import FerError
+from fer_features.faces.twin_table import Track
 from fer_features.features import Reader, check_views, parse_layers
 from fer_features.fit_record import write_run
 from fer_features.guard import settle_split
@@ -74,6 +75,7 @@ def fit(
     *,
     progress: Callable[[str], EpochProgress] | None = None,
     note: Note | None = None,
+    track: Track | None = None,
 ) -> Iterator[Run]:
     """Fit each of the heads and yield its run as soon as it is written.
 
@@ -84,6 +86,7 @@ def fit(
         progress: called with a head's name before it is fitted; returns a function to be told of
             its epochs.
         note: told, in a few words, of heads that cannot be fitted on this cache.
+        track: shows the progress of the search for copies, where nobody has made it before.
 
     Raises:
         FerError: the cache or the configuration cannot be used.
@@ -92,7 +95,7 @@ def fit(
         _check(config)
         heads = {name: _make(name, config, seed=config.seed) for name in _names(config)}
         with Cache(config.cache or latest_cache(config.cache_dir)) as cache:
-            selection = select(cache, config)
+            selection = select(cache, config, track=track)
             config = settle_split(config, selection, note=note)
             if config.operate and selection.task.positive is None:
                 raise FerError(
@@ -209,7 +212,7 @@ def _fit_and_score(
         validation=validation,
         progress=progress,
         targets=targets,
-        groups=selection.near[split.train],
+        groups=selection.groups.linked[split.train],
         fitted=done,
     )
     seconds["fit"] = time.perf_counter() - clock

@@ -136,7 +136,7 @@ def _intervals(fitted: Fitted) -> dict[str, list[float] | None]:
 def _leak(fitted: Fitted) -> dict[str, Any] | None:
     """How the test rows that have a twin before them are scored, and how the others."""
     selection, split = fitted.problem.selection, fitted.problem.split
-    twin = split.exact | split.near
+    twin = split.copied
     if not twin.any():
         return None
     right = fitted.probability["test"].argmax(axis=1) == selection.label[split.test]
@@ -189,7 +189,7 @@ def _operate(fitted: Fitted, config: FitConfig) -> dict[str, Any] | None:
 
 def _predictions(fitted: Fitted) -> Predictions:
     selection, split = fitted.problem.selection, fitted.problem.split
-    twins = {"validation": np.zeros(len(split.validation), bool), "test": split.exact | split.near}
+    twins = {"validation": np.zeros(len(split.validation), bool), "test": split.copied}
     return Predictions(
         **{
             part: Part(

@@ -31,7 +31,7 @@ def settle_split(
     """
     if selection.seen is None:
         return config
-    if not selection.seen.any():
+    if not selection.seen.own.any():
         if note is not None:
             note(
                 "the weights know none of these images to the byte; copies that were packed anew, "
@@ -44,8 +44,8 @@ def settle_split(
         return config
     if note is not None:
         note(
-            f"the weights have learnt from {selection.seen.sum():,} of these "
-            f"{len(selection.seen):,} images: --split usage --drop twins is taken, which scores "
+            f"the weights have learnt from {selection.seen.own.sum():,} of these "
+            f"{len(selection.rows):,} images: --split usage --drop twins is taken, which scores "
             "none of them"
         )
     drop = config.drop if TWINS in config.drop else (*config.drop, TWINS)

@@ -13,11 +13,24 @@ from fer_features.config import FitConfig
 from fer_features.errors import FerError
 from fer_features.faces.drop import DROPS, TWINS, rows_to_drop
 from fer_features.faces.ferplus import Votes, majority, read_ferplus, soft
-from fer_features.faces.twins import twin_groups
+from fer_features.faces.twin_table import (
+    Track,
+    TwinTable,
+    make_table,
+    read_table,
+    table_path,
+    untracked,
+)
+from fer_features.faces.twins import Groups
 from fer_features.guard import refuse_seen
-from fer_features.splits import GROUPED, Split, make_split
-from fer_features.store import SEEN, Cache, Choice, Rows, last_choice
+from fer_features.seen import SeenRows, seen_rows
+from fer_features.splits import GROUPED, Split, make_split, without_seen_copies
+from fer_features.store import Cache, Choice, Rows, last_choice
 from fer_features.tasks import OUTSIDE, Task, choose_rows, load_task
+
+SEEN_COPIES = "copies of learnt images"
+"""What `Selection.dropped` calls validation and test rows left out because the weights have learnt
+from a copy of them."""
 
 LABELS = ("original", "ferplus", "soft")
 """Whose labels: the data's own, FER+'s majority, or that with its votes to train on."""
@@ -33,9 +46,8 @@ class Selection:
         rows: places in the cache, ascending.
         label: class codes of these rows.
         who: emotion, usage and hash of these rows.
-        exact: group numbers, the same for identical images.
-        near: group numbers, the same for exact and near twins.
-        seen: bool (N,), which images the weights have learnt from; None where nobody knows.
+        groups: of copies, linked through rows of the data set that are not among these too.
+        seen: which images the weights have learnt from; None if they do not say.
         labels: whose labels, one of `LABELS`.
         targets: float64 (N, K), the voters' shares for each class, where heads train on them.
         dropped: how many rows were left out, by the reason.
@@ -46,9 +58,8 @@ class Selection:
     rows: NDArray[np.int64]
     label: NDArray[np.int64]
     who: Rows
-    exact: NDArray[np.int64]
-    near: NDArray[np.int64]
-    seen: NDArray[np.bool_] | None
+    groups: Groups
+    seen: SeenRows | None
     labels: str
     targets: NDArray[np.float64] | None
     dropped: dict[str, int]
@@ -76,12 +87,15 @@ class Problem:
 
     @property
     def seen(self) -> dict[str, int] | None:
-        """How many images of each part the weights have learnt from; None where nobody knows."""
+        """How many images of each part the weights have learnt from, or from a copy of.
+
+        None if the weights do not say what they have learnt from.
+        """
         seen = self.selection.seen
         if seen is None:
             return None
         parts = ("train", "validation", "test")
-        return {part: int(seen[getattr(self.split, part)].sum()) for part in parts}
+        return {part: int(seen.any_kind[getattr(self.split, part)].sum()) for part in parts}
 
 
 def choose(cache: Cache, config: FitConfig) -> Choice:
@@ -98,8 +112,13 @@ def choose(cache: Cache, config: FitConfig) -> Choice:
     return cache.choice(last_choice(cache.path))
 
 
-def select(cache: Cache, config: FitConfig) -> Selection:
-    """Choose the rows, label them, and find their twins.
+def select(cache: Cache, config: FitConfig, *, track: Track | None = None) -> Selection:
+    """Choose the rows, label them, and find their copies.
+
+    Args:
+        cache: the features.
+        config: what is asked for.
+        track: shows progress, where the copies have to be looked for.
 
     Raises:
         FerError: the task, the balance, the labels or the images are not to be had.
@@ -127,17 +146,15 @@ def select(cache: Cache, config: FitConfig) -> Selection:
         label = _majority_labels(task, votes)
         targets = _shares(task, votes) if config.labels == "soft" else None
     keep, dropped = _kept(config, who, votes, label)
-    images = _images(cache, rows[keep])
-    twins = twin_groups(images, sha256=who.sha256[keep])
+    table = _table(cache, track or untracked)
     return Selection(
         choice=choice,
         task=task,
         rows=rows[keep],
         label=label[keep],
         who=who[keep],
-        exact=twins.exact,
-        near=twins.near,
-        seen=_seen(cache, rows[keep]),
+        groups=table.groups(who.source_row[keep]),
+        seen=seen_rows(cache, rows[keep], table),
         labels=config.labels,
         targets=None if targets is None else targets[keep],
         dropped=dropped,
@@ -155,13 +172,15 @@ def make_problem(selection: Selection, config: FitConfig, *, seed: int) -> Probl
         config.split or GROUPED,
         label=selection.label,
         usage=selection.who.usage,
-        exact=selection.exact,
-        near=selection.near,
+        groups=selection.groups,
         seed=seed,
         remove_twins=TWINS in config.drop,
     )
     if TWINS in config.drop:
         dropped = {**selection.dropped, TWINS: split.removed}
+        if selection.seen is not None and not config.allow_seen:
+            split, removed = without_seen_copies(split, selection.seen.copy)
+            dropped |= {SEEN_COPIES: removed} if removed else {}
         selection = replace(selection, dropped=dropped)
     problem = Problem(selection, split, seed)
     if not config.allow_seen:
@@ -225,19 +244,30 @@ def _kept(
     return np.flatnonzero(~gone), counts
 
 
-def _seen(cache: Cache, rows: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-    if SEEN not in cache.features:
-        return None
-    owner, _, name = SEEN.partition("/")
-    seen: NDArray[np.bool_] = cache.read(owner, name, rows)[:, 0] > 0
-    return seen
+def _table(cache: Cache, track: Track) -> TwinTable:
+    """The copies of the whole data set, or, if nobody has looked for them, of the cache's rows."""
+    path = table_path(cache.path.parent, str(cache.header.dataset["sha256"]))
+    who = cache.rows
+    table = read_table(path)
+    if table is not None and table.holds(who.source_row):
+        return table
+    order = np.argsort(who.source_row)
+    return make_table(
+        path,
+        who.source_row[order],
+        _images(cache, order),
+        sha256=who.sha256[order],
+        track=track,
+    )
 
 
 def _images(cache: Cache, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     try:
-        return cache.read("faces", "image", rows)
+        ascending = np.sort(rows)
+        images = cache.read("faces", "image", ascending)
     except FerError as error:
         raise FerError(
-            f"{cache.path} does not hold its images, by which twins are told",
+            f"{cache.path} does not hold its images, which are needed to find copies",
             hint="the same fer extract adds them, without running the network",
         ) from error
+    return images[np.searchsorted(ascending, rows)]

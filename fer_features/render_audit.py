@@ -5,27 +5,32 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_features.console import say, table
 from fer_features.drafts import draft_of
 from fer_features.errors import FerError
 from fer_features.faces.record import EMOTIONS, USAGES
+from fer_features.faces.twins import KINDS, every_pair
 
 if TYPE_CHECKING:
-    from fer_features.audit import Audit, Opinion
+    from fer_features.audit import Audit, Leak, Opinion
+    from fer_features.faces.twin_table import TwinTable
 
 _MEANING = {
     "exact twin": "the same bytes as another image",
     "near twin": "the same picture as another, other bytes",
     "mirrored twin": "the same picture as another in a mirror",
+    "registered twin": "another's photograph shifted, scaled or lit otherwise, or of its family",
     "exact conflict": "the same bytes with another label",
-    "near conflict": "the same picture with another label",
+    "similar, other label": "much like another with another label; in aligned sets one person",
     "constant": "one grey level",
     "exact leak": "the same bytes in an earlier official part",
     "near leak": "the same picture in an earlier official part",
+    "registered leak": "a copy of any kind in an earlier official part",
     "no face": "most voters see no face",
     "other majority": "most voters chose another label",
 }
@@ -44,31 +49,32 @@ def show_audit(found: Audit) -> None:
         text_columns=["finding", "meaning"],
     )
     say(f"surplus exact copies   {found.copies:,}")
-    pairs = found.twins.mirrored
-    say(f"pairs of near twins    {len(pairs):,}, {int(pairs.sum()):,} of them mirrored")
+    for kind, name in list(enumerate(KINDS))[1:]:
+        say(f"{name + ' pairs':22} {found.twins.count(kind):,}")
     say(f"largest group          {found.largest_group:,} images")
+    say(f"images in a group      {int((found.group > 0).sum()):,}")
     say()
     if found.leaks:
-        _show_leaks(found)
+        _show_leaks(found.leaks)
     if found.opinion is not None:
         _show_opinion(found.opinion)
 
 
-def _show_leaks(found: Audit) -> None:
+def _show_leaks(leaks: tuple[Leak, ...]) -> None:
     rows = [
         [
             leak.part,
             " or ".join(leak.others),
-            *(f"{n:,}" for n in (leak.images, leak.exact, leak.near)),
-            f"{leak.near / leak.images:.1%}",
+            *(f"{n:,}" for n in (leak.images, leak.exact, leak.near, leak.linked)),
+            f"{leak.linked / leak.images:.1%}",
         ]
-        for leak in found.leaks
+        for leak in leaks
     ]
     table(
-        ["part", "seen again in", "images", "exact", "exact or near", "share"],
+        ["part", "copies in", "images", "exact", "or near", "or registered", "share"],
         rows,
-        title="official parts with twins in others",
-        text_columns=["part", "seen again in"],
+        title="images of official parts that have a copy in others",
+        text_columns=["part", "copies in"],
     )
 
 
@@ -131,16 +137,71 @@ def write_rows(found: Audit, path: Path) -> Path:
             said = found.opinion.majority[place]
             line.append(EMOTIONS[said] if said >= 0 else "")
         out.writerow(line)
+    return _write(path, text.getvalue())
+
+
+def _write(path: Path, text: str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft_of(path) as draft:
-            draft.write_text(text.getvalue(), encoding="utf-8")
+            draft.write_text(text, encoding="utf-8")
     except OSError as error:
         raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
 
 
 def _first_of_copies(found: Audit) -> list[int]:
-    _, first, group = np.unique(found.twins.exact, return_index=True, return_inverse=True)
+    _, first, group = np.unique(found.twins.groups.exact, return_index=True, return_inverse=True)
     rows: list[int] = found.row[first[group]].tolist()
     return rows
+
+
+def show_twins(found: TwinTable, usage: NDArray[np.int8], *, name: str) -> None:
+    """How many copies of each kind there are, and where."""
+    from fer_features.audit import leaks_between
+
+    said = twins_dict(found, usage)
+    table(
+        ["kind", "pairs"],
+        [[kind, f"{n:,}"] for kind, n in said["pairs"].items()],
+        title=f"{name}: {said['rows']:,} images, {said['in_a_group']:,} of them with a copy",
+        text_columns=["kind"],
+    )
+    say(f"largest group          {said['largest_group']:,} images")
+    leaks = leaks_between(usage, found.twins.groups)
+    if leaks:
+        _show_leaks(leaks)
+
+
+def twins_dict(found: TwinTable, usage: NDArray[np.int8]) -> dict[str, Any]:
+    """The same as plain JSON types."""
+    from fer_features.audit import leaks_between
+
+    linked = found.twins.groups.linked
+    size = np.bincount(linked)
+    kinds = np.bincount(every_pair(found.twins)[1], minlength=len(KINDS))
+    return {
+        "rows": len(linked),
+        "pairs": dict(zip(KINDS, kinds.tolist(), strict=True)),
+        "in_a_group": int((size[linked] > 1).sum()),
+        "largest_group": int(size.max(initial=0)),
+        "leaks": [
+            {**vars(leak), "others": list(leak.others)}
+            for leak in leaks_between(usage, found.twins.groups)
+        ],
+    }
+
+
+def write_pairs(found: TwinTable, path: Path) -> Path:
+    """Write a line for each pair of copies, as CSV.
+
+    Raises:
+        FerError: it cannot be written.
+    """
+    text = io.StringIO(newline="")
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(["row_a", "row_b", "sha256_a", "sha256_b", "kind", "correlation"])
+    for (a, b), kind, r in zip(*every_pair(found.twins), strict=True):
+        hashes = (found.sha256[place].decode() for place in (a, b))
+        out.writerow([found.row[a], found.row[b], *hashes, KINDS[kind], f"{r:.4f}"])
+    return _write(path, text.getvalue())

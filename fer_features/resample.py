@@ -31,7 +31,8 @@ def cross_validate(head: Any, X: NDArray[Any], problem: Problem, *, k: int) -> d
 
     selection, split = problem.selection, problem.split
     seen = np.sort(np.concatenate([split.train, split.validation]))
-    group = selection.near[seen] if split.name == "grouped" else np.arange(len(seen))
+    copies = selection.groups.linked[seen]
+    group = np.arange(len(seen)) if split.name == "reference" else copies
     scores = []
     for train, held in folds(label=selection.label[seen], group=group, k=k, seed=problem.seed):
         one = clone(head)
@@ -56,7 +57,7 @@ def learn_by_size(head: Any, X: NDArray[Any], problem: Problem) -> Sizes:
     selection, split = problem.selection, problem.split
     parts = nested_parts(
         label=selection.label[split.train],
-        group=selection.near[split.train],
+        group=selection.groups.linked[split.train],
         shares=SHARES,
         seed=problem.seed,
     )
@@ -92,7 +93,7 @@ def _fit(
         selection.label[rows],
         validation=(X[held], selection.label[held]) if validated else None,
         targets=None if selection.targets is None else selection.targets[rows],
-        groups=selection.near[rows],
+        groups=selection.groups.linked[rows],
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.errors import FerError
 from fer_features.faces.record import USAGES
+from fer_features.faces.twins import Groups
 
 Rows = NDArray[np.int64]
 
@@ -27,9 +28,11 @@ class Split:
         train: int64, rows that heads are fitted on.
         validation: int64, rows that everything is chosen on.
         test: int64, rows that are scored once.
-        exact: bool (len(test),), which of them have an exact twin in train or validation.
-        near: bool (len(test),), which of the others have a near twin there.
-        removed: how many rows were taken out because they have a twin in a later part.
+        exact: bool (len(test),), which of them have an exact copy in train or validation.
+        near: bool (len(test),), which of the others have a near or mirrored copy there.
+        registered: bool (len(test),), which of the rest have a copy of another kind there: one that
+            is shifted, scaled or lit otherwise, or of the same family of file names.
+        removed: how many rows were taken out because they have a copy in a later part.
     """
 
     name: str
@@ -39,12 +42,18 @@ class Split:
     test: Rows
     exact: NDArray[np.bool_]
     near: NDArray[np.bool_]
+    registered: NDArray[np.bool_]
     removed: int = 0
 
     @property
     def leaked(self) -> dict[str, int]:
-        """How many test rows have an exact, or only a near, twin in train or validation."""
-        return {"exact": int(self.exact.sum()), "near": int(self.near.sum())}
+        """How many test rows have a copy in train or validation; a row counts for one kind."""
+        return {kind: int(getattr(self, kind).sum()) for kind in ("exact", "near", "registered")}
+
+    @property
+    def copied(self) -> NDArray[np.bool_]:
+        """Which test rows have a copy of any kind in train or validation: bool (len(test),)."""
+        return self.exact | self.near | self.registered
 
 
 def make_split(
@@ -52,36 +61,35 @@ def make_split(
     *,
     label: NDArray[np.int64],
     usage: NDArray[np.int8],
-    exact: NDArray[np.int64],
-    near: NDArray[np.int64],
+    groups: Groups,
     seed: int,
     remove_twins: bool = False,
 ) -> Split:
     """Split rows into training, validation and test.
 
     Args:
-        name: ``grouped``: 60/20/20, stratified, exact and near twins always on one side;
-            ``reference``: 60/20/20, stratified by seed, twins wherever they fall, as the
+        name: ``grouped``: 60/20/20, stratified, copies always on one side;
+            ``reference``: 60/20/20, stratified by seed, copies wherever they fall, as the
             published project did; ``usage``: FER2013's Training, PublicTest, PrivateTest.
         label: class codes (N,).
         usage: usage codes (N,).
-        exact: group numbers (N,), the same for identical images.
-        near: group numbers (N,), the same for exact and near twins.
+        groups: of copies, N of them.
         seed: seed of the draw; `usage` draws nothing.
-        remove_twins: leave training rows out that have a twin in validation or test, and
-            validation rows that have one in test.
+        remove_twins: leave training rows out that have a copy of any kind in validation or test,
+            and validation rows that have one in test.
 
     Raises:
         FerError: there is no such split, or a part would lack a class.
     """
     if name not in SPLITS:
         raise FerError(f"no such split: {name}", hint=f"known are {', '.join(SPLITS)}")
-    train, validation, test = SPLITS[name](label, usage, near, seed)
+    linked = groups.linked
+    train, validation, test = SPLITS[name](label, usage, linked, seed)
     before = len(train) + len(validation)
     if remove_twins:
-        validation = validation[~np.isin(near[validation], near[test])]
-        later = np.concatenate([near[validation], near[test]])
-        train = train[~np.isin(near[train], later)]
+        validation = validation[~np.isin(linked[validation], linked[test])]
+        later = np.concatenate([linked[validation], linked[test]])
+        train = train[~np.isin(linked[train], later)]
     parts = {"training": train, "validation": validation, "test": test}
     for part, rows in parts.items():
         if len(np.unique(label[rows])) < len(np.unique(label)):
@@ -90,17 +98,40 @@ def make_split(
                 hint="take more images (--per-class) or another split",
             )
     known = np.concatenate([train, validation])
-    is_exact = np.isin(exact[test], exact[known])
+    exact, near, any_kind = (
+        np.isin(group[test], group[known]) for group in (groups.exact, groups.near, linked)
+    )
     return Split(
         name=name,
         seed=None if name == "usage" else seed,
         train=train,
         validation=validation,
         test=test,
-        exact=is_exact,
-        near=np.isin(near[test], near[known]) & ~is_exact,
+        exact=exact,
+        near=near & ~exact,
+        registered=any_kind & ~near & ~exact,
         removed=before - len(train) - len(validation),
     )
+
+
+def without_seen_copies(split: Split, copy: NDArray[np.bool_]) -> tuple[Split, int]:
+    """A split whose validation and test rows the weights have seen no copy of, and rows removed.
+
+    Args:
+        split: as it is.
+        copy: bool (N,), rows of which the weights have learnt from a copy and not from themselves.
+    """
+    validation = split.validation[~copy[split.validation]]
+    kept = ~copy[split.test]
+    without = replace(
+        split,
+        validation=validation,
+        test=split.test[kept],
+        exact=split.exact[kept],
+        near=split.near[kept],
+        registered=split.registered[kept],
+    )
+    return without, len(split.validation) - len(validation) + int((~kept).sum())
 
 
 def folds(
@@ -196,19 +227,19 @@ def _three_parts(
 
 
 def _reference(
-    label: NDArray[np.int64], usage: NDArray[np.int8], near: NDArray[np.int64], seed: int
+    label: NDArray[np.int64], usage: NDArray[np.int8], linked: NDArray[np.int64], seed: int
 ) -> tuple[Rows, Rows, Rows]:
     return _three_parts(label, np.arange(len(label)), seed)
 
 
 def _grouped(
-    label: NDArray[np.int64], usage: NDArray[np.int8], near: NDArray[np.int64], seed: int
+    label: NDArray[np.int64], usage: NDArray[np.int8], linked: NDArray[np.int64], seed: int
 ) -> tuple[Rows, Rows, Rows]:
-    return _three_parts(label, near, seed)
+    return _three_parts(label, linked, seed)
 
 
 def _usage(
-    label: NDArray[np.int64], usage: NDArray[np.int8], near: NDArray[np.int64], seed: int
+    label: NDArray[np.int64], usage: NDArray[np.int8], linked: NDArray[np.int64], seed: int
 ) -> tuple[Rows, Rows, Rows]:
     parts = [np.flatnonzero(usage == code) for code in range(len(USAGES))]
     for name, rows in zip(USAGES, parts, strict=True):

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.config import CACHE_DIR
 from fer_features.errors import FerError
 from fer_features.faces import USAGES, FaceSource, read_all
 from fer_features.faces.ferplus import COLUMNS, read_ferplus
-from fer_features.faces.twins import twin_groups
-from fer_features.progress import Advance
+from fer_features.faces.twin_table import Track, twin_table, untracked
 from fer_features.splits import GROUPED, make_split
 from fer_features.tasks import OUTSIDE, Task
 
@@ -27,7 +27,7 @@ class Lesson:
         sha256: ``S64`` (N,), of the images.
         votes: float32 (N, 10), shares of FER+'s votes; None without.
         split: how the parts were made.
-        train: places that are learnt from: none has an exact or near twin in the others.
+        train: places that are learnt from: none has a copy in the others that the search finds.
         validation: places that choices are made on.
         test: places that are scored once, if at all.
     """
@@ -48,19 +48,21 @@ def make_lesson(
     *,
     ferplus: Path | None,
     seed: int,
-    advance: Advance | None = None,
+    track: Track = untracked,
+    cache_dir: Path = CACHE_DIR,
 ) -> Lesson:
     """Read a source, and keep apart what is learnt from and what is not.
 
     The parts are FER2013's own where the source names them and each has every class, else 60/20/20.
-    Images that have a twin in a later part are left out of the earlier one.
+    Images that have a copy of any kind in a later part are left out of the earlier one.
 
     Args:
         source: where the faces are.
         task: the classes.
         ferplus: the file of FER+'s votes; None without.
         seed: of the parts, where they are drawn.
-        advance: told of the images that have been read.
+        track: shows the progress of reading, and of the search for copies if nobody has made it.
+        cache_dir: where the table of copies is kept.
 
     Raises:
         FerError: a row or the votes cannot be read, or there are too few images.
@@ -70,7 +72,8 @@ def make_lesson(
     wanted = np.flatnonzero(label != OUTSIDE)
     if not len(wanted):
         raise FerError(f"{source.name} has no image of the task {task.name}")
-    faces = read_all(source, index.row[wanted], advance=advance)
+    with track("reading", len(wanted)) as advance:
+        faces = read_all(source, index.row[wanted], advance=advance)
     label = label[wanted]
     votes = None
     if ferplus is not None:
@@ -78,13 +81,12 @@ def make_lesson(
         votes = (said.counts / np.maximum(said.counts.sum(axis=1, keepdims=True), 1)).astype(
             np.float32
         )
-    twins = twin_groups(faces.images, sha256=faces.sha256)
+    table = twin_table(source, cache_dir, track=track)
     split = make_split(
         "usage" if _in_every_part(label, faces.usage) else GROUPED,
         label=label,
         usage=faces.usage,
-        exact=twins.exact,
-        near=twins.near,
+        groups=table.groups(faces.row),
         seed=seed,
         remove_twins=True,
     )

@@ -20,6 +20,8 @@ from fer_features.config import PretrainConfig
 from fer_features.engines.hardware import keras_has_bfloat16
 from fer_features.errors import FerError
 from fer_features.faces import FaceSource, open_faces
+from fer_features.faces.twin_table import Track as TrackCopies
+from fer_features.faces.twin_table import about, untracked
 from fer_features.keras_runtime import backend_name, import_keras
 from fer_features.pretrain.augment import Augmentation
 from fer_features.pretrain.checkpoint import checkpoint_of, load, save
@@ -56,6 +58,7 @@ def pretrain(
     track: Track | None = None,
     done: EpochDone | None = None,
     note: Callable[[str], None] | None = None,
+    track_copies: TrackCopies = untracked,
 ) -> Pretrained:
     """Train a backbone and write its weights.
 
@@ -67,6 +70,7 @@ def pretrain(
             told of images.
         done: told of each epoch, from 1, and its numbers.
         note: told, in a few words, of what is being done.
+        track_copies: shows the progress of reading, and of the search for copies in the data.
 
     Raises:
         FerError: the data or the configuration cannot be used, or a file of another training is
@@ -85,12 +89,11 @@ def pretrain(
     found = _there(config, identity)
     if found is not None and not (config.test and "test" not in found["scores"]):
         return Pretrained(config.out, found, found=True)
-    tell(f"reading {source.name} and looking for twins")
-    lesson = make_lesson(source, task, ferplus=config.ferplus, seed=config.seed)
+    lesson = make_lesson(source, task, ferplus=config.ferplus, seed=config.seed, track=track_copies)
     if found is None:
         tell(
             f"{len(lesson.train):,} images to learn from, {len(lesson.validation):,} to validate "
-            f"on (split {lesson.split}, twins removed)"
+            f"on (split {lesson.split}, copies removed)"
         )
         found = _train(config, backbone, task, lesson, identity, precision, track, done, tell)
     if config.test:
@@ -129,6 +132,7 @@ def _identity(config: PretrainConfig, source: FaceSource, precision: str) -> dic
         **named,
         "ferplus": config.ferplus is not None,
         "data": source.digest(),
+        "copies": about(),
         "precision": precision,
         "augmentation": Augmentation().to_dict(),
         "backend": backend_name(),
