@@ -67,7 +67,7 @@ class RowForm:
         emotion = labels.code(label)
         if emotion == IGNORED:
             return IGNORED, -1, start, stop
-        found = count_pixels(line[start:stop])
+        found = count_pixels(line[start:stop], pixels)
         if found != pixels:
             raise RowError(f"{found} pixels instead of {pixels}", remedy=_SIZE)
         if self.usage is None:
@@ -97,12 +97,16 @@ def bare(field: bytes) -> bytes:
     return field.strip(_AROUND)
 
 
-def count_pixels(field: bytes) -> int:
-    """How many numbers a field would hold if there are blanks between two of them."""
+def count_pixels(field: bytes, expected: int) -> int:
+    """How many numbers a field holds.
+
+    Where there is one blank less than `expected`, that is the answer, without a look at how far
+    apart they are: two together and a number too few are found when the pixels are decoded.
+    """
     text = bare(field)
-    if b"  " in text:
-        return sum(1 for number in text.split(b" ") if number)
-    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == _BLANK)) + 1 if text else 0
+    if np.count_nonzero(np.frombuffer(text, np.uint8) == _BLANK) + 1 == expected and text:
+        return expected
+    return sum(1 for number in text.split(b" ") if number)
 
 
 def read_header(line: bytes, *, name: str) -> RowForm:

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from fer_features.faces.record import EMOTIONS
+
+_OWN = 1e-4
+"""Improbable for hits on a label where votes are on other images."""
 
 _FALSE_ALARM = 1e-6
 """At most this probable where all votes are on their own images."""
@@ -63,6 +67,8 @@ def find_stretch(voted: NDArray[np.int8], emotion: NDArray[np.int8]) -> Stretch 
     if rise[stop] <= np.log(len(known) / _FALSE_ALARM):
         return None
     start = int(total[: stop + 1].argmin())
+    if _on_their_own(code[start:stop], hit[start:stop], own, other):
+        return None
     outside = np.delete(hit, slice(start, stop))
     return Stretch(
         first=int(known[start]),
@@ -70,3 +76,19 @@ def find_stretch(voted: NDArray[np.int8], emotion: NDArray[np.int8]) -> Stretch 
         agreement=float(hit[start:stop].mean()),
         usual=float(outside.mean()) if len(outside) else 0.0,
     )
+
+
+def _on_their_own(
+    code: NDArray[np.int8],
+    hit: NDArray[np.bool_],
+    own: NDArray[np.float64],
+    other: NDArray[np.float64],
+) -> bool:
+    """Whether the votes on some label in a stretch are surely not those of other images.
+
+    Then the voters only saw other labels otherwise there, and no row has slipped.
+    """
+    images = np.bincount(code, minlength=len(EMOTIONS))
+    hits = np.bincount(code[hit], minlength=len(EMOTIONS))
+    near = (own > other) & (hits > images * (own + other) / 2)
+    return bool((near & (binom.sf(hits - 1, images, other) < _OWN)).any())

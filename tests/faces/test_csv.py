@@ -217,6 +217,14 @@ def test_index_names_the_first_bad_row(
     assert "--skip-bad" in caught.value.hint
 
 
+def test_a_pixel_that_is_missing_between_two_blanks_is_found_by_read(tmp_path: Path) -> None:
+    content = broken(2, lambda row: re.sub(r" \d+ ", "  ", row, count=1))
+    with pytest.raises(FerError, match="2303 pixels instead of 2304"):
+        read_all(CsvFaces(write(tmp_path, content)))
+    index = CsvFaces(write(tmp_path, content), skip_bad=True).index()
+    assert [one.row for one in index.bad] == [2]
+
+
 @pytest.mark.parametrize("packing", ["plain", "gz"])
 @pytest.mark.parametrize(("change", "reason"), SEEN_BY_READ.values(), ids=SEEN_BY_READ)
 def test_read_names_the_bad_row_and_reads_the_others(

@@ -18,7 +18,7 @@ from fer_features.faces.ferplus import (
     soft,
 )
 from fer_features.faces.record import EMOTIONS, pixel_sha256
-from fer_features.faces.vote_order import find_stretch
+from fer_features.faces.vote_order import Stretch, find_stretch
 
 HEADER = f"Usage,Image name,{','.join(COLUMNS)}"
 
@@ -222,6 +222,16 @@ def test_few_rows_and_rows_sorted_by_label_raise_no_alarm(n: int) -> None:
             agree = np.random.default_rng(seed + 99).random(n) < 0.66
             assert find_stretch(np.where(agree, emotion, other), emotion) is None
             assert find_stretch(emotion, emotion) is None
+
+
+def test_voters_who_see_some_labels_otherwise_in_a_stretch_are_no_slip() -> None:
+    emotion = np.tile(np.array([3, 4], np.int8), 100)
+    voted = emotion.copy()
+    voted[20:70] = 3  # 25 of sad called happy, and 25 of happy, too
+    assert find_stretch(voted, emotion) is None
+    voted[20:70] = 7 - emotion[20:70]
+    found = find_stretch(voted, emotion)
+    assert found == Stretch(first=20, last=69, agreement=0.0, usual=1.0)
 
 
 def test_labels_on_which_voters_disagree_are_no_slip() -> None:
