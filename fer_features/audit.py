@@ -181,7 +181,10 @@ def audit(
     cast = None if ferplus is None else read_ferplus(ferplus)
     with track("reading", len(source.index())) as advance:
         faces = read_all(source, advance=advance)
-    votes = None if cast is None else cast.of(faces.row, usage=faces.usage, emotion=faces.emotion)
+    votes = None
+    if cast is not None:
+        total = source.index().source_rows
+        votes = cast.of(faces.row, usage=faces.usage, emotion=faces.emotion, total=total)
     if threshold == NEAR:
         twins = twin_table(source, cache_dir, track=track).twins
     else:

@@ -69,12 +69,14 @@ class DataChoice:
         per_class: images of each class; None for the default, ``"all"`` for every row.
         seed: seed of the draw.
         skip_bad: whether bad rows were left out before the draw.
+        source_rows: how many rows the source has, with those that were left out.
     """
 
     task: dict[str, Any]
     per_class: int | str | None
     seed: int
     skip_bad: bool
+    source_rows: int
 
     def to_dict(self) -> dict[str, Any]:
         """The choice as plain JSON types."""

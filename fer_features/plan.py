@@ -139,6 +139,7 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         per_class=config.per_class,
         seed=config.seed,
         skip_bad=config.skip_bad,
+        source_rows=index.source_rows,
     )
     plan = Plan(
         source=source,

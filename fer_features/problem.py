@@ -140,7 +140,7 @@ def select(cache: Cache, config: FitConfig, *, track: Track | None = None) -> Se
             )
             raise FerError(error.message, hint=error.hint or hint) from None
     who = cache.rows[rows]
-    votes = _votes(config, who)
+    votes = _votes(config, who, choice)
     label, targets = task.labels(who.emotion), None
     if votes is not None and config.labels != "original":
         label = _majority_labels(task, votes)
@@ -202,11 +202,16 @@ def _check(config: FitConfig) -> None:
             )
 
 
-def _votes(config: FitConfig, who: Rows) -> Votes | None:
+def _votes(config: FitConfig, who: Rows, choice: Choice) -> Votes | None:
     if config.ferplus is None:
         return None
     votes = read_ferplus(config.ferplus)
-    return votes.of(who.source_row, usage=who.usage, emotion=who.emotion)
+    return votes.of(
+        who.source_row,
+        usage=who.usage,
+        emotion=who.emotion,
+        total=choice.info.get("source_rows"),  # not noted in the caches of older versions
+    )
 
 
 def _majority_labels(task: Task, votes: Votes) -> NDArray[np.int64]:

@@ -16,6 +16,8 @@ from fer_features.faces.record import EMOTIONS
 REFERENCE_PER_CLASS = 8500
 """Images in each class of the published binary task."""
 
+_LONGEST_NAME = 60
+
 OUTSIDE = -1
 """The label of an emotion that belongs to no class of a task."""
 
@@ -97,16 +99,22 @@ def load_task(task: str) -> Task:
     """
     if task in TASKS:
         return TASKS[task]
-    path = Path(task).expanduser()
-    if not path.is_file():
+    try:
+        path = Path(task).expanduser()
+        there = path.is_file()
+    except (OSError, RuntimeError, ValueError):  # no user of that name, a name that is too long
+        there = False
+    if not there:
         raise FerError(
-            f"no such task: {task}",
+            f"no such task: {_short(task)}",
             hint=f"give {', '.join(TASKS)} or the path of a TOML file with a [classes] table",
         )
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FerError(f"{path}: not a TOML file: {error}") from error
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise FerError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:  # also numbers of 5,000 digits, deep nesting
+        raise FerError(f"{path}: not a TOML file: {_short(error)}") from error
     return _task_from_toml(data, path)
 
 
@@ -115,35 +123,56 @@ def _task_from_toml(data: dict[str, Any], path: Path) -> Task:
     unknown = sorted(set(data) - {"name", "positive", "classes"})
     if unknown:
         raise FerError(
-            f"{path}: unknown key: {unknown[0]}", hint="known are name, positive and [classes]"
+            f"{path}: unknown key: {_short(unknown[0])}",
+            hint="known are name, positive and [classes]",
         )
     classes = data.get("classes")
     if not isinstance(classes, dict) or len(classes) < 2:
         raise FerError(f"{path}: a task needs a [classes] table with at least two classes")
     seen: dict[str, str] = {}
     for name, emotions in classes.items():
+        _check_name(name, f"{path}: the name of a class")
         if not isinstance(emotions, list) or not emotions:
             raise FerError(f"{path}: class {name} needs a list of emotions")
         for emotion in emotions:
             if emotion not in EMOTIONS:
                 raise FerError(
-                    f"{path}: class {name}: no such emotion: {emotion}",
+                    f"{path}: class {name}: no such emotion: {_short(emotion)}",
                     hint=f"known are {', '.join(EMOTIONS)}",
                 )
             if emotion in seen:
                 raise FerError(f"{path}: {emotion} stands in both {seen[emotion]} and {name}")
             seen[emotion] = name
     positive = data.get("positive", list(classes)[-1] if len(classes) == 2 else None)
-    if positive is not None and (len(classes) != 2 or positive not in classes):
-        raise FerError(f"{path}: positive must name one of exactly two classes")
+    if positive is not None and (len(classes) != 2 or positive not in list(classes)):
+        raise FerError(
+            f"{path}: positive must name one of exactly two classes",
+            hint=f"the classes are {', '.join(classes)}; with more than two, leave positive out",
+        )
     task_name = data.get("name", path.stem)
-    if not isinstance(task_name, str) or not task_name.strip():
-        raise FerError(f"{path}: name must be a text")
+    _check_name(task_name, f"{path}: name")
     return Task(
         name=task_name,
         classes=tuple((name, tuple(emotions)) for name, emotions in classes.items()),
         positive=positive,
     )
+
+
+def _check_name(name: object, what: str) -> None:
+    """Refuse what cannot stand in a table or a title."""
+    if not isinstance(name, str) or not name.strip():
+        raise FerError(f"{what} must be a text that is not empty")
+    if name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise FerError(
+            f"{what} must be one line of at most {_LONGEST_NAME} printable characters, without "
+            f"blanks around it, not {_short(name)!r}"
+        )
+
+
+def _short(text: object) -> str:
+    """At most 60 characters of a text on one line, for a message."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= 60 else f"{line[:60]}…"
 
 
 def choose_rows(

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_features.errors import FerError
@@ -49,6 +49,23 @@ def test_a_file_makes_a_task(tmp_path: Path) -> None:
         ("colour = 1\n[classes]\na = ['happy']\nb = ['sad']\n", "unknown key: colour"),
         ("name = 7\n[classes]\na = ['happy']\nb = ['sad']\n", "name must be a text"),
         ("[classes\n", "not a TOML file"),
+        ("positive = ['a']\n[classes]\na = ['happy']\nb = ['sad']\n", "positive must name one"),
+        ("positive = {a = 1}\n[classes]\na = ['happy']\nb = ['sad']\n", "positive must name one"),
+        ("positive = 1\n[classes]\na = ['happy']\nb = ['sad']\n", "positive must name one"),
+        ("[classes]\n'' = ['happy']\nb = ['sad']\n", "name of a class must be a text"),
+        ("[classes]\n'  ' = ['happy']\nb = ['sad']\n", "name of a class must be a text"),
+        ("[classes]\n' a' = ['happy']\nb = ['sad']\n", "name of a class must be one line"),
+        ('[classes]\n"a\\nb" = ["happy"]\nb = ["sad"]\n', "name of a class must be one line"),
+        ('[classes]\n"\\u001b[2J" = ["happy"]\nb = ["sad"]\n', "must be one line"),
+        (f"[classes]\n{'a' * 5000} = ['happy']\nb = ['sad']\n", "must be one line"),
+        ("name = ''\n[classes]\na = ['happy']\nb = ['sad']\n", "name must be a text"),
+        ('name = "a\\nb"\n[classes]\na = ["happy"]\nb = ["sad"]\n', "name must be one line"),
+        ("[classes]\na = 'happy'\nb = ['sad']\n", "class a needs a list"),
+        ("[classes]\na = [['happy']]\nb = ['sad']\n", "no such emotion"),
+        ("[classes]\na = [3]\nb = ['sad']\n", "no such emotion: 3"),
+        ("classes = ['happy', 'sad']\n", "at least two classes"),
+        (f"name = {'[' * 5000}\n", "not a TOML file"),
+        (f"name = {'1' * 5000}\n", "not a TOML file"),
     ],
 )
 def test_a_bad_file_says_what_is_wrong(tmp_path: Path, text: str, told: str) -> None:
@@ -57,6 +74,57 @@ def test_a_bad_file_says_what_is_wrong(tmp_path: Path, text: str, told: str) -> 
     with pytest.raises(FerError, match=told) as caught:
         load_task(str(file))
     assert str(file) in caught.value.message
+
+
+VALUES = st.recursive(
+    st.sampled_from(["true", "1", "-1.5", "nan", "1979-05-27", "''", "'a'", "'happy'", "'sad'"]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda parts: f"[{', '.join(parts)}]")
+        | st.lists(inner, max_size=2).map(
+            lambda parts: "{" + ", ".join(f"k{n} = {one}" for n, one in enumerate(parts)) + "}"
+        )
+    ),
+    max_leaves=4,
+)
+KEYS = st.sampled_from(["a", "b", "''", "' '", '"\\n"', "'é'"])
+
+
+@settings(deadline=None)
+@given(
+    top=st.dictionaries(st.sampled_from(["name", "positive", "classes", "x"]), VALUES, max_size=3),
+    classes=st.none() | st.dictionaries(KEYS, VALUES | st.just("['fear']"), max_size=3),
+    junk=st.just("") | st.text(max_size=20),
+)
+def test_any_file_gives_a_task_or_an_error_for_its_author(
+    tmp_path_factory: pytest.TempPathFactory,
+    top: dict[str, str],
+    classes: dict[str, str] | None,
+    junk: str,
+) -> None:
+    lines = [f"{key} = {value}" for key, value in top.items()]
+    if classes is not None:
+        lines += ["[classes]", *(f"{key} = {value}" for key, value in classes.items())]
+    file = tmp_path_factory.getbasetemp() / "any.toml"
+    file.write_bytes("\n".join([*lines, junk]).encode("utf-8", "surrogatepass"))
+    try:
+        task = load_task(str(file))
+    except FerError:
+        return
+    assert Task.from_dict(json.loads(json.dumps(task.to_dict()))) == task
+    assert (task.labels(EMOTION) < len(task.classes)).all()
+    assert all(name.strip() for name in (task.name, *task.class_names))
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[classes]\na = ['happy']\nb = ['sad']\n", encoding="utf-8-sig")
+    assert load_task(str(file)).class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("task", ["a" * 5000, "\0", "~nobody-of-that-name/x", "", "."])
+def test_what_cannot_be_a_path_is_no_task(task: str) -> None:
+    with pytest.raises(FerError, match="no such task"):
+        load_task(task)
 
 
 def test_an_unknown_task_names_the_known_ones() -> None:

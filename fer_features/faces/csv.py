@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,17 +17,20 @@ from numpy.typing import NDArray
 
 from fer_features.errors import FerError
 from fer_features.faces.batches import find_places, in_batches, make_faces
+from fer_features.faces.csv_bad import PIXEL_VALUES, BadRows, all_alike, bad_row
 from fer_features.faces.csv_file import (
     Packing,
     find_packing,
     open_unpacked,
     translated_errors,
 )
+from fer_features.faces.csv_labels import IGNORED, Labels, RowError
 from fer_features.faces.csv_row import bare, read_header
-from fer_features.faces.pixel_text import BLOCK_ROWS, PixelDecoder
-from fer_features.faces.record import IMAGE_SIZE, BadRow, FaceIndex, Faces
+from fer_features.faces.pixel_text import PixelDecoder
+from fer_features.faces.record import IMAGE_SIZE, FaceIndex, Faces
 
 _PIXELS = IMAGE_SIZE * IMAGE_SIZE
+_LOOK_AHEAD = 200  # rows, to see whether a fault is one of all rows
 _LONGEST_LINE = 1 << 20  # a row of FER2013 has at most 9.3 kB
 
 
@@ -39,11 +42,12 @@ class Digest(Protocol):
 
 
 class CsvFaces:
-    """The rows of a ``fer2013.csv``: plain, or packed as ``.gz``, ``.xz`` or ``.zip``.
+    """The rows of a ``fer2013.csv``: plain, or in a ``.gz``, ``.xz``, ``.zip`` or ``.tar``.
 
-    Columns ``emotion`` (0 to 6), ``pixels`` (2,304 grey levels from 0 to 255 with single blanks
-    between) and, if there is one, ``Usage``, in any order; other columns are not looked at. Of a
-    ``.zip`` with several CSV files, ``fer2013.csv`` is taken, or else ``icml_face_data.csv``.
+    Columns ``emotion`` (0 to 6 or names, see `Labels`), ``pixels`` (2,304 grey levels from 0 to 255
+    with blanks between) and, if there is one, ``Usage``, in any order and case; other columns are
+    not looked at. Of an archive with several CSV files, ``fer2013.csv`` is taken, or else
+    ``icml_face_data.csv``. A ``.tar`` may itself be packed as ``.gz`` or ``.xz``.
 
     `index` reads the file once without decoding pixels; `read` decodes the rows asked for. In a
     plain file it goes straight to them; a packed one is unpacked again from its start. Memory does
@@ -52,11 +56,24 @@ class CsvFaces:
     Args:
         path: the file.
         skip_bad: let `index` decode every row and leave the bad ones out.
+        ignore: labels whose rows are left out.
+        classes: for other labels the emotion that they count as.
+
+    Raises:
+        FerError: `ignore` and `classes` contradict each other, or name no emotion.
     """
 
-    def __init__(self, path: str | Path, *, skip_bad: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        skip_bad: bool = False,
+        ignore: Sequence[str] = (),
+        classes: Mapping[str, str] | None = None,
+    ) -> None:
         self._path = Path(path)
         self._skip_bad = skip_bad
+        self._labels = Labels(ignore, classes)
 
     @property
     def name(self) -> str:
@@ -65,6 +82,8 @@ class CsvFaces:
 
     def digest(self) -> str:
         """Hex SHA-256 of the text, however it is packed; found while the file is indexed.
+
+        It is another one where `ignore` or `classes` changes a row.
 
         Raises:
             FerError: the file cannot be used.
@@ -103,12 +122,14 @@ class CsvFaces:
                 wrong = decoder.decode(list(islice(fields, len(batch))), images)
                 for at, reason in wrong.items():
                     row, line = table.index.row[batch[at]], table.line[batch[at]]
-                    raise _bad_row(self._path, row=row, line=line, reason=reason)
+                    every = len(wrong) == len(batch) and batch[0] == places[0]
+                    hint = PIXEL_VALUES if every else ""
+                    raise bad_row(self._path, row=row, line=line, reason=reason, hint=hint)
                 yield make_faces(table.index, batch, images)
 
     @cached_property
     def _table(self) -> _Table:
-        return _scan(self._path, skip_bad=self._skip_bad)
+        return _scan(self._path, self._labels, skip_bad=self._skip_bad)
 
 
 @dataclass(frozen=True)
@@ -134,13 +155,11 @@ class _Table:
     digest: str
 
 
-def _scan(path: Path, *, skip_bad: bool) -> _Table:
+def _scan(path: Path, labels: Labels, *, skip_bad: bool) -> _Table:
     """Find and check all rows of a file."""
     stamp, packing = _stamp(path), find_packing(path)
     found = array("q")  # six numbers a row; a list of tuples would take five times the memory
-    bad: list[BadRow] = []
-    unchecked: dict[int, bytes] = {}
-    digest = hashlib.sha256()
+    bad, digest = BadRows(_PIXELS), hashlib.sha256()
     with open_unpacked(path, packing) as file:
         lines = _lines(file, path, digest)
         header = next(lines, None)
@@ -149,53 +168,56 @@ def _scan(path: Path, *, skip_bad: bool) -> _Table:
         form = read_header(header[2], name=path.name)
         for row, (number, offset, line) in enumerate(lines):
             try:
-                emotion, usage, start, stop = form.check(line, pixels=_PIXELS)
-            except ValueError as error:
+                emotion, usage, start, stop = form.check(line, pixels=_PIXELS, labels=labels)
+            except RowError as error:
                 if not skip_bad:
-                    raise _bad_row(path, row=row, line=number, reason=str(error)) from None
-                bad.append(BadRow(row, str(error)))
+                    rest = (text for _, _, text in islice(lines, _LOOK_AHEAD))
+                    every = row == 0 and all_alike(rest, form, error, pixels=_PIXELS)
+                    reason = f"{error}; so are the rows after it" if every else str(error)
+                    hint = error.remedy if every else error.hint
+                    raise bad_row(path, row=row, line=number, reason=reason, hint=hint) from None
+                bad.add(row, error)
+                continue
+            if emotion == IGNORED:
                 continue
             found.extend((row, emotion, usage, number, offset + start, offset + stop))
             if skip_bad:
-                unchecked[row] = bare(line[start:stop])
-            if len(unchecked) == BLOCK_ROWS:
-                bad += _undecodable(unchecked)
-                unchecked.clear()
-    bad += _undecodable(unchecked)
-    table = np.array(found).reshape(-1, 6)
-    return _make_table(path, packing, stamp, table, bad, digest=digest.hexdigest())
-
-
-def _make_table(
-    path: Path,
-    packing: Packing,
-    stamp: tuple[int, int],
-    found: NDArray[np.int64],
-    bad: list[BadRow],
-    *,
-    digest: str,
-) -> _Table:
-    usable = found[~np.isin(found[:, 0], [one.row for one in bad])]
+                bad.check_pixels(row, bare(line[start:stop]))
+    bad.finish()
+    table = np.array(found, np.int64).reshape(-1, 6)
+    usable = table[~np.isin(table[:, 0], [one.row for one in bad.rows])]
     if len(usable) == 0:
-        if bad:
-            raise FerError(f"{path.name} has no usable row; row {bad[0].row}: {bad[0].reason}")
-        raise FerError(f"{path.name} has a header and no rows")
-    row, emotion, usage, line, start, stop = usable.T.copy()
+        raise _no_row(path, bad, labels)
+    columns = usable.T.copy()
     index = FaceIndex(
-        row=row,
-        emotion=emotion.astype(np.int8),
-        usage=usage.astype(np.int8),
-        bad=tuple(sorted(bad, key=lambda one: one.row)),
+        row=columns[0],
+        emotion=columns[1].astype(np.int8),
+        usage=columns[2].astype(np.int8),
+        bad=tuple(bad.rows),
+        notes=labels.notes(),
+        ignored=labels.ignored,
     )
+    places = columns[3:]
     return _Table(
         index=index,
         packing=packing,
         stamp=stamp,
-        line=line,
-        start=start,
-        stop=stop,
-        digest=digest,
+        line=places[0],
+        start=places[1],
+        stop=places[2],
+        digest=labels.digest(digest.hexdigest()),
     )
+
+
+def _no_row(path: Path, bad: BadRows, labels: Labels) -> FerError:
+    if bad.rows:
+        first = bad.rows[0]
+        return FerError(
+            f"{path.name} has no usable row; row {first.row}: {first.reason}", hint=bad.remedy
+        )
+    if labels.ignored:
+        return FerError(f"{path.name}: all {labels.ignored:,} rows are left out by --ignore")
+    return FerError(f"{path.name} has a header and no rows")
 
 
 def _lines(file: BinaryIO, path: Path, digest: Digest) -> Iterator[tuple[int, int, bytes]]:
@@ -229,22 +251,7 @@ def _fields(path: Path, table: _Table, places: NDArray[np.int64]) -> Generator[b
             yield bare(file.read(stop - start))
 
 
-def _undecodable(fields: dict[int, bytes]) -> list[BadRow]:
-    """Those of the rows (by number) whose pixels cannot be decoded."""
-    images = np.empty((len(fields), _PIXELS), np.uint8)
-    wrong = PixelDecoder(_PIXELS).decode(list(fields.values()), images)
-    rows = list(fields)
-    return [BadRow(rows[at], reason) for at, reason in wrong.items()]
-
-
 def _stamp(path: Path) -> tuple[int, int]:
     with translated_errors(path):
         found = path.stat()
     return found.st_size, found.st_mtime_ns
-
-
-def _bad_row(path: Path, *, row: int, line: int, reason: str) -> FerError:
-    return FerError(
-        f"{path.name}, row {row} (line {line}): {reason}",
-        hint="mend it, or leave bad rows out: --skip-bad",
-    )

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from fer_features.errors import FerError
-from fer_features.faces.record import EMOTIONS, USAGES
+from fer_features.faces.csv_labels import IGNORED, Labels, RowError
+from fer_features.faces.record import IMAGE_SIZE, USAGES
 
-_EMOTION_CODES = {str(code).encode(): code for code in range(len(EMOTIONS))}
-_USAGE_CODES = {usage.encode(): code for code, usage in enumerate(USAGES)}
+_USAGE_CODES = {usage.lower().encode(): code for code, usage in enumerate(USAGES)}
 _BLANK = np.uint8(ord(" "))
-_AROUND = b' "\r\n'  # what may stand around a field: blanks, quotes, the line's end
+_QUOTED = re.compile(rb' *"[^"]*(?:""[^"]*)*"')
+_AROUND = b' "\t\r\n'  # what may stand around a field: blanks, quotes, the line's end
 
+_FIELDS = "every row needs one field for each column; quote a field that has a comma in it"
+_SIZE = (
+    f"every row needs the grey levels of {IMAGE_SIZE}×{IMAGE_SIZE} pixels: resize the images, or "
+    "save them as pictures in class folders, which may have any size"
+)
+_PARTS = f"write {', '.join(USAGES)}, or remove the column Usage"
 _WANTED = "give FER2013 with its labels: a CSV file that starts with emotion,pixels,Usage"
 
 
@@ -33,43 +42,54 @@ class RowForm:
     pixels: int
     usage: int | None
 
-    def check(self, line: bytes, *, pixels: int) -> tuple[int, int, int, int]:
+    def check(self, line: bytes, *, pixels: int, labels: Labels) -> tuple[int, int, int, int]:
         """Check a line as far as it goes without decoding its pixels.
 
         Args:
             line: the line, with or without its end.
             pixels: how many pixels there must be.
+            labels: what labels mean.
 
         Returns:
-            The codes of emotion and usage (-1 where there is no such column), and where in the
-            line the field of pixels starts and stops.
+            The codes of emotion (or `IGNORED`) and usage (-1 where there is no such column), and
+            where in the line the field of pixels starts and stops.
 
         Raises:
-            ValueError: the row cannot be used; the message says why.
+            RowError: the row cannot be used; the message says why.
         """
-        # `find` jumps over the 8 kB of pixels; `split` would look at each byte and copy it.
-        cuts = [-1]
-        while (cut := line.find(b",", cuts[-1] + 1)) >= 0:
-            cuts.append(cut)
+        cuts = _cuts(line)
         if len(cuts) != self.columns:
-            raise ValueError(f"{len(cuts)} fields instead of {self.columns}")
+            raise RowError(f"{len(cuts)} fields instead of {self.columns}", remedy=_FIELDS)
         cuts.append(len(line))
         start, stop = cuts[self.pixels] + 1, cuts[self.pixels + 1]
 
         label = line[cuts[self.emotion] + 1 : cuts[self.emotion + 1]].strip(_AROUND)
-        emotion = _EMOTION_CODES.get(label)
-        if emotion is None:
-            raise ValueError(f"emotion is {_shown(label)}, not a whole number from 0 to 6")
-        found = count_pixels(line[start:stop])
+        emotion = labels.code(label)
+        if emotion == IGNORED:
+            return IGNORED, -1, start, stop
+        found = count_pixels(line[start:stop], pixels)
         if found != pixels:
-            raise ValueError(f"{found} pixels instead of {pixels}")
+            raise RowError(f"{found} pixels instead of {pixels}", remedy=_SIZE)
         if self.usage is None:
             return emotion, -1, start, stop
         part = line[cuts[self.usage] + 1 : cuts[self.usage + 1]].strip(_AROUND)
-        usage = _USAGE_CODES.get(part)
+        usage = _USAGE_CODES.get(part.lower())
         if usage is None:
-            raise ValueError(f"usage is {_shown(part)}, none of {', '.join(USAGES)}")
+            raise RowError(f"usage is {_shown(part)}, none of {', '.join(USAGES)}", remedy=_PARTS)
         return emotion, usage, start, stop
+
+
+def _cuts(line: bytes) -> list[int]:
+    """-1, and where the commas between a line's fields stand."""
+    # `find` jumps over the 8 kB of pixels; `split` would look at each byte and copy it.
+    cuts, quotes = [-1], b'"' in line
+    while True:
+        start = cuts[-1] + 1
+        quoted = _QUOTED.match(line, start) if quotes else None
+        cut = line.find(b",", quoted.end() if quoted else start)
+        if cut < 0:
+            return cuts
+        cuts.append(cut)
 
 
 def bare(field: bytes) -> bytes:
@@ -77,10 +97,16 @@ def bare(field: bytes) -> bytes:
     return field.strip(_AROUND)
 
 
-def count_pixels(field: bytes) -> int:
-    """How many numbers a field would hold if there is one blank between two of them."""
+def count_pixels(field: bytes, expected: int) -> int:
+    """How many numbers a field holds.
+
+    Where there is one blank less than `expected`, that is the answer, without a look at how far
+    apart they are: two together and a number too few are found when the pixels are decoded.
+    """
     text = bare(field)
-    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == _BLANK)) + 1 if text else 0
+    if np.count_nonzero(np.frombuffer(text, np.uint8) == _BLANK) + 1 == expected and text:
+        return expected
+    return sum(1 for number in text.split(b" ") if number)
 
 
 def read_header(line: bytes, *, name: str) -> RowForm:
@@ -99,7 +125,11 @@ def read_header(line: bytes, *, name: str) -> RowForm:
         text = "\0"
     if "\0" in text:
         raise FerError(f"{name} is not a text file in UTF-8", hint=_WANTED)
-    columns = [column.strip(_AROUND.decode()) for column in text.split(",")]
+    try:
+        fields = next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error:
+        fields = text.split(",")
+    columns = [column.strip(_AROUND.decode()) for column in fields]
     folded = [column.lower() for column in columns]
     for column, least in (("emotion", 1), ("pixels", 1), ("usage", 0)):
         if not least <= folded.count(column) <= 1:

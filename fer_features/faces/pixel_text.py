@@ -9,6 +9,7 @@ own `int`, which also finds the words for what is wrong.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 BLOCK_ROWS = 16
 """Rows decoded at once: 16 rows of 48×48 pixels are 140 kB of text."""
 
+_BLANKS = re.compile(rb" {2,}")
 _LEAD = b"   "  # so that three bytes stand before the end of the first number, too
 _ZERO, _BLANK = np.uint8(ord("0")), np.uint8(ord(" "))
 _TWO, _TEN, _HUNDRED = np.uint8(2), np.uint8(10), np.uint8(100)
@@ -37,8 +39,8 @@ class PixelDecoder:
         """Decode each of `fields` into its row of `out`.
 
         Args:
-            fields: numbers from 0 to 255 in one to three decimal digits, with one blank between
-                two of them; blanks before the first and after the last are allowed.
+            fields: numbers from 0 to 255 in one to three decimal digits, with blanks between
+                two of them, and also before the first and after the last.
             out: uint8 (len(fields), pixels), C-contiguous, filled in place.
 
         Returns:
@@ -48,7 +50,10 @@ class PixelDecoder:
         wrong: dict[int, str] = {}
         for start in range(0, len(fields), BLOCK_ROWS):
             block = fields[start : start + BLOCK_ROWS]
-            if self._decode_block(block, out[start : start + len(block)]):
+            into = out[start : start + len(block)]
+            if self._decode_block(block, into):
+                continue
+            if self._decode_block([_BLANKS.sub(b" ", field.strip(b" ")) for field in block], into):
                 continue
             for place, field in enumerate(block, start):
                 try:
@@ -116,10 +121,9 @@ class PixelDecoder:
 
     def _decode_row(self, field: bytes) -> list[int]:
         """Decode one row, slowly; a `ValueError` says what is wrong with it."""
-        numbers = field.strip(b" ").split(b" ")
-        count = len(numbers) if numbers != [b""] else 0
-        if count != self.pixels:
-            raise ValueError(f"{count} pixels instead of {self.pixels}")
+        numbers = [number for number in field.split(b" ") if number]
+        if len(numbers) != self.pixels:
+            raise ValueError(f"{len(numbers)} pixels instead of {self.pixels}")
         for place, number in enumerate(numbers):
             if not (number.isdigit() and len(number) <= 3 and int(number) <= 255):
                 shown = number[:20].decode("ascii", "backslashreplace")

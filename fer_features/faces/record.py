@@ -15,6 +15,17 @@ from fer_features.progress import Advance
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The seven classes in FER2013's order: an emotion's code is its place here."""
 
+SPELLINGS = (
+    ("angry", "anger"),
+    ("disgust", "disgusted"),
+    ("fear", "fearful"),
+    ("happy", "happiness"),
+    ("sad", "sadness"),
+    ("surprise", "surprised"),
+    ("neutral",),
+)
+"""Names by which each of `EMOTIONS` is known in the labels of a source, in any case."""
+
 USAGES = ("Training", "PublicTest", "PrivateTest")
 """FER2013's official parts: a usage's code is its place here, -1 where the source names none."""
 
@@ -39,15 +50,24 @@ class FaceIndex:
         emotion: int8 (N,), a place in `EMOTIONS`.
         usage: int8 (N,), a place in `USAGES`, or -1.
         bad: rows left out because the source was opened with ``skip_bad=True``.
+        notes: what a user should know of how the source was read, a line for each.
+        ignored: how many rows of the source were left out by their label, on request.
     """
 
     row: NDArray[np.int64]
     emotion: NDArray[np.int8]
     usage: NDArray[np.int8]
     bad: tuple[BadRow, ...] = ()
+    notes: tuple[str, ...] = ()
+    ignored: int = 0
 
     def __len__(self) -> int:
         return len(self.row)
+
+    @property
+    def source_rows(self) -> int:
+        """How many rows the source has, with those that are left out."""
+        return len(self) + len(self.bad) + self.ignored
 
 
 @dataclass(frozen=True)

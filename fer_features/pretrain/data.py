@@ -77,7 +77,9 @@ def make_lesson(
     label = label[wanted]
     votes = None
     if ferplus is not None:
-        said = read_ferplus(ferplus).of(faces.row, usage=faces.usage, emotion=faces.emotion)
+        said = read_ferplus(ferplus).of(
+            faces.row, usage=faces.usage, emotion=faces.emotion, total=index.source_rows
+        )
         votes = (said.counts / np.maximum(said.counts.sum(axis=1, keepdims=True), 1)).astype(
             np.float32
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
+import io
 import lzma
 import os
 import re
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +47,15 @@ def write_zip(path: Path, members: dict[str, str]) -> Path:
     return path
 
 
+def write_tar(path: Path, members: dict[str, str], packing: str = "") -> Path:
+    with tarfile.open(path, f"w:{packing}") as archive:
+        for name, content in members.items():
+            about = tarfile.TarInfo(name)
+            about.size = len(content.encode())
+            archive.addfile(about, io.BytesIO(content.encode()))
+    return path
+
+
 def assert_good(faces: Faces) -> None:
     assert (faces.images == IMAGES).all()
     assert faces.images.dtype == np.uint8
@@ -53,11 +65,18 @@ def assert_good(faces: Faces) -> None:
     assert faces.sha256[2] == hashlib.sha256(IMAGES[2].tobytes()).hexdigest().encode()
 
 
+KAGGLE = {"./fer2013/README": "x" * 999, "./fer2013/fer2013.csv": GOOD, "./fer2013/test.csv": "a"}
 PACKED: dict[str, Callable[[Path], Path]] = {
     "plain": lambda folder: write(folder, GOOD),
     "gz": lambda folder: write(folder, gzip.compress(GOOD.encode()), "fer2013.csv.gz"),
     "xz": lambda folder: write(folder, lzma.compress(GOOD.encode()), "fer2013.csv.xz"),
     "zip": lambda folder: write_zip(folder / "archive.zip", {"fer2013/fer2013.csv": GOOD}),
+    "tar": lambda folder: write_tar(folder / "fer2013.tar", KAGGLE),
+    "tar.gz": lambda folder: write_tar(folder / "fer2013.tar.gz", KAGGLE, "gz"),
+    "tgz": lambda folder: write_tar(folder / "fer2013.tgz", KAGGLE, "gz"),
+    "tar.xz": lambda folder: write_tar(folder / "fer2013.tar.xz", KAGGLE, "xz"),
+    "tar-as-gz": lambda folder: write_tar(folder / "fer2013.gz", KAGGLE, "gz"),
+    "tar-as-csv": lambda folder: write_tar(folder / "fer2013.csv", KAGGLE, "gz"),
 }
 
 
@@ -89,6 +108,8 @@ def test_digest_is_that_of_the_text_however_packed(tmp_path: Path, packing: str)
     assert source.name == path.name
 
 
+NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+OTHER = ("ANGER", "Disgusted", "Fearful", "Happiness", '"Sad"', "SURPRISED", "Neutral")
 QUOTED = [f'"{label}","{text_of(image)}","{u}"' for (label, u), image in zip(LABELS, IMAGES)]  # noqa: B905
 SWAPPED = [f"{label},{u}, {text_of(image)}" for (label, u), image in zip(LABELS, IMAGES)]  # noqa: B905
 
@@ -104,8 +125,35 @@ SWAPPED = [f"{label},{u}, {text_of(image)}" for (label, u), image in zip(LABELS,
         "\n".join([HEADER, *ROWS, "", "  ", "", ""]),
         "\ufeff" + GOOD,
         "\n".join([f"id,{HEADER},note", *(f"7,{row},é" for row in ROWS)]),
+        "\n".join([f"who,{HEADER},note", *(f'"a, b",{row}, "5"", c,,d"' for row in ROWS)]),
+        "\n".join([f'"a,b",{HEADER}', *(f"7,{row}" for row in ROWS)]),
+        GOOD.replace(" ", "  "),
+        GOOD.replace(",Tr", "  ,Tr").replace(",P", " \t, P"),
+        GOOD.lower(),
+        GOOD.upper(),
+        re.sub(r"^(\d),", r"\1.0,", GOOD, flags=re.MULTILINE),
+        re.sub(r"^(\d),", lambda m: f"{NAMES[int(m[1])]},", GOOD, flags=re.MULTILINE),
+        re.sub(r"^(\d),", lambda m: f" {OTHER[int(m[1])]} ,", GOOD, flags=re.MULTILINE),
     ],
-    ids=["swapped", "swapped-crlf", "crlf", "quoted", "no-last-end", "blank-last", "bom", "more"],
+    ids=[
+        "swapped",
+        "swapped-crlf",
+        "crlf",
+        "quoted",
+        "no-last-end",
+        "blank-last",
+        "bom",
+        "more",
+        "quoted-commas",
+        "quoted-header",
+        "doubled-blanks",
+        "trailing-blanks",
+        "lower",
+        "upper",
+        "decimals",
+        "names",
+        "other-names",
+    ],
 )
 def test_accepts_other_ways_to_write_the_same(tmp_path: Path, content: str) -> None:
     assert_good(read_all(CsvFaces(write(tmp_path, content))))
@@ -167,6 +215,14 @@ def test_index_names_the_first_bad_row(
         source.index()
     assert caught.value.message == f"fer2013.csv, row 2 (line 4): {reason}"
     assert "--skip-bad" in caught.value.hint
+
+
+def test_a_pixel_that_is_missing_between_two_blanks_is_found_by_read(tmp_path: Path) -> None:
+    content = broken(2, lambda row: re.sub(r" \d+ ", "  ", row, count=1))
+    with pytest.raises(FerError, match="2303 pixels instead of 2304"):
+        read_all(CsvFaces(write(tmp_path, content)))
+    index = CsvFaces(write(tmp_path, content), skip_bad=True).index()
+    assert [one.row for one in index.bad] == [2]
 
 
 @pytest.mark.parametrize("packing", ["plain", "gz"])
@@ -268,7 +324,7 @@ def test_says_which_row_is_bad_if_all_are(tmp_path: Path) -> None:
         CsvFaces(path, skip_bad=True).index()
 
 
-@pytest.mark.parametrize("packing", ["gz", "xz", "zip"])
+@pytest.mark.parametrize("packing", ["gz", "xz", "zip", "tar.gz", "tar.xz"])
 def test_a_packed_file_cut_short_is_refused(tmp_path: Path, packing: str) -> None:
     path = PACKED[packing](tmp_path)
     path.write_bytes(path.read_bytes()[:-30])
@@ -276,7 +332,7 @@ def test_a_packed_file_cut_short_is_refused(tmp_path: Path, packing: str) -> Non
         CsvFaces(path).index()
 
 
-@pytest.mark.parametrize("packing", ["gz", "xz", "zip"])
+@pytest.mark.parametrize("packing", ["gz", "xz", "zip", "tar.gz", "tar.xz"])
 def test_a_damaged_packed_file_is_refused(tmp_path: Path, packing: str) -> None:
     path = PACKED[packing](tmp_path)
     content = bytearray(path.read_bytes())
@@ -359,3 +415,106 @@ def test_refuses_rows_it_cannot_read(
 
 def test_no_rows_are_no_batches(tmp_path: Path) -> None:
     assert list(CsvFaces(write(tmp_path, GOOD)).read(np.array([], np.int64))) == []
+
+
+def test_a_broken_tar_is_refused(tmp_path: Path) -> None:
+    path = PACKED["tar"](tmp_path)
+    path.write_bytes(path.read_bytes()[:30000])
+    with pytest.raises(FerError, match=r"fer2013\.tar is truncated or corrupt"):
+        CsvFaces(path).index()
+    with pytest.raises(FerError, match=r"a\.tar is not a tar file"):
+        CsvFaces(write(tmp_path, GOOD, "a.tar")).index()
+    with pytest.raises(FerError, match=r"holds no \.csv file"):
+        CsvFaces(write_tar(tmp_path / "b.tar", {"fer2013/README": ""})).index()
+    with pytest.raises(FerError, match="packed as bzip2") as caught:
+        CsvFaces(write(tmp_path, bz2.compress(GOOD.encode()), "fer2013.csv.bz2")).index()
+    assert "unpack it" in caught.value.hint
+
+
+def labelled(*names: str) -> str:
+    rows = [f"{name},{row[2:]}" for name, row in zip(names, ROWS, strict=True)]
+    return "\n".join([HEADER, *rows])
+
+
+@pytest.mark.parametrize(
+    ("label", "advice"),
+    [
+        ("contempt", ("--ignore contempt", "--map contempt=disgust")),
+        ("Contempt", ("--ignore contempt", "--map contempt=disgust")),
+        ("7", ("--ignore 7", "--map 7=disgust")),
+        ("7.0", ("--ignore 7", "--map 7=disgust")),
+        ("no face", ("--ignore 'no face'", "--map 'no face=disgust'")),
+    ],
+)
+def test_an_unknown_label_can_be_left_out_or_mapped(
+    tmp_path: Path, label: str, advice: tuple[str, str]
+) -> None:
+    path = write(tmp_path, labelled("happy", label, "3", "1.0"))
+    plain = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(FerError, match="row 1 ") as caught:
+        CsvFaces(path).index()
+    assert all(one in caught.value.hint for one in advice)
+
+    without = CsvFaces(path, ignore=[label.upper()])
+    assert without.index().row.tolist() == [0, 2, 3]
+    assert without.index().emotion.tolist() == [3, 3, 1]
+    assert (without.index().ignored, without.index().source_rows) == (1, 4)
+    assert without.index().notes == (f"left out by --ignore {label.upper()}: 1 rows",)
+    assert (read_all(without).images == IMAGES[[0, 2, 3]]).all()
+
+    mapped = CsvFaces(path, classes={label: "Sadness"})
+    assert mapped.index().emotion.tolist() == [3, 4, 3, 1]
+    assert mapped.index().ignored == 0
+    assert len({plain, without.digest(), mapped.digest()}) == 3
+    assert CsvFaces(path, classes={label: "4"}).digest() == mapped.digest()
+
+
+def test_known_labels_can_be_left_out_or_mapped_too(tmp_path: Path) -> None:
+    path = write(tmp_path, labelled("happy", "3", "Happiness", "0"))
+    assert CsvFaces(path, ignore=["happy"]).index().row.tolist() == [3]
+    assert CsvFaces(path, classes={"3": "fear"}).index().emotion.tolist() == [2, 2, 2, 0]
+    with pytest.raises(FerError, match="all 4 rows are left out"):
+        CsvFaces(path, ignore=["happy", "0"]).index()
+
+
+def test_rules_that_no_row_meets_change_no_digest_and_are_noted(tmp_path: Path) -> None:
+    source = CsvFaces(write(tmp_path, GOOD), ignore=["contempt"], classes={"8": "sad"})
+    assert source.digest() == hashlib.sha256(GOOD.encode()).hexdigest()
+    assert [note.split(",")[0] for note in source.index().notes] == [
+        "no row has the label contempt",
+        "no row has the label 8",
+    ]
+    assert CsvFaces(write(tmp_path, GOOD)).index().notes == ()
+
+
+def test_rules_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    with pytest.raises(FerError, match="no such emotion: joy"):
+        CsvFaces(path, classes={"contempt": "joy"})
+    with pytest.raises(FerError, match="in two ways"):
+        CsvFaces(path, ignore=["Contempt"], classes={"contempt": "disgust"})
+
+
+ALL_BAD = {
+    "size": (lambda row: row.replace(" ", " 0 "), "class folders"),
+    "fields": (lambda row: row + ",1", "one field for each column"),
+    "label": (lambda row: "contempt" + row[1:], "labels must be 0 to 6"),
+    "usage": (lambda row: re.sub("[A-Z].*", "test", row), "remove the column Usage"),
+    "values": (lambda row: row.replace(" ", " 0."), "multiply fractions"),
+}
+
+
+@pytest.mark.parametrize("skip_bad", [True, False])
+@pytest.mark.parametrize(("change", "advice"), ALL_BAD.values(), ids=ALL_BAD)
+def test_where_all_rows_have_one_fault_skipping_them_is_not_advised(
+    tmp_path: Path, change: Callable[[str], str], advice: str, skip_bad: bool
+) -> None:
+    path = write(tmp_path, "\n".join([HEADER, *map(change, ROWS)]))
+    with pytest.raises(FerError) as caught:
+        read_all(CsvFaces(path, skip_bad=skip_bad))
+    assert advice in caught.value.hint
+    assert "--skip-bad" not in caught.value.hint
+    rows = [*map(change, ROWS[:2]), *ROWS[2:]]
+    with pytest.raises(FerError, match="row 0 ") as caught:
+        read_all(CsvFaces(write(tmp_path, "\n".join([HEADER, *rows]))))
+    assert "--skip-bad" in caught.value.hint

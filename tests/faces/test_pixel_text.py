@@ -23,7 +23,7 @@ def decode(fields: list[bytes], pixels: int) -> tuple[list[list[int]], dict[int,
 
 def by_int(field: bytes, pixels: int) -> list[int] | None:
     """The row as `int` reads it; None where the row must be refused."""
-    numbers = field.strip(b" ").split(b" ")
+    numbers = [number for number in field.split(b" ") if number]
     if len(numbers) != pixels or not all(
         1 <= len(number) <= 3 and set(number) <= set(b"0123456789") for number in numbers
     ):
@@ -53,7 +53,7 @@ def test_allows_leading_zeros_and_outer_blanks() -> None:
         (b"1.5 2 3", "pixel 0 is '1.5', not a whole number from 0 to 255"),
         (b"1 0001 3", "pixel 1 is '0001', not a whole number from 0 to 255"),
         (b"1 \xb2 3", "pixel 1 is '\\\\xb2', not a whole number from 0 to 255"),
-        (b"1  3", "pixel 1 is '', not a whole number from 0 to 255"),
+        (b"1  3", "2 pixels instead of 3"),
         (b"1\t2 2 3", "pixel 0 is '1\\t2', not a whole number from 0 to 255"),
         (b"1 2", "2 pixels instead of 3"),
         (b"1 2 3 4", "4 pixels instead of 3"),
@@ -64,6 +64,13 @@ def test_says_what_is_wrong_and_decodes_the_other_rows(field: bytes, reason: str
     values, wrong = decode([b"1 2 3", field, b"253 254 255"], 3)
     assert wrong == {1: reason}
     assert [values[0], values[2]] == [[1, 2, 3], [253, 254, 255]]
+
+
+def test_allows_several_blanks_between_numbers() -> None:
+    assert decode([b"1  2   3", b" 4 5  6 ", b"7 8 9"], 3) == (
+        [[1, 2, 3], [4, 5, 6], [7, 8, 9]],
+        {},
+    )
 
 
 def test_a_missing_pixel_is_not_made_up_for_by_the_next_row() -> None:
