@@ -66,6 +66,7 @@ class Extraction:
         why: why this engine and this precision, where that was left to the program.
         clocks: where the time went.
         bad: rows of the source that were left out.
+        notes: what a user must know of how the source was read.
     """
 
     cache: Path
@@ -73,6 +74,7 @@ class Extraction:
     precision: str
     why: str
     bad: tuple[BadRow, ...]
+    notes: tuple[str, ...] = ()
     computed: int = 0
     found: int = 0
     engine: str = ""
@@ -107,7 +109,8 @@ def extract(
         config: what to compute.
         track: called with each pass before its network starts; returns a context manager that
             yields a function to be told of each batch's rows.
-        note: told, in a few words, of what takes long before that.
+        note: told, in a few words, of what takes long before that, and what must be known of how
+            the data were read.
 
     Raises:
         FerError: the data, the weights or the configuration cannot be used, another extraction
@@ -121,7 +124,10 @@ def extract(
         precision=plan.spec.precision,
         why=plan.engine.why,
         bad=plan.bad,
+        notes=plan.notes,
     )
+    for text in plan.notes:
+        (note or _ignore)(f"note: {text}")
     done.clocks.prepare = time.perf_counter() - begun
     if not holds(plan):
         remember(plan.path, plan.choice)  # so that `fer fit` does not take up an older one

@@ -83,7 +83,8 @@ def fit(
         config: which heads, on what.
         progress: called with a head's name before it is fitted; returns a function to be told of
             its epochs.
-        note: told, in a few words, of heads that cannot be fitted on this cache.
+        note: told, in a few words, of heads that cannot be fitted on this cache, and of how the
+            data were read and split.
 
     Raises:
         FerError: the cache or the configuration cannot be used.
@@ -103,6 +104,9 @@ def fit(
             names = _possible(heads, reader, config, note)
             for seed in range(config.seed, config.seed + config.seeds):
                 problem = make_problem(selection, config, seed=seed)
+                if note is not None and seed == config.seed:
+                    for text in _remarks(problem):
+                        note(f"note: {text}")
                 done: dict[str, Any] = {}
                 for name in names:
                     told = progress(name) if progress else None
@@ -110,6 +114,16 @@ def fit(
                     fitted = _fit_and_score(name, head, problem, reader, config, told, done)
                     done[name] = fitted.head
                     yield write_run(fitted, cache, config)
+
+
+def _remarks(problem: Problem) -> Iterator[str]:
+    """What a user must know of how the data were read and split."""
+    yield from problem.selection.choice.info.get("notes", ())
+    if origin := problem.split.validation_from:
+        yield (
+            f"the data have no PublicTest part: {len(problem.split.validation):,} validation "
+            f"images are cut from {origin}, stratified, twins on one side"
+        )
 
 
 @contextmanager

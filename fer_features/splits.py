@@ -23,13 +23,14 @@ class Split:
 
     Attributes:
         name: the rule that made it: ``grouped``, ``reference`` or ``usage``.
-        seed: the seed it was made with; None where the rule draws nothing.
+        seed: the seed it was made with; None where nothing was drawn.
         train: int64, rows that heads are fitted on.
         validation: int64, rows that everything is chosen on.
         test: int64, rows that are scored once.
         exact: bool (len(test),), which of them have an exact twin in train or validation.
         near: bool (len(test),), which of the others have a near twin there.
         removed: how many rows were taken out because they have a twin in a later part.
+        validation_from: the official part that validation was cut from; empty where it was not.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Split:
     exact: NDArray[np.bool_]
     near: NDArray[np.bool_]
     removed: int = 0
+    validation_from: str = ""
 
     @property
     def leaked(self) -> dict[str, int]:
@@ -62,12 +64,14 @@ def make_split(
     Args:
         name: ``grouped``: 60/20/20, stratified, exact and near twins always on one side;
             ``reference``: 60/20/20, stratified by seed, twins wherever they fall, as the
-            published project did; ``usage``: FER2013's Training, PublicTest, PrivateTest.
+            published project did; ``usage``: FER2013's Training, PublicTest, PrivateTest. Where no
+            row is of PublicTest, a folder of ``train/`` and ``test/`` say, a quarter of Training is
+            validation, stratified by seed, exact and near twins on one side.
         label: class codes (N,).
         usage: usage codes (N,).
         exact: group numbers (N,), the same for identical images.
         near: group numbers (N,), the same for exact and near twins.
-        seed: seed of the draw; `usage` draws nothing.
+        seed: seed of the draw; `usage` draws nothing where the source names all three parts.
         remove_twins: leave training rows out that have a twin in validation or test, and
             validation rows that have one in test.
 
@@ -77,6 +81,7 @@ def make_split(
     if name not in SPLITS:
         raise FerError(f"no such split: {name}", hint=f"known are {', '.join(SPLITS)}")
     train, validation, test = SPLITS[name](label, usage, near, seed)
+    cut = USAGES[0] if name == "usage" and not _names_validation(usage) else ""
     before = len(train) + len(validation)
     if remove_twins:
         validation = validation[~np.isin(near[validation], near[test])]
@@ -93,13 +98,14 @@ def make_split(
     is_exact = np.isin(exact[test], exact[known])
     return Split(
         name=name,
-        seed=None if name == "usage" else seed,
+        seed=None if name == "usage" and not cut else seed,
         train=train,
         validation=validation,
         test=test,
         exact=is_exact,
         near=np.isin(near[test], near[known]) & ~is_exact,
         removed=before - len(train) - len(validation),
+        validation_from=cut,
     )
 
 
@@ -212,12 +218,40 @@ def _usage(
 ) -> tuple[Rows, Rows, Rows]:
     parts = [np.flatnonzero(usage == code) for code in range(len(USAGES))]
     for name, rows in zip(USAGES, parts, strict=True):
-        if not len(rows):
+        if not len(rows) and name != USAGES[1]:
             raise FerError(
                 f"split usage: no image of the cache is marked {name}",
                 hint="take --split grouped, or data with a Usage column",
             )
+    if not _names_validation(usage):
+        cut = _cut(
+            label[parts[0]], near[parts[0]], FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1]), seed
+        )
+        parts[:2] = (parts[0][places] for places in cut)
     return parts[0], parts[1], parts[2]
+
+
+def _names_validation(usage: NDArray[np.int8]) -> bool:
+    return bool((usage == 1).any())
+
+
+def _cut(
+    label: NDArray[np.int64], group: NDArray[np.int64], share: float, seed: int
+) -> tuple[Rows, Rows]:
+    """Two stratified parts of rows, whole groups in each; the second takes `share` of them."""
+    from sklearn.model_selection import train_test_split
+
+    units, unit_label = _units(label, group)
+    try:
+        kept, cut = train_test_split(
+            np.arange(len(unit_label)), test_size=share, stratify=unit_label, random_state=seed
+        )
+    except ValueError as error:
+        raise FerError(
+            f"split usage: too few images of {USAGES[0]} to cut validation from it",
+            hint="take more images of each class (--per-class)",
+        ) from error
+    return _members(units, kept), _members(units, cut)
 
 
 _Rule = Callable[
