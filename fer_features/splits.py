@@ -217,12 +217,12 @@ def _usage(
     label: NDArray[np.int64], usage: NDArray[np.int8], near: NDArray[np.int64], seed: int
 ) -> tuple[Rows, Rows, Rows]:
     parts = [np.flatnonzero(usage == code) for code in range(len(USAGES))]
-    for name, rows in zip(USAGES, parts, strict=True):
-        if not len(rows) and name != USAGES[1]:
-            raise FerError(
-                f"split usage: no image of the cache is marked {name}",
-                hint="take --split grouped, or data with a Usage column",
-            )
+    missing = [name for name, rows in zip(USAGES, parts, strict=True) if not len(rows)]
+    if missing not in ([], [USAGES[1]]):
+        raise FerError(
+            f"split usage: no image of the cache is marked {' or '.join(missing)}",
+            hint="take --split grouped, or data with a Usage column",
+        )
     if not _names_validation(usage):
         cut = _cut(
             label[parts[0]], near[parts[0]], FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1]), seed
