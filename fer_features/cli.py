@@ -29,10 +29,13 @@ from fer_features.interrupt import INTERRUPTED, prompt_interrupt
 from fer_features.options import (
     CacheDir,
     Data,
+    Ignore,
     Json,
+    MapClass,
     PerClass,
     Seed,
     SkipBad,
+    class_map,
     per_class_number,
 )
 from fer_features.progress import track
@@ -183,6 +186,8 @@ def extract(
     seed: Seed = SEED,
     cache_dir: CacheDir = CACHE_DIR,
     skip_bad: SkipBad = False,
+    ignore: Ignore = None,
+    map_class: MapClass = None,
     json: Json = False,
 ) -> None:
     """Stage 1: push every chosen image once through a frozen network, and cache the features.
@@ -211,6 +216,8 @@ def extract(
         seed=seed,
         cache_dir=cache_dir,
         skip_bad=skip_bad,
+        ignore=tuple(ignore or ()),
+        classes=class_map(map_class),
     )
 
     with prompt_interrupt(GOES_ON):

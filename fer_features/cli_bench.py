@@ -17,9 +17,19 @@ from fer_features.config import (
     SpeedConfig,
     WholeConfig,
 )
-from fer_features.console import emit_json
+from fer_features.console import emit_json, tell
 from fer_features.interrupt import prompt_interrupt
-from fer_features.options import CacheDir, Data, Json, PerClass, Seed, per_class_number
+from fer_features.options import (
+    CacheDir,
+    Data,
+    Ignore,
+    Json,
+    MapClass,
+    PerClass,
+    Seed,
+    class_map,
+    per_class_number,
+)
 
 Backbone = Annotated[str, typer.Option(help="The frozen network.")]
 Weights = Annotated[
@@ -113,6 +123,8 @@ def extract(
     batch_size: BatchSize = ExtractConfig.batch_size,
     seed: Seed = SEED,
     cache_dir: CacheDir = CACHE_DIR,
+    ignore: Ignore = None,
+    map_class: MapClass = None,
     json: Json = False,
 ) -> None:
     """A whole extraction by the clock, against the same network fed from memory.
@@ -134,6 +146,8 @@ def extract(
         batch_size=batch_size,
         seed=seed,
         cache_dir=cache_dir,
+        ignore=tuple(ignore or ()),
+        classes=class_map(map_class),
     )
     measured = measure_whole(WholeConfig(extract=config, rounds=rounds))
     emit_json(measured.to_dict()) if json else show_whole(measured)
@@ -163,6 +177,8 @@ def precision(
     batch_size: BatchSize = ExtractConfig.batch_size,
     seed: Seed = SEED,
     cache_dir: CacheDir = CACHE_DIR,
+    ignore: Ignore = None,
+    map_class: MapClass = None,
     json: Json = False,
 ) -> None:
     """What a precision costs: features and test accuracy against float32's.
@@ -184,12 +200,16 @@ def precision(
         batch_size=batch_size,
         seed=seed,
         cache_dir=cache_dir,
+        ignore=tuple(ignore or ()),
+        classes=class_map(map_class),
     )
     wanted = PrecisionConfig(
         extract=config, heads=tuple(head or PrecisionConfig.heads), split=split, seeds=seeds
     )
     with prompt_interrupt(GOES_ON):
-        cost = measure_precision(wanted, track=track_extraction(config), progress=epoch_progress)
+        cost = measure_precision(
+            wanted, track=track_extraction(config), progress=epoch_progress, note=tell
+        )
     emit_json(cost.to_dict()) if json else show_precision(cost)
 
 

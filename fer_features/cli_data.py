@@ -10,34 +10,55 @@ import typer
 
 from fer_features.config import CACHE_DIR, NEAR, SEED, ExtractConfig
 from fer_features.console import emit_json, say
-from fer_features.options import CacheDir, Data, FerPlus, Json, Seed, SkipBad
+from fer_features.options import (
+    CacheDir,
+    Data,
+    FerPlus,
+    Ignore,
+    Json,
+    MapClass,
+    Seed,
+    SkipBad,
+    class_map,
+)
 from fer_features.progress import track
 
 
-def info(data: Data = ExtractConfig.data, skip_bad: SkipBad = False, json: Json = False) -> None:
+def info(
+    data: Data = ExtractConfig.data,
+    skip_bad: SkipBad = False,
+    ignore: Ignore = None,
+    map_class: MapClass = None,
+    json: Json = False,
+) -> None:
     """Count images by emotion and usage; find copies and constant images."""
     from fer_features.faces import open_faces
     from fer_features.faces.inspect import summarize
     from fer_features.render import show_summary
 
-    summary = summarize(open_faces(data, skip_bad=skip_bad))
+    source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
+    summary = summarize(source)
     emit_json(summary.to_dict()) if json else show_summary(summary)
 
 
 def show(
     data: Data = ExtractConfig.data,
     out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("faces.png"),
-    per_emotion: Annotated[int, typer.Option(min=1, help="Images of each emotion.")] = 10,
+    per_emotion: Annotated[int, typer.Option(min=1, max=200, help="Images of each emotion.")] = 10,
     seed: Seed = SEED,
     skip_bad: SkipBad = False,
+    ignore: Ignore = None,
+    map_class: MapClass = None,
     json: Json = False,
 ) -> None:
     """Draw a labelled grid of images."""
     from fer_features.faces import open_faces, read_all
     from fer_features.faces.inspect import sample_rows
     from fer_features.plots import faces_grid, save_figure
+    from fer_features.render import show_notes
 
-    source = open_faces(data, skip_bad=skip_bad)
+    source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
+    show_notes(source.index().notes)
     rows = sample_rows(source.index(), per_emotion=per_emotion, seed=seed)
     figure = faces_grid(read_all(source, rows), title=f"{source.name}, with row numbers")
     path = save_figure(figure, out)
@@ -54,16 +75,19 @@ def audit(
         float, typer.Option(help="Images whose pixels correlate more than this are near twins.")
     ] = NEAR,
     skip_bad: SkipBad = False,
+    ignore: Ignore = None,
+    map_class: MapClass = None,
     json: Json = False,
 ) -> None:
     """Find twins, leaks between the official parts, conflicting labels and empty images."""
     from fer_features.audit import audit as run
     from fer_features.faces import open_faces
     from fer_features.plots import save_figure, twin_sheet
-    from fer_features.render import bad_dicts, show_bad
+    from fer_features.render import bad_dicts, show_bad, show_notes
     from fer_features.render_audit import show_audit, write_rows
 
-    source = open_faces(data, skip_bad=skip_bad)
+    source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
+    show_notes(source.index().notes)
     progress = functools.partial(track, unit="images")
     found, faces = run(source, ferplus=ferplus, threshold=threshold, track=progress)
     written = []

@@ -11,7 +11,7 @@ import typer
 from fer_features.config import SEED, PretrainConfig
 from fer_features.console import emit_json, tell
 from fer_features.interrupt import prompt_interrupt
-from fer_features.options import Data, FerPlus, Json, Seed, SkipBad
+from fer_features.options import Data, FerPlus, Ignore, Json, MapClass, Seed, SkipBad, class_map
 from fer_features.progress import track
 
 
@@ -62,6 +62,8 @@ def pretrain(
         ),
     ] = PretrainConfig.test,
     skip_bad: SkipBad = PretrainConfig.skip_bad,
+    ignore: Ignore = None,
+    map_class: MapClass = None,
     json: Json = False,
 ) -> None:
     """Stage 0: train a small backbone, and write its weights with all that they have seen.
@@ -92,6 +94,8 @@ def pretrain(
         seed=seed,
         test=test,
         skip_bad=skip_bad,
+        ignore=tuple(ignore or ()),
+        classes=class_map(map_class),
     )
     with prompt_interrupt(GOES_ON):
         made = run(

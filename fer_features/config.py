@@ -70,6 +70,9 @@ class DataChoice:
         seed: seed of the draw.
         skip_bad: whether bad rows were left out before the draw.
         source_rows: how many rows the source has, with those that were left out.
+        ignore: names of classes of the data that were left out.
+        classes: for names of classes of the data, the name of the emotion that they counted as.
+        notes: what a user must know of how the data were read.
     """
 
     task: dict[str, Any]
@@ -77,10 +80,15 @@ class DataChoice:
     seed: int
     skip_bad: bool
     source_rows: int
+    ignore: tuple[str, ...] = ()
+    classes: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The choice as plain JSON types."""
-        return asdict(self)
+        """The choice as plain JSON types; without classes and notes where there are none."""
+        always = ("task", "per_class", "seed", "skip_bad")
+        found = {k: v for k, v in asdict(self).items() if v or k in always}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
 
 
 def cache_key(spec: FeatureSpec, dataset_sha256: str) -> str:
@@ -112,6 +120,8 @@ class ExtractConfig:
         seed: seed of the choice of rows.
         cache_dir: where caches are kept.
         skip_bad: leave bad rows out instead of stopping at the first.
+        ignore: names of classes of the data that are left out.
+        classes: for names of classes of the data, the name of the emotion that they count as.
     """
 
     data: str = "sample"
@@ -131,6 +141,8 @@ class ExtractConfig:
     seed: int = SEED
     cache_dir: Path = CACHE_DIR
     skip_bad: bool = False
+    ignore: tuple[str, ...] = ()
+    classes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +167,8 @@ class PretrainConfig:
         seed: seed of everything that is drawn.
         test: score the test part too, when all is done.
         skip_bad: leave bad rows out instead of stopping at the first.
+        ignore: names of classes of the data that are left out.
+        classes: for names of classes of the data, the name of the emotion that they count as.
     """
 
     data: str = "sample"
@@ -174,6 +188,8 @@ class PretrainConfig:
     seed: int = SEED
     test: bool = False
     skip_bad: bool = False
+    ignore: tuple[str, ...] = ()
+    classes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

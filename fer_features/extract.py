@@ -69,6 +69,7 @@ class Extraction:
         why: why this engine and this precision, where that was left to the program.
         clocks: where the time went.
         bad: rows of the source that were left out.
+        notes: what a user must know of how the source was read.
     """
 
     cache: Path
@@ -76,6 +77,7 @@ class Extraction:
     precision: str
     why: str
     bad: tuple[BadRow, ...]
+    notes: tuple[str, ...] = ()
     computed: int = 0
     found: int = 0
     engine: str = ""
@@ -111,7 +113,7 @@ def extract(
         config: what to compute.
         track: called with each pass before its network starts; returns a context manager that
             yields a function to be told of each batch's rows.
-        note: told, in a few words, of what takes long before that.
+        note: called with a line on what takes long before that, and on how the data were read.
         track_copies: shows the progress of the search for copies in the whole data set, made once
             for it; None leaves that to the first fit, which sees the cache's rows only.
 
@@ -127,7 +129,10 @@ def extract(
         precision=plan.spec.precision,
         why=plan.engine.why,
         bad=plan.bad,
+        notes=plan.notes,
     )
+    for text in plan.notes:
+        (note or _ignore)(f"note: {text}")
     done.clocks.prepare = time.perf_counter() - begun
     if not holds(plan):
         remember(plan.path, plan.choice)  # so that `fer fit` does not take up an older one

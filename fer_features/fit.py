@@ -85,7 +85,8 @@ def fit(
         config: which heads, on what.
         progress: called with a head's name before it is fitted; returns a function to be told of
             its epochs.
-        note: told, in a few words, of heads that cannot be fitted on this cache.
+        note: called with a line on heads that cannot be fitted on this cache, and on how the data
+            were read and split.
         track: shows the progress of the search for copies, where nobody has made it before.
 
     Raises:
@@ -106,6 +107,9 @@ def fit(
             names = _possible(heads, reader, config, note)
             for seed in range(config.seed, config.seed + config.seeds):
                 problem = make_problem(selection, config, seed=seed)
+                if note is not None and seed == config.seed:
+                    for text in _remarks(problem):
+                        note(f"note: {text}")
                 done: dict[str, Any] = {}
                 for name in names:
                     told = progress(name) if progress else None
@@ -113,6 +117,16 @@ def fit(
                     fitted = _fit_and_score(name, head, problem, reader, config, told, done)
                     done[name] = fitted.head
                     yield write_run(fitted, cache, config)
+
+
+def _remarks(problem: Problem) -> Iterator[str]:
+    """What a user must know of how the data were read and split."""
+    yield from problem.selection.choice.info.get("notes", ())
+    if origin := problem.split.validation_from:
+        yield (
+            f"the data have no PublicTest part: {len(problem.split.validation):,} validation "
+            f"images are cut from {origin}, stratified, twins on one side"
+        )
 
 
 @contextmanager

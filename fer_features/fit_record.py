@@ -71,6 +71,8 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> dict[str, Any]:
             "validation": len(split.validation),
             "test": len(split.test),
             "leaked": split.leaked,
+            # Only where it was, so that all other runs keep their names.
+            **({"validation_from": split.validation_from} if split.validation_from else {}),
         },
         "head": {
             "name": fitted.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,22 @@ Data = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave bad rows out, and list them, instead of stopping.")
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CLASS",
+        help="Leave a class of the data out, such as contempt; can be given several times.",
+    ),
+]
+MapClass = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="CLASS=EMOTION",
+        help="Count a class of the data as one of the seven: contempt=disgust, say; can be given "
+        "several times.",
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
 CacheDir = Annotated[Path, typer.Option(help="Where feature caches are kept.")]
@@ -51,3 +68,20 @@ def per_class_number(text: str | None) -> int | str | None:
     if not (text.isascii() and text.isdigit() and int(text)):
         raise FerError(f"--per-class {text}: neither a number of images nor the word all")
     return int(text)
+
+
+def class_map(pairs: Sequence[str] | None) -> dict[str, str]:
+    """What ``--map`` means: the emotion that each class counts as, by the class's name.
+
+    Raises:
+        FerError: one is not of the form CLASS=EMOTION, or a class stands twice.
+    """
+    classes: dict[str, str] = {}
+    for pair in pairs or ():
+        name, _, emotion = (part.strip() for part in pair.rpartition("="))
+        if not (name and emotion):
+            raise FerError(f"--map {pair}: not of the form CLASS=EMOTION")
+        if name.lower() in (one.lower() for one in classes):
+            raise FerError(f"--map: class {name} is mapped twice")
+        classes[name] = emotion
+    return classes

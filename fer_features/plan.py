@@ -49,6 +49,7 @@ class Plan:
     path: Path
     compression: str | None
     bad: tuple[BadRow, ...]
+    notes: tuple[str, ...]
     seen: NDArray[np.uint64] | None
 
     @property
@@ -131,7 +132,9 @@ def plan_extraction(config: ExtractConfig) -> Plan:
     graph_spec(backbone, weights, spec, features)  # says what is wrong with layers and size
     seen = seen_images(weights)
     about = (IMAGE,) if seen is None else (IMAGE, SEEN)
-    source = open_faces(config.data, skip_bad=config.skip_bad)
+    source = open_faces(
+        config.data, skip_bad=config.skip_bad, ignore=config.ignore, classes=config.classes
+    )
     index = source.index()
     places = choose_rows(task, index.emotion, per_class=config.per_class, seed=config.seed)
     how = DataChoice(
@@ -140,6 +143,9 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         seed=config.seed,
         skip_bad=config.skip_bad,
         source_rows=index.source_rows,
+        ignore=config.ignore,
+        classes=config.classes,
+        notes=index.notes,
     )
     plan = Plan(
         source=source,
@@ -151,6 +157,7 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         path=_path(config.cache_dir, source, spec),
         compression=config.compression,
         bad=index.bad,
+        notes=index.notes,
         seen=seen,
     )
     return _in_another_precision(plan, config) or plan

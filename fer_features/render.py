@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fer_features.extract import Extraction, Track
     from fer_features.faces import BadRow
     from fer_features.faces.inspect import DataSummary
+    from fer_features.faces.picture import PictureForms
     from fer_features.plan import Work
 
 MANY = 10
@@ -48,10 +49,41 @@ def show_summary(summary: DataSummary) -> None:
     )
     image_height, image_width = summary.image_size
     say(f"image size            {image_height} × {image_width}")
+    if summary.pictures is not None:
+        _show_forms(summary.pictures)
     say(f"surplus exact copies  {summary.copies:,}")
-    say(f"copies that disagree  {summary.conflicts:,} groups")
+    say(f"  with other labels   {summary.conflicts:,} groups")
     say(f"constant images       {_few(summary.constant)}")
     show_bad(summary.bad)
+    show_notes(summary.notes)
+
+
+def _show_forms(pictures: PictureForms) -> None:
+    """How pictures are stored, and what is done to those that are stored otherwise."""
+    from fer_features.faces.picture import LONG
+
+    sizes = [f"{width} × {height} ({count:,})" for (width, height), count in pictures.sizes.items()]
+    widths, heights = zip(*pictures.sizes, strict=True)
+    more = f" and {len(sizes) - 3:,} more" if len(sizes) > 3 else ""
+    say(f"stored width × height {', '.join(sizes[:3])}{more}")
+    if len(sizes) > 1:
+        spans = f"{min(widths)} to {max(widths)} wide, {min(heights)} to {max(heights)} high"
+        say(f"                      {spans}")
+    say(f"stored in colour      {pictures.colour:,}")
+    if pictures.resized or pictures.colour:
+        say(
+            "                      all become 48 × 48 grey levels, whatever their aspect, before a "
+            "network enlarges them"
+        )
+    if pictures.long:
+        first = pictures.long[0] + (" for one" if len(pictures.long) > 1 else "")
+        say(f"sides above 1 : {LONG}   {len(pictures.long):,}, {first}; squashed to a square")
+
+
+def show_notes(notes: Sequence[str]) -> None:
+    """What a user must know of how a source was read, on stderr."""
+    for text in notes:
+        tell(f"note: {text}")
 
 
 def _few(rows: Sequence[int]) -> str:
@@ -135,6 +167,7 @@ def extraction_dict(done: Extraction) -> dict[str, Any]:
         "images_per_s": done.images_per_s,
         "seconds": None if done.reused else vars(done.clocks),
         "bad_rows": bad_dicts(done.bad),
+        "notes": list(done.notes),
     }
 
 

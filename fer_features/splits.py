@@ -24,7 +24,7 @@ class Split:
 
     Attributes:
         name: the rule that made it: ``grouped``, ``reference`` or ``usage``.
-        seed: the seed it was made with; None where the rule draws nothing.
+        seed: the seed it was made with; None where nothing was drawn.
         train: int64, rows that heads are fitted on.
         validation: int64, rows that everything is chosen on.
         test: int64, rows that are scored once.
@@ -33,6 +33,7 @@ class Split:
         registered: bool (len(test),), which of the rest have a copy of another kind there: one that
             is shifted, scaled or lit otherwise, or of the same family of file names.
         removed: how many rows were taken out because they have a copy in a later part.
+        validation_from: the official part that validation was cut from; empty where it was not.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Split:
     near: NDArray[np.bool_]
     registered: NDArray[np.bool_]
     removed: int = 0
+    validation_from: str = ""
 
     @property
     def leaked(self) -> dict[str, int]:
@@ -70,11 +72,13 @@ def make_split(
     Args:
         name: ``grouped``: 60/20/20, stratified, copies always on one side;
             ``reference``: 60/20/20, stratified by seed, copies wherever they fall, as the
-            published project did; ``usage``: FER2013's Training, PublicTest, PrivateTest.
+            published project did; ``usage``: FER2013's Training, PublicTest, PrivateTest. Where no
+            row is of PublicTest (a folder of ``train/`` and ``test/``), a quarter of Training is
+            validation, stratified by seed, copies on one side.
         label: class codes (N,).
         usage: usage codes (N,).
         groups: of copies, N of them.
-        seed: seed of the draw; `usage` draws nothing.
+        seed: seed of the draw; `usage` draws nothing where the source names all three parts.
         remove_twins: leave training rows out that have a copy of any kind in validation or test,
             and validation rows that have one in test.
 
@@ -85,6 +89,7 @@ def make_split(
         raise FerError(f"no such split: {name}", hint=f"known are {', '.join(SPLITS)}")
     linked = groups.linked
     train, validation, test = SPLITS[name](label, usage, linked, seed)
+    cut = USAGES[0] if name == "usage" and not _names_validation(usage) else ""
     before = len(train) + len(validation)
     if remove_twins:
         validation = validation[~np.isin(linked[validation], linked[test])]
@@ -103,7 +108,7 @@ def make_split(
     )
     return Split(
         name=name,
-        seed=None if name == "usage" else seed,
+        seed=None if name == "usage" and not cut else seed,
         train=train,
         validation=validation,
         test=test,
@@ -111,6 +116,7 @@ def make_split(
         near=near & ~exact,
         registered=any_kind & ~near & ~exact,
         removed=before - len(train) - len(validation),
+        validation_from=cut,
     )
 
 
@@ -242,13 +248,41 @@ def _usage(
     label: NDArray[np.int64], usage: NDArray[np.int8], linked: NDArray[np.int64], seed: int
 ) -> tuple[Rows, Rows, Rows]:
     parts = [np.flatnonzero(usage == code) for code in range(len(USAGES))]
-    for name, rows in zip(USAGES, parts, strict=True):
-        if not len(rows):
-            raise FerError(
-                f"split usage: no image of the cache is marked {name}",
-                hint="take --split grouped, or data with a Usage column",
-            )
+    missing = [name for name, rows in zip(USAGES, parts, strict=True) if not len(rows)]
+    if missing not in ([], [USAGES[1]]):
+        raise FerError(
+            f"split usage: no image of the cache is marked {' or '.join(missing)}",
+            hint="take --split grouped, or data with a Usage column",
+        )
+    if not _names_validation(usage):
+        cut = _cut(
+            label[parts[0]], linked[parts[0]], FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1]), seed
+        )
+        parts[:2] = (parts[0][places] for places in cut)
     return parts[0], parts[1], parts[2]
+
+
+def _names_validation(usage: NDArray[np.int8]) -> bool:
+    return bool((usage == 1).any())
+
+
+def _cut(
+    label: NDArray[np.int64], group: NDArray[np.int64], share: float, seed: int
+) -> tuple[Rows, Rows]:
+    """Two stratified parts of rows, whole groups in each; the second takes `share` of them."""
+    from sklearn.model_selection import train_test_split
+
+    units, unit_label = _units(label, group)
+    try:
+        kept, cut = train_test_split(
+            np.arange(len(unit_label)), test_size=share, stratify=unit_label, random_state=seed
+        )
+    except ValueError as error:
+        raise FerError(
+            f"split usage: too few images of {USAGES[0]} to cut validation from it",
+            hint="take more images of each class (--per-class)",
+        ) from error
+    return _members(units, kept), _members(units, cut)
 
 
 _Rule = Callable[

@@ -111,7 +111,36 @@ def test_usage_follows_the_official_parts() -> None:
     assert made.train.tolist() == list(range(0, 100, 3))
     assert made.validation.tolist() == list(range(1, 100, 3))
     assert made.test.tolist() == list(range(2, 100, 3))
-    assert made.seed is None
+    assert (made.seed, made.validation_from) == (None, "")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_validation_is_cut_from_training_where_there_is_none(seed: int) -> None:
+    usage = np.repeat(np.array([0, 2, 0, 2], np.int8), [40, 10, 40, 10])
+    images = np.arange(100)
+    images[95] = images[0]  # in test and training: training keeps it
+    made = make_split("usage", label=LABEL, usage=usage, exact=images, near=TWINS, seed=seed)
+    assert made.test.tolist() == [*range(40, 50), *range(90, 100)]
+    assert sorted([*made.train, *made.validation]) == [*range(40), *range(50, 90)]
+    assert np.bincount(LABEL[made.validation]).tolist() == [10, 10]  # a quarter of 40 each
+    assert not set(TWINS[made.train]) & set(TWINS[made.validation])
+    assert (made.seed, made.validation_from) == (seed, "Training")
+
+
+def test_a_cut_validation_depends_on_the_seed() -> None:
+    usage = np.repeat(np.array([0, 2, 0, 2], np.int8), [40, 10, 40, 10])
+    cut = [
+        make_split("usage", label=LABEL, usage=usage, exact=TWINS, near=TWINS, seed=seed).validation
+        for seed in (0, 0, 1)
+    ]
+    assert cut[0].tolist() == cut[1].tolist() != cut[2].tolist()
+
+
+def test_too_few_to_cut_from_is_refused() -> None:
+    usage = np.array([0, 0, 2, 2], np.int8)
+    label, one = np.array([0, 1, 0, 1]), np.arange(4)
+    with pytest.raises(FerError, match="cut validation"):
+        make_split("usage", label=label, usage=usage, exact=one, near=one, seed=0)
 
 
 def test_usage_needs_all_three_parts() -> None:

@@ -84,7 +84,11 @@ class PrecisionCost:
 
 
 def measure_precision(
-    config: PrecisionConfig, *, track: Track | None = None, progress: Progress | None = None
+    config: PrecisionConfig,
+    *,
+    track: Track | None = None,
+    progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> PrecisionCost:
     """Extract in each precision, compare the features, and fit the heads on each.
 
@@ -94,6 +98,7 @@ def measure_precision(
         config: what to extract, and which heads to fit.
         track: as for `extract`.
         progress: as for `fit`.
+        note: as for `extract`, in the first precision.
 
     Raises:
         FerError: the data, the weights or the configuration cannot be used.
@@ -114,7 +119,8 @@ def measure_precision(
         except FerError as error:
             cost.left_out[precision] = error.message
             continue
-        done = extract(replace(config.extract, engine=engine, precision=precision), track=track)
+        wanted = replace(config.extract, engine=engine, precision=precision)
+        done = extract(wanted, track=track, note=None if cost.caches else note)
         cost.rows, cost.caches[precision] = done.rows, str(done.cache)
         pooled[precision] = _pooled(done.cache)
         # Now, while `fit` takes this cache's choice for the one that was asked for last.

@@ -151,7 +151,9 @@ def _check(config: ExtractConfig) -> None:
     backbone.check_size(config.size or backbone.default_size)
     resolve_weights(config.weights, backbone)
     load_task(config.task)
-    open_faces(config.data)
+    source = open_faces(config.data, ignore=config.ignore, classes=config.classes)
+    for text in source.index().notes:
+        tell(f"note: {text}")
 
 
 def _round(extracted: Message, wall_s: float, alone: Message) -> WholeRound:

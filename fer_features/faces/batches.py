@@ -49,4 +49,5 @@ def make_faces(index: FaceIndex, places: NDArray[np.int64], images: NDArray[np.u
         usage=index.usage[places],
         row=index.row[places],
         sha256=pixel_sha256(square),
+        family=index.family[places],
     )

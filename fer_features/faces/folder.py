@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,42 +14,10 @@ from numpy.typing import NDArray
 
 from fer_features.errors import FerError
 from fer_features.faces.batches import find_places, in_batches, make_faces
-from fer_features.faces.picture import SUFFIXES, read_picture
-from fer_features.faces.record import IMAGE_SIZE, USAGES, BadRow, FaceIndex, Faces
-
-_SPELLINGS = (
-    ("angry", "anger"),
-    ("disgust", "disgusted"),
-    ("fear", "fearful"),
-    ("happy", "happiness"),
-    ("sad", "sadness"),
-    ("surprise", "surprised"),
-    ("neutral",),
-)
-_CLASSES = {name: code for code, names in enumerate(_SPELLINGS) for name in (*names, str(code))}
-_PARTS = {
-    "train": "Training",
-    "training": "Training",
-    "val": "PublicTest",
-    "valid": "PublicTest",
-    "validation": "PublicTest",
-    "publictest": "PublicTest",
-    "test": "PrivateTest",
-    "testing": "PrivateTest",
-    "privatetest": "PrivateTest",
-}
-_PREFIX = re.compile(f"({'|'.join(USAGES)})_", re.IGNORECASE)
-_USAGE_CODES = {usage.lower(): code for code, usage in enumerate(USAGES)}
-_KNOWN = f"known are {', '.join(name for names in _SPELLINGS for name in names)}, and 0 to 6"
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """A picture of a folder: its path from there with slashes, and what its path says of it."""
-
-    path: str
-    emotion: int
-    usage: int
+from fer_features.faces.classes import KNOWN, ClassNames
+from fer_features.faces.folder_tree import Picture, Tree, families, find_tree, printable
+from fer_features.faces.picture import PictureForms, read_form, read_picture
+from fer_features.faces.record import IMAGE_SIZE, BadRow, FaceIndex, Faces
 
 
 class FolderFaces:
@@ -60,8 +27,12 @@ class FolderFaces:
     spellings (``anger``, ``happiness``, …) and in upper case, side by side or under ``train/``,
     ``val/`` and ``test/``. A picture's usage is what its file name starts with (``Training_``,
     ``PublicTest_``, ``PrivateTest_``), or else its part's: train is Training, val PublicTest, test
-    PrivateTest. Folders in a class folder belong to the class. Hidden files, and those whose names
-    do not end as a picture's, are not looked at.
+    PrivateTest. Folders in a class folder belong to the class, links to folders too. Files that are
+    not read, hidden ones among them, are counted and named in `FaceIndex.notes`; pipes and devices
+    are never opened.
+
+    Pictures whose names hold the same official part and number (``Training_3908.jpg``,
+    ``Training_3908_flip.jpg``) are one photograph and its copies: `FaceIndex.family` is the same.
 
     A row's number is its place in the sorted list of the pictures' paths, whatever the order in
     which the disk lists them. See `fer_features.faces.picture` for what is done to a picture.
@@ -69,11 +40,24 @@ class FolderFaces:
     Args:
         path: the folder.
         skip_bad: let `index` decode every picture and leave the bad ones out.
+        ignore: names of class folders that are left out.
+        classes: for names of class folders, the emotion that they count as.
+
+    Raises:
+        FerError: `classes` names no known emotion, or a class is left out and mapped at once.
     """
 
-    def __init__(self, path: str | Path, *, skip_bad: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        skip_bad: bool = False,
+        ignore: Sequence[str] = (),
+        classes: Mapping[str, str] | None = None,
+    ) -> None:
         self._path = Path(path)
         self._skip_bad = skip_bad
+        self._names = ClassNames(ignore, classes)
 
     @property
     def name(self) -> str:
@@ -83,7 +67,8 @@ class FolderFaces:
     def digest(self) -> str:
         """Hex SHA-256 over all pictures, in the order of their rows.
 
-        For each: its path, a zero byte, and the SHA-256 of the file's bytes.
+        For each: its path, a zero byte, and the SHA-256 of the file's bytes. Where classes are left
+        out or mapped, a hash of that and of which.
 
         Raises:
             FerError: a file cannot be read, or the folder's form is not as it should be.
@@ -96,7 +81,7 @@ class FolderFaces:
             except OSError as error:
                 raise self._bad_picture(row, error.strerror or str(error)) from error
             content.update(os.fsencode(picture.path) + b"\0" + inner.digest())
-        return content.hexdigest()
+        return self._names.stamp(content.hexdigest())
 
     def index(self) -> FaceIndex:
         """Labels and row numbers of all usable pictures; lists the folder at the first call only.
@@ -118,6 +103,24 @@ class FolderFaces:
         places = find_places(self.index(), rows, name=self.name)
         return self._decode(in_batches(places, batch_size=batch_size, name=self.name))
 
+    def forms(self) -> PictureForms:
+        """Sizes and colour of the usable pictures as they are stored; only their headers are read.
+
+        Raises:
+            FerError: a picture's header cannot be read.
+        """
+        sizes, colour, long = Counter[tuple[int, int]](), 0, []
+        for row in self._index.row.tolist():
+            try:
+                form = read_form(self._path / self._pictures[row].path)
+            except ValueError as error:
+                raise self._bad_picture(row, str(error)) from error
+            sizes[form.width, form.height] += 1
+            colour += form.colour
+            if form.long:
+                long.append(printable(self._pictures[row].path))
+        return PictureForms(sizes=dict(sizes.most_common()), colour=colour, long=tuple(long))
+
     def _decode(self, batches: Iterator[NDArray[np.int64]]) -> Iterator[Faces]:
         for places in batches:
             images = np.empty((len(places), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
@@ -130,19 +133,26 @@ class FolderFaces:
 
     def _bad_picture(self, row: int, reason: str) -> FerError:
         return FerError(
-            f"{self.name}/{self._pictures[row].path} (row {row}): {reason}",
-            hint="mend it, or leave bad pictures out: --skip-bad",
+            f"{printable(f'{self.name}/{self._pictures[row].path}')} (row {row}): {reason}",
+            hint="fix it, or leave bad pictures out: --skip-bad",
         )
 
     @cached_property
-    def _pictures(self) -> list[_Picture]:
+    def _tree(self) -> Tree:
         try:
-            found = sorted(_find_pictures(self._path), key=lambda picture: picture.path)
+            tree = find_tree(self._path, self._names)
         except OSError as error:
             raise FerError(f"{error.filename} cannot be listed: {error.strerror}") from error
-        if not found:
-            raise FerError(f"{self.name} has no class folders", hint=_KNOWN)
-        return found
+        if not tree.classes:
+            raise FerError(f"{self.name} has no class folders", hint=KNOWN)
+        self._names.check_found(tree.classes, source=self.name)
+        if not tree.pictures:
+            raise FerError(f"{self.name}: all of its classes are left out (--ignore)")
+        return tree
+
+    @property
+    def _pictures(self) -> list[Picture]:
+        return self._tree.pictures
 
     @cached_property
     def _index(self) -> FaceIndex:
@@ -152,11 +162,14 @@ class FolderFaces:
         if len(usable) == 0:
             raise FerError(f"{self.name} has no usable picture; row 0: {bad[0].reason}")
         pictures = [self._pictures[row] for row in usable]
+        family = np.array(families(pictures), np.int64)
         return FaceIndex(
             row=usable,
             emotion=np.array([picture.emotion for picture in pictures], np.int8),
             usage=np.array([picture.usage for picture in pictures], np.int8),
             bad=bad,
+            family=family,
+            notes=(*self._tree.notes(self._names), *_family_note(pictures, family)),
         )
 
     def _undecodable(self) -> Iterator[BadRow]:
@@ -164,68 +177,14 @@ class FolderFaces:
             try:
                 read_picture(self._path / picture.path)
             except ValueError as error:
-                yield BadRow(row, f"{picture.path}: {error}")
+                yield BadRow(row, f"{printable(picture.path)}: {error}")
 
 
-def _find_pictures(root: Path) -> Iterator[_Picture]:
-    """All pictures in class folders right in `root`, or in parts right in it."""
-    for folder in _subfolders(root, root=root):
-        part = _PARTS.get(folder.name.lower())
-        if part is None:
-            yield from _in_class(folder, root=root, usage=-1)
-            continue
-        classes = _subfolders(folder, root=root)
-        if not classes:
-            raise FerError(f"{_shown(folder, root)} has no class folders", hint=_KNOWN)
-        for one in classes:
-            yield from _in_class(one, root=root, usage=USAGES.index(part))
-
-
-def _subfolders(folder: Path, *, root: Path) -> list[Path]:
-    """The folders right in `folder`, in which no picture may lie."""
-    folders = []
-    for entry in sorted(folder.iterdir()):
-        if _hidden(entry.name):
-            continue
-        if entry.is_dir():
-            folders.append(entry)
-        elif entry.suffix.lower() in SUFFIXES:
-            raise FerError(
-                f"{_shown(entry, root)} lies in no class folder",
-                hint="give the folder that holds the class folders, and no picture beside them",
-            )
-    return folders
-
-
-def _in_class(folder: Path, *, root: Path, usage: int) -> Iterator[_Picture]:
-    """The pictures of one class, also those in folders of the class folder."""
-    emotion = _CLASSES.get(folder.name.lower())
-    if emotion is None:
-        raise FerError(f"{_shown(folder, root)} is no class that is known", hint=_KNOWN)
-    empty = True
-    for place, subfolders, files in os.walk(folder, onerror=_fail):
-        subfolders[:] = [name for name in subfolders if not _hidden(name)]
-        for name in files:
-            file = Path(place, name)
-            if _hidden(name) or file.suffix.lower() not in SUFFIXES:
-                continue
-            empty = False
-            prefix = _PREFIX.match(name)
-            named = _USAGE_CODES[prefix[1].lower()] if prefix else usage
-            yield _Picture(file.relative_to(root).as_posix(), emotion, named)
-    if empty:
-        raise FerError(
-            f"{_shown(folder, root)} holds no pictures", hint="fill the folder, or remove it"
+def _family_note(pictures: Sequence[Picture], family: NDArray[np.int64]) -> Iterator[str]:
+    members = np.flatnonzero(family >= 0)
+    if len(members):
+        example = printable(pictures[members[0]].path)
+        yield (
+            f"{family.max() + 1:,} photographs stand in several pictures each, {len(members):,} in "
+            f"all, by the official part and number in their names ({example} for one)"
         )
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _fail(error: OSError) -> None:
-    raise error
-
-
-def _shown(path: Path, root: Path) -> str:
-    return Path(root.resolve().name, path.relative_to(root)).as_posix()

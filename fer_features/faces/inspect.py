@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.errors import FerError
+from fer_features.faces.folder import FolderFaces
+from fer_features.faces.picture import PictureForms
 from fer_features.faces.record import (
     EMOTIONS,
     IMAGE_SIZE,
@@ -37,6 +39,8 @@ class DataSummary:
         conflicts: groups of identical images whose labels are not all the same.
         constant: rows of the images with one grey level only, ascending.
         bad: rows that were left out.
+        notes: what a user must know of how the source was read.
+        pictures: sizes and colour of the files; None where the source is not a folder of pictures.
     """
 
     name: str
@@ -48,6 +52,8 @@ class DataSummary:
     conflicts: int
     constant: tuple[int, ...]
     bad: tuple[BadRow, ...]
+    notes: tuple[str, ...]
+    pictures: PictureForms | None
 
     def to_dict(self) -> dict[str, Any]:
         """The summary as plain JSON types; ``counts`` by the names of emotion and usage."""
@@ -65,6 +71,8 @@ class DataSummary:
             "conflicting_groups": self.conflicts,
             "constant_rows": list(self.constant),
             "bad_rows": [{"row": one.row, "reason": one.reason} for one in self.bad],
+            "notes": list(self.notes),
+            "pictures": None if self.pictures is None else self.pictures.to_dict(),
         }
 
 
@@ -91,6 +99,8 @@ def summarize(source: FaceSource) -> DataSummary:
         conflicts=_count_conflicts(image, index.emotion),
         constant=tuple(constant),
         bad=index.bad,
+        notes=index.notes,
+        pictures=source.forms() if isinstance(source, FolderFaces) else None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -33,6 +33,9 @@ IMAGE_SIZE = 48
 """Height and width of a face, in pixels."""
 
 
+_NO_FAMILY: NDArray[np.int64] = np.empty(0, np.int64)
+
+
 @dataclass(frozen=True)
 class BadRow:
     """A row that could not be used: its number in the source, and why."""
@@ -50,8 +53,11 @@ class FaceIndex:
         emotion: int8 (N,), a place in `EMOTIONS`.
         usage: int8 (N,), a place in `USAGES`, or -1.
         bad: rows left out because the source was opened with ``skip_bad=True``.
-        notes: what a user should know of how the source was read, a line for each.
+        notes: what a user must know of how the source was read, a sentence each: files passed over,
+            classes left out.
         ignored: how many rows of the source were left out by their label, on request.
+        family: int64 (N,), the same number for images that the source names as copies of one
+            photograph, -1 for all others.
     """
 
     row: NDArray[np.int64]
@@ -60,6 +66,10 @@ class FaceIndex:
     bad: tuple[BadRow, ...] = ()
     notes: tuple[str, ...] = ()
     ignored: int = 0
+    family: NDArray[np.int64] = field(default_factory=lambda: _NO_FAMILY)
+
+    def __post_init__(self) -> None:
+        _fill_family(self, len(self))
 
     def __len__(self) -> int:
         return len(self.row)
@@ -80,6 +90,7 @@ class Faces:
         usage: int8 (N,), a place in `USAGES`, or -1.
         row: int64 (N,), the row's number in the source, counted from 0.
         sha256: bytes (N,) as ``S64``, the hex SHA-256 of each image's 2,304 pixel bytes.
+        family: int64 (N,), as in `FaceIndex`.
     """
 
     images: NDArray[np.uint8]
@@ -87,9 +98,19 @@ class Faces:
     usage: NDArray[np.int8]
     row: NDArray[np.int64]
     sha256: NDArray[np.bytes_]
+    family: NDArray[np.int64] = field(default_factory=lambda: _NO_FAMILY)
+
+    def __post_init__(self) -> None:
+        _fill_family(self, len(self))
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+def _fill_family(owner: FaceIndex | Faces, count: int) -> None:
+    """Where a source knows nothing of families, no image is in one."""
+    if owner.family is _NO_FAMILY:
+        object.__setattr__(owner, "family", np.full(count, -1, np.int64))
 
 
 class FaceSource(Protocol):
@@ -155,4 +176,5 @@ def read_all(
         usage=np.concatenate([part.usage for part in parts]),
         row=np.concatenate([part.row for part in parts]),
         sha256=np.concatenate([part.sha256 for part in parts]),
+        family=np.concatenate([part.family for part in parts]),
     )

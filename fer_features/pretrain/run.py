@@ -83,7 +83,11 @@ def pretrain(
         raise FerError(
             f"{backbone.name} is not trained here: fernet is", hint="leave --backbone out"
         )
-    source = open_faces(config.data, skip_bad=config.skip_bad)
+    source = open_faces(
+        config.data, skip_bad=config.skip_bad, ignore=config.ignore, classes=config.classes
+    )
+    for text in source.index().notes:
+        tell(f"note: {text}")
     precision = _precision(config.precision)
     identity = _identity(config, source, precision)
     found = _there(config, identity)
@@ -126,7 +130,8 @@ def _precision(asked: str) -> str:
 
 def _identity(config: PretrainConfig, source: FaceSource, precision: str) -> dict[str, Any]:
     """What two trainings must have in common to be the same."""
-    left = ("data", "out", "precision", "test", "ferplus", "skip_bad")
+    # The source's digest knows of the classes that are left out or mapped.
+    left = ("data", "out", "precision", "test", "ferplus", "skip_bad", "ignore", "classes")
     named = {one.name: getattr(config, one.name) for one in fields(config) if one.name not in left}
     return {
         **named,

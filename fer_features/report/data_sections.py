@@ -100,12 +100,18 @@ _SPLITS = {
 
 
 def _splits(subject: Subject) -> str:
-    names = dict.fromkeys(table.runs[0].record["split"]["name"] for table in subject.tables)
-    told = "; ".join(_SPLITS.get(name, name) for name in names)
+    splits = [table.runs[0].record["split"] for table in subject.tables]
+    told = "; ".join(dict.fromkeys(_split(split) for split in splits))
     return (
         "Training images teach a head, validation images choose between heads and their settings, "
         f"test images are scored once, at the end. Of the splits shown, {told}."
     )
+
+
+def _split(split: dict[str, Any]) -> str:
+    if origin := split.get("validation_from"):
+        return f"usage is the data's own parts, with validation cut from {origin}"
+    return _SPLITS.get(split["name"], str(split["name"]))
 
 
 def faces(gathered: Gathered) -> Markup:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fer_features.errors import FerError
 from fer_features.faces import BadRow, FaceIndex, Faces
+from fer_features.faces.folder import FolderFaces
 from fer_features.faces.inspect import sample_rows, summarize
 from fer_features.faces.record import pixel_sha256
 
@@ -91,7 +94,42 @@ def test_summary_as_json() -> None:
         "conflicting_groups": 2,
         "constant_rows": [8, 10],
         "bad_rows": [{"row": 3, "reason": "2303 pixels instead of 2304"}],
+        "notes": [],
+        "pictures": None,
     }
+
+
+def test_a_folder_s_pictures_are_described_as_they_are_stored(tmp_path: Path) -> None:
+    (tmp_path / "happy").mkdir()
+    for name, size, mode in (
+        ("a.png", (48, 48), "L"),
+        ("b.png", (60, 90), "RGB"),  # 1 : 1.5, which is not beyond it
+        ("c.png", (91, 60), "L"),
+        ("d.png", (91, 60), "I;16"),
+    ):
+        Image.new(mode, size).save(tmp_path / "happy" / name)
+    (tmp_path / "happy" / "notes.txt").touch()
+    found = summarize(FolderFaces(tmp_path)).to_dict()
+    assert found["pictures"] == {
+        "sizes": {"91x60": 2, "48x48": 1, "60x90": 1},
+        "width": [48, 91],
+        "height": [48, 90],
+        "resized": 3,
+        "colour": 1,
+        "long": 2,
+        "long_example": "happy/c.png",
+    }
+    (note,) = found["notes"]
+    assert "happy/notes.txt" in note
+
+
+def test_sizes_leave_out_what_skip_bad_leaves_out(tmp_path: Path) -> None:
+    (tmp_path / "happy").mkdir()
+    Image.new("L", (60, 60)).save(tmp_path / "happy" / "a.png")
+    (tmp_path / "happy" / "b.png").write_bytes(b"not a picture")
+    assert FolderFaces(tmp_path, skip_bad=True).forms().sizes == {(60, 60): 1}
+    with pytest.raises(FerError, match=r"happy/b\.png \(row 1\)"):
+        FolderFaces(tmp_path).forms()
 
 
 def an_index(emotion: np.ndarray) -> FaceIndex:

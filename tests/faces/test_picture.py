@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
-from fer_features.faces.picture import MAX_PIXELS, read_picture
+from fer_features.faces.picture import MAX_PIXELS, OTHER_PICTURES, read_picture, suffixes
 
 FACE = np.random.default_rng(5).integers(0, 256, (48, 48)).astype(np.uint8)
 
@@ -127,3 +127,19 @@ def test_a_vast_picture_is_refused_unopened(tmp_path: Path, side: int) -> None:
 def test_damaged_metadata_do_not_matter(tmp_path: Path) -> None:
     path = save(tmp_path / "a.jpg", Image.fromarray(FACE), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x09")
     assert read_picture(path).shape == (48, 48)
+
+
+@pytest.mark.parametrize("suffix", sorted(suffixes()))
+def test_every_suffix_that_is_read_can_be_read(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"a{suffix}", Image.fromarray(FACE))
+    assert abs(read_picture(path).astype(int) - FACE).max() < 100  # JPEG and AVIF lose some
+
+
+def test_what_pillow_lacks_here_is_not_read_but_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ".heic" in OTHER_PICTURES - suffixes()
+    monkeypatch.setattr(features, "check", lambda name: name != "avif")
+    suffixes.cache_clear()
+    assert ".avif" in OTHER_PICTURES - suffixes()
+    assert ".jp2" in suffixes()
+    monkeypatch.undo()
+    suffixes.cache_clear()

@@ -49,7 +49,9 @@ def test_a_copy_is_found_and_nothing_else(moved: NDArray[np.uint8]) -> None:
     pairs, correlation, mirrored = registered_pairs(images)
     assert pairs.tolist() == [[7, len(images) - 1]]
     assert 0.84 < correlation[0] <= 1.001
-    assert mirrored.tolist() == [np.array_equal(moved, cut(photograph(0), down=-3, across=2)[:, ::-1])]
+    assert mirrored.tolist() == [
+        np.array_equal(moved, cut(photograph(0), down=-3, across=2)[:, ::-1])
+    ]
 
 
 def test_images_without_content_are_copies_of_nothing() -> None:
