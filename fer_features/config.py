@@ -22,7 +22,7 @@ people. One group too large costs a split nothing, one too small makes it leak."
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """All that changes a feature's value, and nothing else.
+    """All that changes a feature's value, and what people call it.
 
     Attributes:
         backbone: the network's name.
@@ -32,6 +32,8 @@ class FeatureSpec:
         preprocess: ``keras`` or ``raw``.
         resize: how they are resized.
         precision: the arithmetic's type, ``float32`` or ``bfloat16``.
+        learnt_from: what the weights have learnt from, and from how many labels, for people; empty
+            in caches of earlier versions.
     """
 
     backbone: str
@@ -41,6 +43,7 @@ class FeatureSpec:
     preprocess: str
     resize: str = "bilinear"
     precision: str = "float32"
+    learnt_from: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain JSON types."""
@@ -48,8 +51,9 @@ class FeatureSpec:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What two specs must share for their features to be the same: all but the label."""
-        return {name: value for name, value in self.to_dict().items() if name != "weights"}
+        """What two specs must share for their features to be the same."""
+        labels = ("weights", "learnt_from")
+        return {name: value for name, value in self.to_dict().items() if name not in labels}
 
 
 @dataclass(frozen=True)
