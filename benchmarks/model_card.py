@@ -1,7 +1,7 @@
 """The tables of docs/fernet.md: what a weights file's own classifier says of FER2013's PrivateTest.
 
 ``python benchmarks/model_card.py WEIGHTS FER2013_CSV FERPLUS_CSV``. Images that the weights have
-learnt from are never scored; 95 % intervals by the stratified bootstrap.
+learnt from are never scored; 95 % intervals as `fer compare` gives them, Wilson's for shares.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fer_features.backbones import get_backbone
 from fer_features.backbones.weights_file import read_weights, seen_by
 from fer_features.faces import USAGES, open_faces, read_all
 from fer_features.faces.ferplus import NO_MAJORITY, majority, read_ferplus
-from fer_features.intervals import bootstrap, draws, interval
+from fer_features.intervals import score_intervals, share_interval
 from fer_features.metrics import score
 from fer_features.pretrain.predict import model_of, probabilities
 from fer_features.tasks import Task
@@ -44,22 +44,21 @@ def main() -> None:
     label = task.labels(faces.emotion)[test]
     said = p.argmax(axis=1)
     right = said == label
-    weights = np.concatenate(list(draws(label, n=2000, seed=0)))
 
     print(f"{len(test):,} images of PrivateTest, each with its mirror image\n")
     found = score(label, p, classes=task.class_names, positive=task.positive)
-    low_high = bootstrap(label, p, classes=task.class_names, positive=task.positive)
+    low_high = score_intervals(label, p, classes=task.class_names, positive=task.positive)
     print("| score | |\n| --- | ---: |")
     for name in ("accuracy", "balanced_accuracy", "f1", "log_loss", "ece"):
-        low, high = low_high[name]
-        print(f"| {name.replace('_', ' ')} | {getattr(found, name):.4f} [{low:.3f}, {high:.3f}] |")
+        ends = f" [{low_high[name][0]:.3f}, {low_high[name][1]:.3f}]" if name in low_high else ""
+        print(f"| {name.replace('_', ' ')} | {getattr(found, name):.4f}{ends} |")
 
     print("\n| class | images | recall | precision | most often taken for |")
     print("| --- | ---: | ---: | ---: | --- |")
     for code, name in enumerate(task.class_names):
         true, called = label == code, said == code
-        recall = _share(weights, true & right, true)
-        precision = _share(weights, called & right, called)
+        recall = _share(true & right, true)
+        precision = _share(called & right, called)
         others = [(int((true & (said == k)).sum()), k) for k in range(len(task.classes))]
         count, other = max(one for one in others if one[1] != code)
         print(
@@ -79,14 +78,14 @@ def main() -> None:
         ("the most are with the label", with_label),
         ("the most are not, or there is no majority", ~with_label),
     ):
-        print(f"| {text} | {rows.sum():,} | {_share(weights, rows & right, rows)} |")
+        print(f"| {text} | {rows.sum():,} | {_share(rows & right, rows)} |")
 
 
-def _share(weights: NDArray[np.float32], hits: NDArray[np.bool_], rows: NDArray[np.bool_]) -> str:
-    """How many of the rows are hits, with its interval over the resamples."""
+def _share(hits: NDArray[np.bool_], rows: NDArray[np.bool_]) -> str:
+    """How many of the rows are hits, with Wilson's interval."""
     if not rows.any():
         return "–"
-    low, high = interval((weights @ hits) / np.maximum(weights @ rows, 1))
+    low, high = share_interval(int(hits.sum()), int(rows.sum()))
     return f"{hits.sum() / rows.sum():.3f} [{low:.3f}, {high:.3f}]"
 
 

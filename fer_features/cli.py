@@ -150,7 +150,10 @@ def extract(
     ] = ExtractConfig.preprocess,
     layer: Annotated[
         list[str] | None,
-        typer.Option(help="A layer to keep; can be given several times; by default the last."),
+        typer.Option(
+            help="A layer to keep; can be given several times; by default the last, but for hog "
+            "hog_8, the best on FER2013's validation images.",
+        ),
     ] = None,
     output: Annotated[
         str, typer.Option(help="pooled, map, or both with a comma between.")

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fer_features.backbones.learnt import IMAGENET
 from fer_features.errors import FerError
+from fer_features.faces.drop import TWINS
+from fer_features.intervals import WITH_INTERVAL
 from fer_features.metrics import NUMBERS
 from fer_features.run_labels import (
     base_features,
@@ -15,8 +18,10 @@ from fer_features.run_labels import (
     data_key,
     family_key,
     feature_labels,
+    features_of,
     group_runs,
     is_random,
+    learnt_from,
     scored_seen,
     subject,
 )
@@ -36,16 +41,20 @@ PUBLISHED: dict[str, Any] = {
 """Validation scores of the published project on the binary task; computed from its confusion
 matrix (TN 1384, FP 316, FN 383, TP 1317; positive is happy)."""
 
+PUBLISHED_ROWS = 17000
+"""Images of the published task, half of them happy."""
+
 SCORES = NUMBERS
 """The scores that a table may show."""
 
 COLUMNS = (
     "head",
     "features",
+    "learnt from",
     *(f"validation {score}" for score in SCORES),
+    "test n",
     *(f"test {score}" for score in SCORES),
-    "test accuracy low",
-    "test accuracy high",
+    *(f"test {score} {end}" for score in WITH_INTERVAL for end in ("low", "high")),
     "fit seconds",
     "predict seconds",
     "run",
@@ -84,6 +93,12 @@ class Comparison:
         ]
 
     @property
+    def learnt_from(self) -> dict[str, str]:
+        """What each backbone here has learnt from, and from how many labels."""
+        found = {base_features(run.record): learnt_from(run.record) for run in self.runs}
+        return {name: found[name] for name in sorted(found)}
+
+    @property
     def same_head_twice(self) -> bool:
         """Whether a head stands here more than once on the same features."""
         rows = self.rows()[: len(self.runs)]
@@ -95,7 +110,11 @@ class Comparison:
         rows = [_row(run.record, label) for run, label in zip(self.runs, labels, strict=True)]
         if self.published:
             validation = {f"validation {k}": v for k, v in PUBLISHED.items() if k in SCORES}
-            label = {"head": PUBLISHED_MARK, "features": "inception_resnet_v2 imagenet"}
+            label = {
+                "head": PUBLISHED_MARK,
+                "features": "inception_resnet_v2 imagenet",
+                "learnt from": IMAGENET,
+            }
             rows.append({**dict.fromkeys(COLUMNS), **label, **validation})
         return rows
 
@@ -156,14 +175,32 @@ def newest_seeds(tables: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _table(group: list[Run]) -> Comparison:
-    runs = tuple(sorted(group, key=lambda run: -run.record["validation"]["accuracy"]))
+    runs = tuple(sorted(group, key=_place))
     first = runs[0].record
     split = first["split"]
     seed = "" if split["seed"] is None else f", seed {split['seed']}"
     sizes = " / ".join(f"{split[part]:,}" for part in ("train", "validation", "test"))
     title = f"{subject(first)}, split {split['name']}{seed} ({sizes})"
-    classes = Task.from_dict(first["task"]).classes
-    return Comparison(title, runs, classes == BINARY.classes, tuple(_notes(runs)))
+    return Comparison(title, runs, _is_published_task(first), tuple(_notes(runs)))
+
+
+def _is_published_task(record: dict[str, Any]) -> bool:
+    """Whether a run is about the published task: 8,500 images of each class of FER2013."""
+    data = record["data"]
+    dropped = sum(n for name, n in data["dropped"].items() if name != TWINS)  # twins are still rows
+    return (
+        data.get("fer2013") is True
+        and Task.from_dict(record["task"]).classes == BINARY.classes
+        and data["labels"] == "original"
+        and data["rows"] + dropped == PUBLISHED_ROWS
+    )
+
+
+def _place(run: Run) -> tuple[float, str, str, str]:
+    """What runs are put in order by: validation accuracy, and of equals their names."""
+    record = run.record
+    names = (record["head"]["name"], features_of(record, precision=True), record["id"])
+    return (-record["validation"]["accuracy"], *names)
 
 
 def _notes(runs: Sequence[Run]) -> Iterable[str]:
@@ -195,16 +232,18 @@ def _notes(runs: Sequence[Run]) -> Iterable[str]:
 
 
 def _row(record: dict[str, Any], features: str) -> dict[str, Any]:
-    low, high = record["intervals"].get("accuracy") or (None, None)
     values = {
         "head": record["head"]["name"],
         "features": features,
-        "test accuracy low": low,
-        "test accuracy high": high,
+        "learnt from": learnt_from(record),
+        "test n": record["split"]["test"],
         "fit seconds": record["seconds"]["fit"],
         "predict seconds": record["seconds"]["predict"],
         "run": record["id"],
     }
     for part in _PARTS:
         values |= {f"{part} {score}": record[part][score] for score in SCORES}
+    for score in WITH_INTERVAL:
+        ends = record["intervals"].get(score) or (None, None)
+        values |= dict(zip((f"test {score} low", f"test {score} high"), ends, strict=True))
     return {name: values[name] for name in COLUMNS}

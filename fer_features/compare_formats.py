@@ -10,13 +10,14 @@ from typing import Any
 
 from fer_features.compare import COLUMNS, PUBLISHED, Comparison
 from fer_features.errors import FerError
-from fer_features.repeats import Flattery, OverSeeds
+from fer_features.repeats import LeakEffect, OverSeeds
 from fer_features.run_labels import base_features, is_random, scored_seen
 from fer_features.verdicts import Verdict
 
 MARKDOWN = {
     "head": "head",
     "features": "features",
+    "learnt from": "learnt from",
     "validation accuracy": "validation",
     "test accuracy": "test [95 %]",
     "test balanced_accuracy": "balanced",
@@ -30,14 +31,14 @@ MARKDOWN = {
 }
 """The columns of a Markdown table, and their headings."""
 
-_TEXT = ("head", "features", "run")
+_TEXT = ("head", "features", "learnt from", "run")
 
 
 def to_json(
     tables: Sequence[Comparison],
     verdicts: Sequence[Verdict | None],
     seeds: Sequence[OverSeeds] = (),
-    leaks: Sequence[Flattery] = (),
+    leaks: Sequence[LeakEffect] = (),
 ) -> dict[str, Any]:
     """All that there is to say, as plain JSON types."""
     return {
@@ -45,6 +46,7 @@ def to_json(
             {
                 "title": table.title,
                 "rows": table.rows(),
+                "learnt_from": table.learnt_from,
                 "notes": list(table.notes),
                 "verdict": None if verdict is None else verdict.to_dict(),
             }
@@ -95,9 +97,14 @@ def _cell(name: str, row: dict[str, Any]) -> str:
     if name.endswith("seconds"):
         return f"{value:.1f}" if value >= 0.95 else f"{value:.2g}"
     if name == "test accuracy" and row["test accuracy low"] is not None:
-        low, high = (f"{row[f'test accuracy {end}']:.3f}"[1:] for end in ("low", "high"))
-        return f"{value:.4f} [{low}, {high}]"
+        return with_interval(value, [row[f"test accuracy {end}"] for end in ("low", "high")])
     return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def with_interval(value: float, interval: Sequence[float]) -> str:
+    """A share and the ends of its interval, of which those below 1 go without their 0."""
+    low, high = (f"{end:.3f}".removeprefix("0") for end in interval)
+    return f"{value:.4f} [{low}, {high}]"
 
 
 def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
@@ -121,7 +128,8 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
         title = table.title + (f"\nRANDOM WEIGHTS: {', '.join(random)}" if random else "")
         title += "\nSEEN IMAGES" * any(scored_seen(one.record) for one in table.runs)
         published = PUBLISHED["accuracy"] if table.published else None
-        bars = accuracy_bars(rows, title=title, published=published)
+        learnt = [f"{name}: learnt from {text}" for name, text in table.learnt_from.items()]
+        bars = accuracy_bars(rows, title="\n".join([title, *learnt]), published=published)
         matrices = confusion_matrices(rows, title=f"{title}\ncounts on the test part")
         paths.append(save_figure(bars, folder / f"{stem}-accuracy.png"))
         paths.append(save_figure(matrices, folder / f"{stem}-confusion.png"))

@@ -30,7 +30,7 @@ were two people, and four were placeholders of text. At 0.80 to 0.82 about one i
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """All that changes a feature's value, and nothing else.
+    """All that changes a feature's value, and what people call it.
 
     Attributes:
         backbone: the network's name.
@@ -40,6 +40,8 @@ class FeatureSpec:
         preprocess: ``keras`` or ``raw``.
         resize: how they are resized.
         precision: the arithmetic's type, ``float32`` or ``bfloat16``.
+        learnt_from: what the weights have learnt from, and from how many labels, for people; empty
+            in caches of earlier versions.
     """
 
     backbone: str
@@ -49,6 +51,7 @@ class FeatureSpec:
     preprocess: str
     resize: str = "bilinear"
     precision: str = "float32"
+    learnt_from: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain JSON types."""
@@ -56,8 +59,9 @@ class FeatureSpec:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What two specs must share for their features to be the same: all but the label."""
-        return {name: value for name, value in self.to_dict().items() if name != "weights"}
+        """What two specs must share for their features to be the same."""
+        labels = ("weights", "learnt_from")
+        return {name: value for name, value in self.to_dict().items() if name not in labels}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ import numpy as np
 
 from fer_features import __version__
 from fer_features.config import FitConfig
-from fer_features.intervals import bootstrap
+from fer_features.fer2013 import is_fer2013
+from fer_features.intervals import score_intervals
 from fer_features.runs import Part, Predictions, Run, new_run, read_run, write_record
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> dict[str, Any]:
             "labels": selection.labels,
             "dropped": selection.dropped,
             "seen": problem.seen,
+            "fer2013": is_fer2013(selection.who.sha256),
             "counts": {
                 part: np.bincount(
                     selection.label[getattr(split, part)], minlength=len(task.classes)
@@ -114,16 +116,17 @@ def _run_id(record: dict[str, Any]) -> str:
         record["cv"] and record["cv"]["folds"],  # a plain fit must not take their place
         bool(record["sizes"]),
     ]
-    key = [record["cache"]["key"], record["data"], record["split"], head, record["seed"], after]
+    data = {name: value for name, value in record["data"].items() if name != "fer2013"}
+    key = [record["cache"]["key"], data, record["split"], head, record["seed"], after]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:8]
     seed = "" if record["split"]["seed"] is None else f"-s{record['split']['seed']}"
     return f"{record['head']['name']}-{record['split']['name']}{seed}-{digest}"
 
 
 def _intervals(fitted: Fitted) -> dict[str, list[float] | None]:
-    """95 % intervals of the test scores; None where a score is undefined."""
+    """95 % intervals of the test scores; None where one is undefined."""
     selection, split = fitted.problem.selection, fitted.problem.split
-    found = bootstrap(
+    found = score_intervals(
         selection.label[split.test],
         fitted.probability["test"],
         classes=selection.task.class_names,

@@ -1,49 +1,53 @@
-"""How sure scores are, and differences between them: bootstrap and McNemar's test."""
+"""95 % intervals of scores, in closed form: by what simulation shows to hold what it should.
+
+`benchmarks/coverage.py` simulates how often each of them covers the truth.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fer_features.metrics.checks import checked_codes, checked_probability
-from fer_features.metrics.decisions import occurring, ratio
-from fer_features.metrics.probability import BINS, bin_of, row_brier, row_log_loss
-from fer_features.metrics.scores import positive_code
+from fer_features.metrics.decisions import confusion_matrix, occurring
+from fer_features.metrics.influence import auc_influence, f1_influence, precision_influence
+from fer_features.metrics.probability import row_brier, row_log_loss
+from fer_features.metrics.scores import NUMBERS, positive_code
 
-RESAMPLES = 2000
 LEVEL = 0.95
-_BLOCK = 250
+WITH_INTERVAL = tuple(name for name in NUMBERS if name != "ece")
+"""The scores that have an interval. The expected calibration error has none: it is biased upwards
+by chance alone, and resampling adds that bias once more (an interval around it would miss the 0 of
+a calibrated model always)."""
+
+_TINY = 1e-9
 
 Interval = tuple[float, float]
 
 
-def bootstrap(
-    y: ArrayLike,
-    probability: ArrayLike,
-    *,
-    classes: Sequence[str],
-    positive: str | None = None,
-    n: int = RESAMPLES,
-    seed: int = 0,
+def score_intervals(
+    y: ArrayLike, probability: ArrayLike, *, classes: Sequence[str], positive: str | None = None
 ) -> dict[str, Interval]:
-    """95 % intervals of every score that is a number, by the stratified bootstrap.
+    """95 % intervals of the scores of `WITH_INTERVAL`.
 
-    Rows are drawn with replacement within each class, as often as the class has rows, and the
-    2.5th and 97.5th percentiles of the scores taken (Efron and Tibshirani, 1993, chapter 13).
+    Accuracy, and of two classes precision and recall, are proportions: Wilson. F1 of one class is
+    2J / (1 + J) of the proportion J of hits among rows that are of the class or called so: Wilson
+    again (Lam and others, 2023, https://arxiv.org/abs/2309.14621). Macro averages of precision
+    and recall: `macro_interval`. Log loss and Brier score: `mean_interval`. ROC AUC, average
+    precision and macro F1: `logit_interval` with the variance of each row's influence, for ROC AUC
+    that of DeLong and others (1988).
 
     Args:
         y: int (N,), true class codes, 0 to K-1.
         probability: float (N, K), 0 to 1, each row summing to 1.
         classes: the K classes' names, in the order of their codes.
         positive: of two classes, the one that precision, recall and F1 are about.
-        n: how often the rows are drawn.
-        seed: seed of the draws.
 
     Returns:
-        Low and high by the names of `fer_features.metrics.NUMBERS`; NaN where a score is undefined.
+        Low and high by name; NaN where the score, or how sure it is, is undefined.
 
     Raises:
         ValueError: shapes, codes, probabilities or names do not fit together.
@@ -51,193 +55,166 @@ def bootstrap(
     p = checked_probability(probability)
     codes = checked_codes(y, n=len(p), n_classes=p.shape[1])
     code = positive_code(classes, positive, n_classes=p.shape[1])
-    blocks = [_scores(w, codes, p, positive=code) for w in draws(codes, n=n, seed=seed)]
-    found = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    return {name: interval(values) for name, values in found.items()}
-
-
-def draws(codes: NDArray[np.int64], *, n: int, seed: int) -> Iterator[NDArray[np.float32]]:
-    """How often each row is drawn in each of `n` resamples, (B, N) at a time, by class.
-
-    Counts are float32, in which sums of them are exact up to 16 million.
-
-    The same for the same codes, n and seed: what is paired is compared on the same draws.
-    """
-    rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
-    for start in range(0, n, _BLOCK):
-        size = min(_BLOCK, n - start)
-        counts = np.zeros((size, len(codes)), np.float32)
-        for rows in members:
-            drawn = rng.integers(len(rows), size=(size, len(rows)), dtype=np.int32)
-            drawn += np.arange(size, dtype=np.int32)[:, None] * len(rows)
-            found = np.bincount(drawn.ravel(), minlength=size * len(rows))
-            counts[:, rows] = found.reshape(size, len(rows))
-        yield counts
-
-
-def interval(values: NDArray[np.float64]) -> Interval:
-    """The middle 95 % of resampled values; NaN if one of them is."""
-    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    low, high = np.quantile(values, ends) if np.isfinite(values).all() else (np.nan, np.nan)
-    return float(low), float(high)
-
-
-def _scores(
-    w: NDArray[np.float32], codes: NDArray[np.int64], p: NDArray[Any], *, positive: int | None
-) -> dict[str, NDArray[np.float64]]:
-    """Every score of each resample: (B,) by name, from the counts (B, N)."""
-    binary = p.shape[1] == 2
-    ranked = [1 if positive is None else positive] if binary else range(p.shape[1])
-    areas, precisions = zip(*(_ranking(w, codes == k, p[:, k]) for k in ranked), strict=True)
+    most = 1.0 if p.shape[1] == 2 else 2.0
     return {
-        **_decisions(w, codes, p.argmax(axis=1), n_classes=p.shape[1], positive=positive),
-        "roc_auc": np.mean(areas, axis=0),
-        "average_precision": np.mean(precisions, axis=0),
-        **_errors(w, codes, p),
+        **_of_decisions(codes, p.argmax(axis=1), n_classes=p.shape[1], positive=code),
+        "roc_auc": _ranking(auc_influence, codes, p, positive=code),
+        "average_precision": _ranking(precision_influence, codes, p, positive=code),
+        "log_loss": mean_interval(row_log_loss(codes, p)),
+        "brier": mean_interval(row_brier(codes, p), most=most),
     }
 
 
-def _decisions(
-    w: NDArray[np.float32],
-    codes: NDArray[np.int64],
-    said: NDArray[np.int64],
-    *,
-    n_classes: int,
-    positive: int | None,
-) -> dict[str, NDArray[np.float64]]:
-    cells = (w @ np.eye(n_classes**2, dtype=np.float32)[codes * n_classes + said]).astype(
-        np.float64
-    )
-    counts = cells.reshape(-1, n_classes, n_classes)
-    hits = np.einsum("bkk->bk", counts)
-    true, called = counts.sum(axis=2), counts.sum(axis=1)
-    recall = ratio(hits, true)
-    meant = occurring(codes, said, n_classes=n_classes)
+def wilson(
+    share: ArrayLike, n: ArrayLike, *, z: ArrayLike | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Wilson's (1927) interval of a proportion, https://doi.org/10.2307/2276774.
+
+    Args:
+        share: the proportion found, 0 to 1, of any shape.
+        n: out of how many, more than 0; of the same shape.
+        z: standard errors to either side; None for those of the normal distribution's 95 %.
+
+    Returns:
+        Low and high, of that shape; never the same, not even of 0 or all.
+    """
+    from scipy.special import ndtri
+
+    p, size = np.asarray(share, np.float64), np.asarray(n, np.float64)
+    square = np.square(ndtri((1 + LEVEL) / 2) if z is None else z)
+    middle = p + square / (2 * size)
+    half = np.sqrt(square * (p * (1 - p) / size + square / (4 * size**2)))
+    whole = 1 + square / size
+    low, high = (middle - half) / whole, (middle + half) / whole
+    return np.where(p <= 0, 0, low), np.where(p >= 1, 1, high)
+
+
+def share_interval(hits: int, n: int) -> Interval:
+    """Wilson's interval of `hits` out of `n`; NaN out of none."""
+    if n == 0:
+        return np.nan, np.nan
+    low, high = wilson(hits / n, n)
+    return float(low), float(high)
+
+
+def macro_interval(hits: NDArray[Any], n: NDArray[Any]) -> Interval:
+    """The interval of a mean of independent proportions, from Wilson's interval of each.
+
+    Zou, Huang and Zhang (2009), https://doi.org/10.1016/j.csda.2008.09.033: the distances of the
+    proportions from their lower ends, as those from the upper, add like standard errors. Wilson's
+    are taken with Student's t of n degrees of freedom, which keeps the coverage where n is small.
+
+    Args:
+        hits: (K,), of each class.
+        n: (K,), out of how many; a proportion out of none counts as 0, and might be anything.
+    """
+    from scipy.stats import t
+
+    some = n > 0
+    share, low, high = np.zeros(len(n)), np.zeros(len(n)), np.ones(len(n))
+    share[some] = hits[some] / n[some]
+    z = t.ppf((1 + LEVEL) / 2, n[some])
+    low[some], high[some] = wilson(share[some], n[some], z=z)
+    down, up = (np.sqrt(((share - end) ** 2).sum()) / len(n) for end in (low, high))
+    return float(max(share.mean() - down, 0)), float(min(share.mean() + up, 1))
+
+
+def mean_interval(values: NDArray[np.float64], *, most: float = np.inf) -> Interval:
+    """The interval of a mean by Hall's (1992) t statistic, freed of skewness by a cubic.
+
+    https://doi.org/10.1111/j.2517-6161.1992.tb01870.x
+
+    Args:
+        values: float (N,), 0 or more.
+        most: what none can exceed.
+
+    Returns:
+        NaN where the values are fewer than three, or all the same: they do not say how they vary.
+    """
+    from scipy.stats import skew, t
+
+    n = len(values)
+    mean = values.mean()
+    spread = values.std()
+    if n < 3 or spread <= _TINY * max(abs(mean), _TINY):
+        return np.nan, np.nan
+    error = spread / np.sqrt(n - 1)
+    quantiles = t.ppf([(1 + LEVEL) / 2, (1 - LEVEL) / 2], n - 1)
+    a = float(skew(values)) / np.sqrt(n)
+    if abs(a) > _TINY:
+        quantiles = 3 / a * (np.cbrt(1 + a * (quantiles - a / 6)) - 1)
+    low, high = np.clip(mean - quantiles * error, 0, most)
+    return float(low), float(high)
+
+
+def logit_interval(value: float, influence: NDArray[np.float64], *, rows: int) -> Interval:
+    """The interval of a score from 0 to 1, symmetric in its log odds.
+
+    Args:
+        value: the score.
+        influence: float (N,), how much each row moves it; their squares sum to its variance.
+        rows: of the rarest class: the variance is known no better than from so many.
+
+    Returns:
+        Wilson's out of `rows` where the rows tell of no variance, as for a score of 1.
+    """
+    from scipy.special import expit, logit
+    from scipy.stats import t
+
+    n = len(influence)
+    error = float(np.sqrt((influence**2).sum() * n / max(n - 1, 1)))
+    if error < _TINY or not _TINY < value < 1 - _TINY or rows < 2:
+        low, high = wilson(np.clip(value, 0, 1), max(rows, 1))
+        return float(low), float(high)
+    half = t.ppf((1 + LEVEL) / 2, rows - 1) * error / (value * (1 - value))
+    low, high = expit(logit(value) - half), expit(logit(value) + half)
+    return float(low), float(high)
+
+
+def _of_decisions(
+    codes: NDArray[np.int64], said: NDArray[np.int64], *, n_classes: int, positive: int | None
+) -> dict[str, Interval]:
+    counts = confusion_matrix(codes, said, n_classes=n_classes)
+    hits, called, true = counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)
+    found = {
+        "accuracy": share_interval(int(hits.sum()), len(codes)),
+        "balanced_accuracy": macro_interval(hits[true > 0], true[true > 0]),
+    }
     if positive is not None:
-        meant = np.arange(n_classes) == positive
+        of_class = int(hits[positive])
+        either = int(called[positive] + true[positive]) - of_class
+        low, high = share_interval(of_class, either)
+        return {
+            **found,
+            "precision": share_interval(of_class, int(called[positive])),
+            "recall": share_interval(of_class, int(true[positive])),
+            "f1": (2 * low / (1 + low), 2 * high / (1 + high)),
+        }
+    meant = occurring(codes, said, n_classes=n_classes)
+    value, influence = f1_influence(codes, said, meant=np.flatnonzero(meant))
     return {
-        "accuracy": hits.sum(axis=1) / true.sum(axis=1),
-        "balanced_accuracy": recall[:, np.unique(codes)].mean(axis=1),
-        "precision": ratio(hits, called)[:, meant].mean(axis=1),
-        "recall": recall[:, meant].mean(axis=1),
-        "f1": ratio(2 * hits, true + called)[:, meant].mean(axis=1),
+        **found,
+        "precision": macro_interval(hits[meant], called[meant]),
+        "recall": macro_interval(hits[meant], true[meant]),
+        "f1": logit_interval(value, influence, rows=int(true[true > 0].min())),
     }
 
 
 def _ranking(
-    w: NDArray[np.float32], is_class: NDArray[np.bool_], p: NDArray[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """ROC AUC and average precision of one class in each resample; NaN if it is all or nothing."""
-    if is_class.all() or not is_class.any():
-        missing = np.full(len(w), np.nan)
-        return missing, np.ones(len(w)) if is_class.all() else missing
-    order = np.argsort(-p, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(p[order]) != 0, [True]))  # row of each threshold
-    ranked = w[:, order]
-    said = np.cumsum(ranked, axis=1)
-    ranked *= is_class[order]
-    hits = np.cumsum(ranked, axis=1)
-    if len(last) < len(p):
-        said, hits = said[:, last], hits[:, last]
-        ranked = np.diff(hits, axis=1, prepend=0)
-    precision = np.divide(hits, np.maximum(said, 1), dtype=np.float64)
-    precision *= ranked  # what each threshold gains of the class
-    alarms = np.subtract(said, hits, out=said)
-    n_class, n_rest = hits[:, -1].astype(np.float64), alarms[:, -1].astype(np.float64)
-    above = alarms.copy()  # rows of other classes above a threshold, and half of those at it
-    above[:, 1:] += alarms[:, :-1]
-    lost = np.einsum("bt,bt->b", ranked, above, dtype=np.float64) / 2
-    area = 1 - lost / (n_class * n_rest)
-    return area, precision.sum(axis=1) / n_class
-
-
-def _errors(
-    w: NDArray[np.float32], codes: NDArray[np.int64], p: NDArray[Any]
-) -> dict[str, NDArray[np.float64]]:
-    confidence = p.max(axis=1).astype(np.float64)
-    gap = (p.argmax(axis=1) == codes) - confidence
-    by_bin = np.eye(BINS)[bin_of(confidence, BINS)] * gap[:, None]
-    of_row = np.column_stack([row_log_loss(codes, p), row_brier(codes, p), by_bin])
-    sums = w.astype(np.float64) @ of_row / len(codes)
-    return {"log_loss": sums[:, 0], "brier": sums[:, 1], "ece": abs(sums[:, 2:]).sum(axis=1)}
-
-
-class Difference(NamedTuple):
-    """A difference between two scores on the same rows, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def difference(
-    y: ArrayLike,
-    a: ArrayLike,
-    b: ArrayLike,
+    influence_of: Callable[..., tuple[float, NDArray[np.float64]]],
+    codes: NDArray[np.int64],
+    p: NDArray[Any],
     *,
-    n: int = RESAMPLES,
-    seed: int = 0,
-) -> Difference:
-    """How much more accurate `a` is than `b`, with the interval of the paired stratified bootstrap.
-
-    Args:
-        y: int (N,), true class codes.
-        a: float (N, K), one's probabilities.
-        b: float (N, K), the other's, of the same rows.
-        n: how often the rows are drawn.
-        seed: seed of the draws.
-
-    Raises:
-        ValueError: shapes, codes or probabilities do not fit together.
-    """
-    one, other = checked_probability(a), checked_probability(b)
-    if one.shape != other.shape:
-        raise ValueError(f"probabilities {one.shape} and {other.shape} are not paired")
-    codes = checked_codes(y, n=len(one), n_classes=one.shape[1])
-    right, other_right = (p.argmax(axis=1) == codes for p in (one, other))
-    apart = right.astype(np.float64) - other_right
-    values = np.concatenate([w @ apart for w in draws(codes, n=n, seed=seed)]) / len(codes)
-    return Difference(float(apart.mean()), *interval(values))
-
-
-class McNemar(NamedTuple):
-    """McNemar's exact test of two classifiers on the same rows.
-
-    Attributes:
-        only_a: rows that only the first gets right.
-        only_b: rows that only the second gets right.
-        p: two-sided probability of a split as uneven, or more, if both were equally good.
-    """
-
-    only_a: int
-    only_b: int
-    p: float
-
-
-def mcnemar(y: ArrayLike, a: ArrayLike, b: ArrayLike) -> McNemar:
-    """McNemar's exact test (McNemar, 1947, https://doi.org/10.1007/BF02295996).
-
-    Args:
-        y: int (N,), true class codes.
-        a: int (N,), the classes that one predicts.
-        b: int (N,), those that the other predicts.
-    """
-    from scipy.stats import binomtest
-
-    codes = checked_codes(y)
-    right_a = checked_codes(a, n=len(codes)) == codes
-    right_b = checked_codes(b, n=len(codes)) == codes
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    return McNemar(only_a, only_b, p)
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's (1979) correction of p values for how many of them there are."""
-    order, highest = np.argsort(p), 0.0
-    corrected = [0.0] * len(p)
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(p) - rank) * p[place]))
-        corrected[int(place)] = highest
-    return corrected
+    positive: int | None,
+) -> Interval:
+    """The interval of a ranking's score: of one class of two, or the mean over more."""
+    counts = np.bincount(codes, minlength=p.shape[1])
+    if not counts.all():
+        return np.nan, np.nan
+    ranked = range(p.shape[1])
+    if p.shape[1] == 2:
+        ranked = range(1, 2) if positive is None else range(positive, positive + 1)
+    values, influences = zip(*(influence_of(codes == k, p[:, k]) for k in ranked), strict=True)
+    return logit_interval(
+        float(np.mean(values)), np.mean(influences, axis=0), rows=int(counts.min())
+    )

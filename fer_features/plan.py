@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fer_features.backbones import Backbone, Weights, get_backbone, resolve_weights, seen_images
 from fer_features.backbones.backbone import PREPROCESSING
+from fer_features.backbones.learnt import learnt_from
 from fer_features.config import DataChoice, ExtractConfig, FeatureSpec, cache_key
 from fer_features.engines import PRECISIONS, EngineChoice, GraphSpec, choose_for
 from fer_features.errors import FerError
@@ -127,6 +128,7 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         size=config.size or backbone.default_size,
         preprocess=config.preprocess,
         precision=engine.precision,
+        learnt_from=learnt_from(weights),
     )
     features = _names(config, backbone)
     graph_spec(backbone, weights, spec, features)  # says what is wrong with layers and size

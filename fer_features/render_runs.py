@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from fer_features.console import emit_json, say, table, width
 from fer_features.errors import FerError
-from fer_features.run_labels import seen_parts
+from fer_features.run_labels import base_features, learnt_from, seen_parts
 
 if TYPE_CHECKING:
     from fer_features.compare import Comparison
-    from fer_features.repeats import Flattery, OverSeeds
+    from fer_features.repeats import LeakEffect, OverSeeds, TestPart
     from fer_features.runs import Run
     from fer_features.verdicts import Verdict
 
@@ -34,14 +34,17 @@ def run_dict(run: Run) -> dict[str, Any]:
 
 def show_run(run: Run) -> None:
     """A run's scores in one line, and what else it found in a line each."""
+    from fer_features.compare_formats import with_interval
+
     record = run.record
     validation, test = record["validation"], record["test"]
-    low, high = record["intervals"]["accuracy"]
+    interval = record["intervals"]["accuracy"]
     say(
         f"{record['head']['name']}: validation accuracy {validation['accuracy']:.4f}, "
-        f"test accuracy {test['accuracy']:.4f} [{low:.3f}, {high:.3f}], F1 {test['f1']:.4f}; "
+        f"test accuracy {with_interval(test['accuracy'], interval)}, F1 {test['f1']:.4f}; "
         f"fitted in {record['seconds']['fit']:.1f} s; {run.path}"
     )
+    say(f"  features of {base_features(record)}, learnt from {learnt_from(record)}")
     gone = ", ".join(f"{n:,} {name}" for name, n in record["data"]["dropped"].items())
     if gone:
         say(f"  rows left out: {gone}")
@@ -162,7 +165,7 @@ def show_comparisons(
     verdicts: Sequence[Verdict | None],
     *,
     seeds: Sequence[OverSeeds] = (),
-    leaks: Sequence[Flattery] = (),
+    leaks: Sequence[LeakEffect] = (),
     format_: str = "table",
 ) -> None:
     """Comparisons as a table, Markdown, CSV or JSON on stdout."""
@@ -197,40 +200,48 @@ def _show_comparison(comparison: Comparison, verdict: Verdict | None) -> None:
         text_columns=["head", "features"],
         last_apart=comparison.published,
     )
-    lines = [*([verdict.text()] if verdict is not None else []), *comparison.notes]
-    for mark, line in zip("=" * (verdict is not None) + "!" * len(lines), lines, strict=False):
+    marked = [("=", verdict.text())] if verdict is not None else []
+    marked += [
+        ("·", f"{name}: learnt from {text}") for name, text in comparison.learnt_from.items()
+    ]
+    marked += [("!", text) for text in comparison.notes]
+    for mark, line in marked:
         text = f"{mark} {line}"
         say(textwrap.fill(text, width() - 2, initial_indent="  ", subsequent_indent="    "))
     say()
 
 
-def _show_leaks(leaks: Sequence[Flattery]) -> None:
+def _show_leaks(leaks: Sequence[LeakEffect]) -> None:
     if not leaks:
         return
     rows = []
     for one in leaks:
-        told = one.to_dict()
+        record = one.run.record
         rows.append(
             [
-                one.head,
+                record["head"]["name"],
                 one.features,
-                f"{told['grouped']:.4f}",
-                f"{told[told['split']]:.4f} ({told['split']})",
-                f"{100 * told['difference']:+.2f}",
-                "–" if told["by_twins"] is None else f"{100 * told['by_twins']:+.2f}",
-                f"{told['accuracy_on_twins']:.4f} ({told['test_twins']})",
-                "–" if told["accuracy_on_others"] is None else f"{told['accuracy_on_others']:.4f}",
+                f"{record['split']['name']} {record['seed']}",
+                f"{record['test']['accuracy']:.4f}",
+                f"{100 * one.effect:+.2f}" if one.effect is not None else "–",
+                *(_accuracy_of(part) for part in (one.with_copy, one.without_copy)),
             ]
         )
     table(
-        ["head", "features", "grouped", "leaking", "points", "by twins", "on twins", "on others"],
+        ["head", "features", "split, seed", "test acc", "points", "with a copy", "without"],
         rows,
-        title="Splits that leak: test accuracy, the difference to grouped, and what its twins add",
-        text_columns=["head", "features"],
+        title="Splits that leak: accuracy on test images with a copy in training or validation",
+        text_columns=["head", "features", "split, seed"],
     )
     text = (
-        "points is the difference of two splits, and holds their chance too; by twins is what the "
-        "leaking split's own test images with a twin (on twins) add to its others (on others)."
+        "points is what the images with a copy add to the whole: test acc less the accuracy "
+        "without them. In brackets 95 % intervals; all of one run, on its own test images."
     )
     say(textwrap.fill(text, width() - 2, initial_indent="  ", subsequent_indent="  "))
     say()
+
+
+def _accuracy_of(part: TestPart | None) -> str:
+    from fer_features.compare_formats import with_interval
+
+    return "–" if part is None else f"{with_interval(part.accuracy, part.interval)} of {part.n:,}"

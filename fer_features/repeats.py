@@ -1,4 +1,4 @@
-"""The same fit more than once: with several seeds, or on splits that do and do not leak."""
+"""The same fit with several seeds; and what a leak does to the scores of a run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from fer_features.intervals import Interval, share_interval
 from fer_features.metrics import NUMBERS
 from fer_features.run_labels import (
     created,
-    data_key,
     family_key,
     features_of,
     fit_key,
@@ -62,38 +62,72 @@ class OverSeeds:
 
 
 @dataclass(frozen=True)
-class Flattery:
-    """The same fit on a split that leaks and on one that does not.
+class TestPart:
+    """Accuracy on some of a run's test images, with Wilson's 95 % interval.
 
     Attributes:
-        head: the head's name.
-        features: what it was fitted on.
-        grouped: the run whose split keeps twins on one side.
-        leaking: the run whose split does not.
+        n: number of images, at least 1.
+        correct: how many of them the head classifies correctly.
     """
 
-    head: str
-    features: str
-    grouped: Run
-    leaking: Run
+    n: int
+    correct: int
+
+    @property
+    def accuracy(self) -> float:
+        """0 to 1."""
+        return self.correct / self.n
+
+    @property
+    def interval(self) -> Interval:
+        """Its 95 % interval."""
+        return share_interval(self.correct, self.n)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
-        leak = self.leaking.record["leak"] or {}
+        low, high = self.interval
+        return {"n": self.n, "accuracy": self.accuracy, "low": low, "high": high}
+
+
+@dataclass(frozen=True)
+class LeakEffect:
+    """What a run scores on test images with a copy in training or validation, and on the others.
+
+    Both are of one run: the difference of two runs on other test images would be chance as well.
+
+    Attributes:
+        run: the run.
+        features: what its head was fitted on.
+        with_copy: the test images that have a copy.
+        without_copy: the others; None if there are none.
+    """
+
+    run: Run
+    features: str
+    with_copy: TestPart
+    without_copy: TestPart | None
+
+    @property
+    def effect(self) -> float | None:
+        """Accuracy on all test images less that on those without a copy."""
+        if self.without_copy is None:
+            return None
+        return float(self.run.record["test"]["accuracy"]) - self.without_copy.accuracy
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        record = self.run.record
         return {
-            "head": self.head,
+            "run": record["id"],
+            "head": record["head"]["name"],
             "features": self.features,
-            "grouped": self.grouped.record["test"]["accuracy"],
-            self.leaking.record["split"]["name"]: self.leaking.record["test"]["accuracy"],
-            "difference": self.leaking.record["test"]["accuracy"]
-            - self.grouped.record["test"]["accuracy"],
-            "split": self.leaking.record["split"]["name"],
-            "by_twins": None
-            if leak.get("accuracy_on_others") is None
-            else self.leaking.record["test"]["accuracy"] - leak["accuracy_on_others"],
-            "test_twins": leak.get("test_twins", 0),
-            "accuracy_on_twins": leak.get("accuracy_on_twins"),
-            "accuracy_on_others": leak.get("accuracy_on_others"),
+            "split": record["split"]["name"],
+            "seed": record["seed"],
+            "test n": record["split"]["test"],
+            "test accuracy": record["test"]["accuracy"],
+            "with_copy": self.with_copy.to_dict(),
+            "without_copy": self.without_copy and self.without_copy.to_dict(),
+            "effect": self.effect,
         }
 
 
@@ -116,17 +150,20 @@ def over_seeds(runs: Iterable[Run]) -> list[OverSeeds]:
     return sorted(found, key=lambda one: -(one.mean("validation", "accuracy") or 0.0))
 
 
-def flattery(runs: Iterable[Run]) -> list[Flattery]:
-    """Fits that were made on a split that leaks and, with the same seed, on ``grouped``."""
+def leak_effects(runs: Iterable[Run]) -> list[LeakEffect]:
+    """Of each run whose split leaks, what that does to its test accuracy."""
     found = []
-    for group in group_runs(
-        runs, lambda record: [*data_key(record), record["seed"], *fit_key(record)]
-    ):
-        by_split = {run.record["split"]["name"]: run for run in sorted(group, key=created)}
-        record = group[0].record
-        grouped = by_split.pop("grouped", None)
-        for run in by_split.values():
-            if grouped is not None and run.record["leak"]:
-                head = record["head"]["name"]
-                found.append(Flattery(head, features_of(record), grouped, run))
+    for run in runs:
+        leak = run.record["leak"]
+        if leak:
+            n = leak["test_twins"]
+            others, on_others = run.record["split"]["test"] - n, leak["accuracy_on_others"]
+            found.append(
+                LeakEffect(
+                    run,
+                    features_of(run.record),
+                    with_copy=TestPart(n, round(n * leak["accuracy_on_twins"])),
+                    without_copy=TestPart(others, round(others * on_others)) if others else None,
+                )
+            )
     return found

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fer_features.backbones.learnt import by_label
 from fer_features.errors import FerError
 from fer_features.runs import Run
 
@@ -35,6 +36,12 @@ def base_features(record: dict[str, Any]) -> str:
     spec = record["cache"]["spec"]
     weights = "" if spec["weights"] == "none" else f" {spec['weights']}"
     return f"{spec['backbone']}{weights}"
+
+
+def learnt_from(record: dict[str, Any]) -> str:
+    """What a run's backbone has learnt from, and from how many labels."""
+    spec = record["cache"]["spec"]
+    return str(spec.get("learnt_from") or by_label(spec["weights"]))
 
 
 def features_of(record: dict[str, Any], *, layers: bool = True, precision: bool = False) -> str:

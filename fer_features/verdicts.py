@@ -11,16 +11,20 @@ from numpy.typing import NDArray
 
 from fer_features.compare import Comparison
 from fer_features.errors import FerError
-from fer_features.intervals import Difference, difference, holm, mcnemar
+from fer_features.paired import Difference, difference, holm, mcnemar, right
+
+SIGNIFICANCE = 0.05
+"""The probability, at most, that a verdict calls any of equally good runs ahead or behind."""
 
 
 @dataclass(frozen=True)
 class Against:
-    """The run that validation puts first, against one of the others, on the same test rows.
+    """The first run against one of the others, on the same test rows.
 
     Attributes:
         name: the other run.
-        difference: of test accuracy, the first's less the other's, with its 95 % interval.
+        difference: of test accuracy, the first's less the other's, with its 95 % interval, which is
+            not corrected for the number of others.
         only_first: test rows that only the first gets right.
         only_other: test rows that only the other gets right.
         p: McNemar's exact test.
@@ -34,6 +38,13 @@ class Against:
     p: float
     p_holm: float
 
+    @property
+    def outcome(self) -> str:
+        """Whether the first is ``ahead``, ``behind``, or that is ``open``."""
+        if self.p_holm > SIGNIFICANCE:
+            return "open"
+        return "ahead" if self.only_first > self.only_other else "behind"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -42,39 +53,65 @@ class Verdict:
     Attributes:
         first: its name. It is chosen by validation; test only says how sure that is.
         others: the rest, in the order of their validation accuracy.
+        tied: those of the others whose validation accuracy is the first's.
     """
 
     first: str
     others: tuple[Against, ...]
+    tied: tuple[str, ...] = ()
 
     @property
     def best(self) -> bool:
-        """Whether every interval of its difference to another lies above 0."""
-        return all(one.difference.low > 0 for one in self.others)
+        """Whether validation puts it alone in front, and on test it is ahead of every other."""
+        return not self.tied and not (self.named("open") or self.named("behind"))
+
+    def named(self, outcome: str) -> list[str]:
+        """The others of an outcome."""
+        return [one.name for one in self.others if one.outcome == outcome]
 
     def text(self) -> str:
         """The verdict in words."""
-        better = [one.name for one in self.others if one.difference.low > 0]
-        worse = [one.name for one in self.others if one.difference.high < 0]
-        open_ = [one.name for one in self.others if one.name not in (*better, *worse)]
+        n = len(self.others)
+        corrected = f", Holm-corrected for {n} comparisons" if n > 1 else ""
+        test = f"McNemar's exact test{corrected}, at {100 * SIGNIFICANCE:g} %"
         if self.best:
+            others = "the other" if n == 1 else "every other"
             return (
-                f"{self.first} is best: first on validation, and on test ahead of each other by "
-                "more than chance (95 % interval of the paired difference)."
+                f"{self.first} is best: first on validation, and on test ahead of {others} by more "
+                f"than chance ({test})."
             )
+        subject = "It"
         parts = [f"{self.first} is first on validation."]
-        if better:
-            parts.append(f"On test it is ahead, by more than chance, of {_listed(better)}.")
-        if open_:
-            parts.append(f"It cannot be told apart from {_listed(open_)}.")
-        if worse:
-            parts.append(f"On test it is behind {_listed(worse)}.")
-        return " ".join(parts)
+        if self.tied:
+            subject = self.first
+            tied = _listed([self.first, *self.tied])
+            parts = [f"{tied} are tied first on validation; {subject} is listed first by its name."]
+        for outcome, words in _OUTCOMES.items():
+            if names := self.named(outcome):
+                parts.append(f"{subject} {words} {_listed(names)}.")
+        return f"{' '.join(parts)} ({test}.)"
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as plain JSON types."""
-        others = [{**asdict(one), "difference": one.difference._asdict()} for one in self.others]
-        return {"first": self.first, "best": self.best, "others": others, "text": self.text()}
+        others = [
+            {**asdict(one), "difference": one.difference._asdict(), "outcome": one.outcome}
+            for one in self.others
+        ]
+        return {
+            "first": self.first,
+            "tied": list(self.tied),
+            "best": self.best,
+            "others": others,
+            "text": self.text(),
+        }
+
+
+_OUTCOMES = {
+    "ahead": "is ahead on test, by more than chance, of",
+    "open": "cannot be told apart from",
+    "behind": "is behind on test, by more than chance,",
+}
+"""The outcomes, and how a sentence goes on to the names of the others."""
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -94,24 +131,25 @@ def _and(words: Sequence[str]) -> str:
 
 
 def verdict(
-    names: Sequence[str], y: NDArray[np.int64], probability: Sequence[NDArray[Any]]
+    names: Sequence[str], rights: Sequence[NDArray[np.bool_]], *, tied: Sequence[str] = ()
 ) -> Verdict:
     """Compare the first of several with the others on the test rows.
 
     Args:
         names: what they are called, the best validation accuracy first.
-        y: int (N,), true class codes of the test rows.
-        probability: of each, float (N, K) of the same rows.
+        rights: of each, bool (N,): which of the same test rows it gets right.
+        tied: those whose validation accuracy is the first's, without the first.
     """
-    first, *others = probability
-    tests = [mcnemar(y, first.argmax(axis=1), other.argmax(axis=1)) for other in others]
+    first, *others = rights
+    tests = [mcnemar(first, other) for other in others]
     corrected = holm([test.p for test in tests])
     return Verdict(
         names[0],
         tuple(
-            Against(name, difference(y, first, other), *test, p_holm)
-            for name, other, test, p_holm in zip(names[1:], others, tests, corrected, strict=True)
+            Against(name, difference(test.only_a, test.only_b, len(first)), *test, p_holm)
+            for name, test, p_holm in zip(names[1:], tests, corrected, strict=True)
         ),
+        tuple(tied),
     )
 
 
@@ -122,7 +160,7 @@ def verdict_of(
 
     Args:
         comparison: runs on the same split.
-        note: told why there is no verdict.
+        note: called with the reason why there is no verdict.
 
     Returns:
         None where there are not two runs, or the predictions of one cannot be read.
@@ -143,4 +181,12 @@ def verdict_of(
             "runs of one table have different test rows: their folders have been mixed up",
             hint="fit them again",
         )
-    return verdict(comparison.names, tests[0].label, [one.probability for one in tests])
+    names = comparison.names
+    accuracy = [run.record["validation"]["accuracy"] for run in comparison.runs]
+    return verdict(
+        names,
+        [right(tests[0].label, one.probability) for one in tests],
+        tied=[
+            name for name, one in zip(names[1:], accuracy[1:], strict=True) if one == accuracy[0]
+        ],
+    )

@@ -28,6 +28,9 @@ def record(
     leak: dict[str, Any] | None = None,
     dropped: dict[str, int] | None = None,
     seen: dict[str, int] | None = None,
+    fer2013: bool | None = True,
+    rows: int = 17000,
+    learnt_from: str = "",
     **split: Any,
 ) -> dict[str, Any]:
     """What a run's ``run.json`` says; `split` goes into its split."""
@@ -38,17 +41,19 @@ def record(
         "confusion": np.eye(len(task.classes), dtype=int).tolist(),
     }
     spec = {"backbone": "inception_resnet_v2", "weights": weights, "precision": precision}
+    spec |= {"learnt_from": learnt_from}
     return {
         "id": f"{head}-{digest}",
         "created": created,
         "cache": {"key": f"key-{weights}-{precision}", "spec": spec},
         "data": {
             "name": "fer2013.csv",
-            "rows": 17000,
+            "rows": rows,
             "digest": digest,
             "labels": "original",
             "dropped": dropped or {},
             "seen": seen,
+            "fer2013": fer2013,
         },
         "task": task.to_dict(),
         "split": {

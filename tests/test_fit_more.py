@@ -16,7 +16,7 @@ from fer_features.errors import FerError
 from fer_features.fit import fit
 from fer_features.heads import load_head
 from fer_features.problem import Problem
-from fer_features.repeats import flattery, over_seeds
+from fer_features.repeats import leak_effects, over_seeds
 from fer_features.runs import Run
 from fer_features.store import Cache
 from fer_features.verdicts import verdict_of
@@ -109,11 +109,26 @@ def test_several_seeds_split_anew_and_are_summed_up(config: FitConfig) -> None:
     assert len(summary.runs) == 3
 
 
-def test_both_splits_show_what_the_leak_flatters(config: FitConfig) -> None:
+def test_the_split_that_leaks_shows_what_that_does(config: FitConfig) -> None:
     runs = [one(config), one(replace(config, split="reference"))]
-    (found,) = flattery(runs)
-    assert found.leaking.record["leak"]["test_twins"] > 0
+    (found,) = leak_effects(runs)
+    record = found.run.record
+    assert found.with_copy.n == record["leak"]["test_twins"] > 0
+    assert found.without_copy is not None
+    correct = found.with_copy.correct + found.without_copy.correct
+    assert correct / record["split"]["test"] == pytest.approx(record["test"]["accuracy"])
     assert len(compare(runs)) == 2
+
+
+def test_a_run_records_whether_its_images_are_fer2013(
+    config: FitConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = one(config)
+    assert plain.record["data"]["fer2013"] is False
+    monkeypatch.setattr("fer_features.fit_record.is_fer2013", lambda sha256: True)
+    other = one(config)
+    assert other.record["data"]["fer2013"] is True
+    assert other.path == plain.path
 
 
 def test_calibration_and_threshold_are_fitted_on_validation(config: FitConfig) -> None:

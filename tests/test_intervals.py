@@ -1,145 +1,168 @@
+"""Intervals of scores: by hand, against scipy, and by how often they cover the truth."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from fer_features import metrics
-from fer_features.intervals import bootstrap, difference, draws, holm, mcnemar
-from fer_features.verdicts import verdict
+from fer_features.intervals import (
+    WITH_INTERVAL,
+    logit_interval,
+    macro_interval,
+    mean_interval,
+    score_intervals,
+    share_interval,
+)
+from fer_features.metrics.influence import auc_influence, f1_influence, precision_influence
 
 
-def case(
-    n: int, n_classes: int, *, seed: int = 0, coarse: bool = True
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Codes and probabilities that know something of them; with `coarse`, many are tied."""
+def load_benchmark(name: str) -> Any:
+    """A script of ``benchmarks/`` as a module."""
+    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def case(n: int, n_classes: int, *, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Codes and probabilities that know something of them, many of them tied."""
     rng = np.random.default_rng(seed)
     codes = rng.integers(n_classes, size=n)
     codes[:n_classes] = np.arange(n_classes)
-    weight = rng.random((n, n_classes)) + 0.5 * np.eye(n_classes)[codes]
-    weight = np.ceil(4 * weight) if coarse else weight
+    weight = np.ceil(4 * (rng.random((n, n_classes)) + 0.5 * np.eye(n_classes)[codes]))
     return codes, weight / weight.sum(axis=1, keepdims=True)
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 1000), st.integers(2, 4), st.booleans())
-def test_each_resample_is_scored_as_the_metrics_score_weights(
-    seed: int, k: int, coarse: bool
-) -> None:
-    codes, p = case(40, k, seed=seed, coarse=coarse)
-    names = [str(code) for code in range(k)]
-    positive = "1" if k == 2 else None
-    (low_high,) = [bootstrap(codes, p, classes=names, positive=positive, n=1, seed=seed)]
-    (w,) = next(draws(codes, n=1, seed=seed))
-    said = p.argmax(axis=1)
-    precision, recall, f1 = metrics.precision_recall_f1(
-        codes, said, n_classes=k, positive=1 if positive else None, weights=w
-    )
-    expected = {
-        "accuracy": metrics.accuracy(codes, said, weights=w),
-        "balanced_accuracy": metrics.balanced_accuracy(codes, said, n_classes=k, weights=w),
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
-        "roc_auc": metrics.roc_auc(codes, p, weights=w),
-        "average_precision": metrics.average_precision(codes, p, weights=w),
-        "log_loss": metrics.log_loss(codes, p, weights=w),
-        "brier": metrics.brier(codes, p, weights=w),
-        "ece": metrics.expected_calibration_error(codes, p, weights=w),
-    }
-    assert set(low_high) == set(metrics.NUMBERS)
-    for name, value in expected.items():
-        assert low_high[name] == pytest.approx((value, value), abs=1e-12), name
+@pytest.mark.parametrize(("hits", "n"), [(0, 5), (5, 5), (68, 73), (3162, 3400)])
+def test_shares_have_wilsons_interval(hits: int, n: int) -> None:
+    known = binomtest(hits, n).proportion_ci(method="wilson")
+    assert share_interval(hits, n) == pytest.approx((known.low, known.high))
 
 
-def test_each_class_keeps_its_number_of_rows() -> None:
-    codes = np.array([0, 0, 0, 1, 2, 2])
-    for block in draws(codes, n=300, seed=0):
-        for code, count in enumerate([3, 1, 2]):
-            assert (block[:, codes == code].sum(axis=1) == count).all()
+def test_accuracy_precision_and_recall_are_shares_and_f1_is_of_one() -> None:
+    codes = np.repeat([0, 0, 1, 1], [40, 10, 5, 45])
+    said = np.repeat([0, 1, 0, 1], [40, 10, 5, 45])
+    found = score_intervals(codes, np.eye(2)[said], classes=("a", "b"), positive="b")
+    assert found["accuracy"] == share_interval(85, 100)
+    assert found["precision"] == share_interval(45, 55)
+    assert found["recall"] == share_interval(45, 50)
+    low, high = share_interval(45, 60)  # hits among rows that are b or called b
+    assert found["f1"] == (2 * low / (1 + low), 2 * high / (1 + high))
 
 
-def test_the_interval_of_accuracy_is_that_of_a_share() -> None:
-    rng = np.random.default_rng(0)
-    right = rng.random(2000) < 0.8
-    codes = np.tile([0, 1], 1000)
-    p = np.eye(2)[np.where(right, codes, 1 - codes)]
-    low, high = bootstrap(codes, p, classes=("a", "b"))["accuracy"]
-    half = 1.96 * np.sqrt(0.8 * 0.2 / 2000)
-    assert (low, high) == pytest.approx((right.mean() - half, right.mean() + half), abs=0.003)
+def test_every_score_but_ece_has_an_interval_around_it() -> None:
+    for n_classes, positive in ((2, "1"), (2, None), (3, None)):
+        codes, p = case(200, n_classes)
+        names = [str(code) for code in range(n_classes)]
+        scores = metrics.score(codes, p, classes=names, positive=positive)
+        found = score_intervals(codes, p, classes=names, positive=positive)
+        assert set(found) == set(WITH_INTERVAL) == set(metrics.NUMBERS) - {"ece"}
+        for name, (low, high) in found.items():
+            assert low < getattr(scores, name) < high, name
 
 
-def test_the_same_seed_gives_the_same_interval() -> None:
-    codes, p = case(50, 2)
-    first, again, other = (
-        bootstrap(codes, p, classes=("a", "b"), n=200, seed=seed)["f1"] for seed in (1, 1, 2)
-    )
-    assert first == again != other
+def test_no_interval_of_a_perfect_score_has_zero_width() -> None:
+    codes = np.tile([0, 1], 20)
+    p = np.where(codes[:, None] == [0, 1], 0.9, 0.1) + np.linspace(0, 0.05, 40)[:, None] * [-1, 1]
+    found = score_intervals(codes, p, classes=("a", "b"), positive="b")
+    for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc"):
+        low, high = found[name]
+        assert 0.7 < low < 0.95, name
+        assert high == 1, name
+    assert found["average_precision"] == found["roc_auc"] == share_interval(20, 20)
 
 
 def test_what_one_class_leaves_undefined_has_no_interval() -> None:
-    found = bootstrap(np.zeros(4, int), np.eye(2)[[0, 0, 1, 0]], classes=("a", "b"), n=20)
+    found = score_intervals(np.zeros(4, int), np.eye(2)[[0, 0, 1, 0]], classes=("a", "b"))
     assert np.isnan(found["roc_auc"]).all()
+    assert np.isnan(found["average_precision"]).all()
     assert np.isfinite(found["accuracy"]).all()
 
 
-def hits(*right: int) -> NDArray[np.float64]:
-    """Probabilities that are right on class 1 where told so."""
-    return np.eye(2)[list(right)]
+def test_values_that_are_all_the_same_do_not_say_how_they_vary() -> None:
+    assert np.isnan(mean_interval(np.full(10, 0.1))).all()
+    assert np.isnan(mean_interval(np.array([0.1, 0.2]))).all()
 
 
-def test_a_difference_is_paired() -> None:
-    y = np.ones(200, int)
-    strong = hits(*[1] * 150, *[0] * 50)
-    weak = hits(*[1] * 140, *[0] * 60)  # right only where the other is
-    found = difference(y, strong, weak)
-    assert found.value == pytest.approx(0.05)
-    assert 0 < found.low < found.value < found.high < 0.1
-    same = difference(y, strong, strong)
-    assert same == (0, 0, 0)
+def test_the_interval_of_many_rows_is_that_of_a_mean_without_skewness() -> None:
+    values = np.random.default_rng(0).gamma(2, size=100_000)
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    low, high = mean_interval(values)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=3e-4)
+    assert high - values.mean() > values.mean() - low  # a long tail may hold more
+    assert mean_interval(np.array([0, 0, 0, 0.9, 1.0]), most=1)[1] == 1
 
 
-def test_mcnemar_is_a_coin_thrown_for_the_rows_they_differ_in() -> None:
-    y = np.ones(10, int)
-    a, b = np.array([1] * 8 + [0] * 2), np.array([0] * 4 + [1] * 6)
-    found = mcnemar(y, a, b)
-    assert (found.only_a, found.only_b) == (4, 2)
-    assert found.p == pytest.approx(2 * (15 + 6 + 1) / 64)
-    assert mcnemar(y, a, a).p == 1
+def test_a_class_that_is_never_called_might_have_any_precision() -> None:
+    low, high = macro_interval(np.array([90, 0]), np.array([100, 0]))
+    assert low > 0.4
+    assert high == pytest.approx(0.45 + 0.5, abs=0.01)
 
 
-def test_holm_multiplies_the_smallest_most() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
+def test_a_score_without_variance_is_as_sure_as_a_share_of_the_rarest_class() -> None:
+    assert logit_interval(1.0, np.zeros(9), rows=4) == share_interval(4, 4)
 
 
-def test_best_is_said_only_where_the_intervals_say_it() -> None:
-    y = np.ones(200, int)
-    strong, weak = hits(*[1] * 150, *[0] * 50), hits(*[1] * 120, *[0] * 80)
-    close = hits(*[1] * 149, *[0] * 51)
-    sure = verdict(["strong", "weak"], y, [strong, weak])
-    assert sure.best
-    assert sure.text().startswith("strong is best")
-    unsure = verdict(["strong", "weak", "close"], y, [strong, weak, close])
-    assert not unsure.best
-    assert unsure.text() == (
-        "strong is first on validation. On test it is ahead, by more than chance, of weak. "
-        "It cannot be told apart from close."
-    )
-    wrong = verdict(["weak", "strong"], y, [weak, strong])
-    assert "On test it is behind strong." in wrong.text()
-    assert wrong.to_dict()["others"][0]["p"] < 0.001
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000))
+def test_influence_is_the_change_of_a_score_with_a_rows_weight(seed: int) -> None:
+    codes, p = case(25, 3, seed=seed)
+    one, said, step = codes == 1, p.argmax(axis=1), 1e-6
+    both = np.stack([1 - p[:, 1], p[:, 1]], axis=1)
+    meant = np.flatnonzero(np.bincount(np.append(codes, said), minlength=3))
+    for (value, influence), score in (
+        (auc_influence(one, p[:, 1]), lambda w: metrics.roc_auc(one.astype(int), both, weights=w)),
+        (
+            precision_influence(one, p[:, 1]),
+            lambda w: metrics.average_precision(one.astype(int), both, weights=w),
+        ),
+        (
+            f1_influence(codes, said, meant=meant),
+            lambda w: metrics.precision_recall_f1(codes, said, n_classes=3, weights=w)[2],
+        ),
+    ):
+        rows = np.eye(25) * step
+        change = [(score(1 + row) - score(1 - row)) / (2 * step) for row in rows]
+        assert value == pytest.approx(score(np.ones(25)))
+        assert influence == pytest.approx(np.array(change), abs=1e-6)
 
 
-def test_heads_on_the_same_features_are_told_together() -> None:
-    y = np.ones(200, int)
-    strong, weak = hits(*[1] * 150, *[0] * 50), hits(*[1] * 100, *[0] * 100)
-    names = ["svm on hog", "svm on pixels", "mlp on pixels", "mlp on hog"]
-    said = verdict(names, y, [strong, weak, weak, strong]).text()
-    assert "of svm and mlp on pixels." in said
-    assert "It cannot be told apart from mlp on hog." in said
+COVERAGE = load_benchmark("coverage")
+REPETITIONS = 400
+PROPORTIONS = ("accuracy", "precision", "recall")
 
 
-def test_probabilities_of_other_rows_are_refused() -> None:
-    with pytest.raises(ValueError, match="not paired"):
-        difference(np.ones(2, int), hits(1, 1), hits(1, 1, 1))
+def least_coverage(name: str, n: int) -> float:
+    """What is asked of an interval, less three standard errors of the repetitions."""
+    asked = 0.94 if n > 100 or name in PROPORTIONS else 0.92
+    return float(asked - 3 * np.sqrt(asked * (1 - asked) / REPETITIONS))
+
+
+@pytest.mark.parametrize(
+    ("model", "n"),
+    [
+        ("two classes, 0.80", 73),
+        ("two classes, 0.93, overconfident", 73),
+        ("two classes, 0.93, overconfident", 500),
+    ],
+)
+def test_the_truth_is_covered_as_often_as_it_should_be(
+    model: str, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of what ``benchmarks/coverage.py`` does."""
+    monkeypatch.setattr(COVERAGE, "TRUTH_ROWS", 200_000)
+    n_classes, draw = COVERAGE.MODELS[model]
+    found = COVERAGE.coverage(draw, n_classes, n=n, repetitions=REPETITIONS)
+    for name, (covered, known) in found.items():
+        assert known == REPETITIONS
+        assert covered >= least_coverage(name, n), name

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from fer_features.cli import app
 from fer_features.compare import PUBLISHED_MARK
+from fer_features.intervals import share_interval
 from fer_features.report import gather, page
 from fer_features.report.page import SECTIONS
 from fer_features.runs import Run
@@ -199,15 +200,40 @@ def test_learning_curves_are_drawn_where_there_are_any(writer: Writer) -> None:
     assert any("20 images: validation 0.700" in label for label in labels)
 
 
-def test_the_leak_is_told_with_what_it_flatters(writer: Writer) -> None:
-    leak = {"test_twins": 4, "accuracy_on_twins": 0.875, "accuracy_on_others": 0.625}
-    leaked = {"exact": 3, "near": 1}
-    reference = {"name": "reference", "leaked": leaked}
+def test_a_leak_is_shown_with_its_effect_on_the_runs_own_score(writer: Writer) -> None:
+    leak = {"test_twins": 4, "accuracy_on_twins": 0.75, "accuracy_on_others": 0.5}
+    reference = {"name": "reference", "leaked": {"exact": 3, "near": 1}}
     grouped, leaking = writer.write(), writer.write(about=reference, leak=leak)
-    grouped.record["test"]["accuracy"], leaking.record["test"]["accuracy"] = 0.70, 0.75
+    leaking.record["split"]["test"] = 10
+    leaking.record["test"]["accuracy"] = 0.6
     text = Reader(show(grouped, leaking)).text
-    assert "4 0.750 0.875 0.625" in text
-    assert "0.700 0.750 (reference) +5.0" in text
+    with_copy, without = share_interval(3, 4), share_interval(3, 6)
+    assert (
+        f"0.600 4 0.750 [{with_copy[0]:.3f}, {with_copy[1]:.3f}] "
+        f"6 0.500 [{without[0]:.3f}, {without[1]:.3f}] +10.0"
+    ) in text
+    assert "+5.0" not in text
+
+
+def test_other_scores_show_their_intervals_too(writer: Writer) -> None:
+    run = writer.write()
+    run.record["test"] |= {"f1": 0.8125, "ece": 0.25}
+    run.record["intervals"] |= {"f1": [0.7, 1.0]}
+    text = Reader(show(run)).text
+    assert "0.812 0.700 – 1.000" in text
+
+
+def test_the_published_result_is_not_in_the_headline_of_other_images(writer: Writer) -> None:
+    assert PUBLISHED_MARK not in Reader(show(writer.write(about={"fer2013": False}))).text
+
+
+def test_the_headline_names_a_tie(writer: Writer) -> None:
+    runs = [writer.write("mlp"), writer.write("svm")]
+    for run in runs:
+        run.record["validation"]["accuracy"] = 0.75
+    text = Reader(show(*runs)).text
+    assert "the first of 2 on validation, tied with 1 more." in text
+    assert "mlp and svm are tied first on validation" in text
 
 
 def test_the_split_that_does_not_leak_is_spoken_of_first(writer: Writer) -> None:

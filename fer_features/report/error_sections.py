@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fer_features.repeats import TestPart
 from fer_features.report.album import picture
 from fer_features.report.gather import Gathered, Mistake, Subject
 from fer_features.report.markup import Markup, tag
@@ -101,9 +102,7 @@ def leak(gathered: Gathered) -> Markup:
         "or validation images makes that test image easy: it flatters. “Exact” twins are equal in "
         "every pixel, “near” ones almost.",
     )
-    return section(
-        "leak", "What leaked", intro, _leaked(gathered), _twins(gathered), _flattery(gathered)
-    )
+    return section("leak", "What leaked", intro, _leaked(gathered), _effects(gathered))
 
 
 def _leaked(gathered: Gathered) -> Markup:
@@ -117,35 +116,34 @@ def _leaked(gathered: Gathered) -> Markup:
     return data_table("Test images with a twin in training or validation", columns, rows)
 
 
-def _twins(gathered: Gathered) -> Markup | None:
+def _effects(gathered: Gathered) -> Markup:
     rows, names = [], gathered.names
-    for run in gathered.runs:
-        told = run.record["leak"]
-        if told:
-            on = (told["accuracy_on_twins"], told["accuracy_on_others"])
-            test = run.record["test"]["accuracy"]
-            cells = [score(value) for value in (test, *on)]
-            rows.append([names[run.path], f"{told['test_twins']:,}", *cells])
+    for one in gathered.leaks:
+        n = one.without_copy.n if one.without_copy else 0
+        rows.append(
+            [
+                names[one.run.path],
+                score(one.run.record["test"]["accuracy"]),
+                f"{one.with_copy.n:,}",
+                _accuracy(one.with_copy),
+                f"{n:,}",
+                _accuracy(one.without_copy),
+                "–" if one.effect is None else f"{100 * one.effect:+.1f}",
+            ]
+        )
     if not rows:
-        return note("No test image of these runs has a twin where it would flatter.")
-    columns = ["run", "twins", "test accuracy", "on twins", "on the others"]
+        return note("No test image of these runs has a copy where it would flatter.")
+    columns = ["run", "test", "with a copy", "accuracy on them", "without", "accuracy there"]
     return data_table(
-        "Runs on splits that leak: test accuracy with and without a twin", columns, rows
+        "Runs on splits that leak: test accuracy with and without a copy (95 % interval), and the "
+        "points that images with a copy add to the whole",
+        [*columns, "points"],
+        rows,
     )
 
 
-def _flattery(gathered: Gathered) -> Markup:
-    rows = []
-    for one in gathered.leaks:
-        told = one.to_dict()
-        leaking = f"{score(told[told['split']])} ({told['split']})"
-        points = f"{100 * told['difference']:+.1f}"
-        rows.append([one.head, one.features, score(told["grouped"]), leaking, points])
-    if not rows:
-        return note(
-            "No head was fitted on a split that leaks and, with the same seed, on grouped: how "
-            "much the leak flatters cannot be said."
-        )
-    columns = ["head", "features", "grouped", "leaking", "points more"]
-    caption = "The same head with and without the leak: test accuracy (on other test images)"
-    return data_table(caption, columns, rows, text=["features"])
+def _accuracy(part: TestPart | None) -> str:
+    if part is None:
+        return "–"
+    low, high = part.interval
+    return f"{score(part.accuracy)} [{low:.3f}, {high:.3f}]"

@@ -12,7 +12,7 @@ import numpy as np
 
 from fer_features.compare import Comparison, compare, newest_seeds
 from fer_features.errors import FerError
-from fer_features.repeats import Flattery, OverSeeds, flattery, over_seeds
+from fer_features.repeats import LeakEffect, OverSeeds, leak_effects, over_seeds
 from fer_features.report.album import Face, read_faces
 from fer_features.run_labels import is_random, scored_seen
 from fer_features.runs import Part, Predictions, Run
@@ -93,14 +93,14 @@ class Gathered:
     Attributes:
         subjects: one for each set of images and labels, the newest first.
         seeds: heads that were fitted with several seeds.
-        leaks: heads that were fitted on a split that leaks and on one that does not.
+        leaks: the runs whose split leaks, and what that does to their scores.
         random: ids of the runs on features of networks with random weights.
         seen: ids of the runs that have scored images that their weights have learnt from.
     """
 
     subjects: tuple[Subject, ...]
     seeds: tuple[OverSeeds, ...]
-    leaks: tuple[Flattery, ...]
+    leaks: tuple[LeakEffect, ...]
     random: tuple[str, ...]
     seen: tuple[str, ...]
 
@@ -146,7 +146,7 @@ def gather(runs: Sequence[Run], *, every_seed: bool = True, note: Note) -> Gathe
     return Gathered(
         subjects=subjects,
         seeds=tuple(over_seeds(runs)),
-        leaks=tuple(flattery(runs)),
+        leaks=tuple(leak_effects(shown)),
         random=tuple(run.record["id"] for run in shown if is_random(run.record)),
         seen=tuple(run.record["id"] for run in shown if scored_seen(run.record)),
     )

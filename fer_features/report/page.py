@@ -152,7 +152,9 @@ def _headline(gathered: Gathered) -> Markup:
     accuracy = record["test"]["accuracy"]
     low_high = record["intervals"].get("accuracy")
     interval = f", 95 % interval {low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else ""
-    chosen = f": the first of {len(table.runs)} on validation" if len(table.runs) > 1 else ""
+    verdict = subject.verdicts[0]
+    tied = f", tied with {len(verdict.tied)} more" if verdict is not None and verdict.tied else ""
+    chosen = f": the first of {len(table.runs)} on validation{tied}" if len(table.runs) > 1 else ""
     best = join(
         tag("p", score(accuracy), class_="figure"),
         tag(

@@ -35,9 +35,10 @@ def results(gathered: Gathered) -> Markup:
     intro = tag(
         "p",
         "Accuracy on validation and on test, the best on validation first: test never chooses. The "
-        "bars show 95 % intervals of a stratified bootstrap. All that stands right of them is of "
-        "the test images; of Brier score and ECE (expected calibration error) less is better. A "
-        "heading’s button sorts by its column.",
+        "bars show 95 % intervals (Wilson), the small numbers those of the other scores. All that "
+        "stands right of the bars is of the test images; of Brier score and ECE (expected "
+        "calibration error, which has no interval) less is better. A heading’s button sorts by its "
+        "column.",
     )
     parts = []
     for subject in gathered.subjects:
@@ -94,11 +95,12 @@ def _row(row: dict[str, Any], bounds: tuple[float, float], *, own: bool) -> Mark
     for name in _COLUMNS:
         value, class_ = row[name], "num"
         if name == "head":
-            features = tag("small", row["features"])
+            learnt = f"{row['features']}, learnt from {row['learnt from']}"
+            features = tag("small", learnt)
             both = f"{value} {row['features']}"
             cells.append(tag("th", value, features, scope="row", data_value=both))
             continue
-        shown: Child = score(value)
+        shown: Child = _with_ends(row, name)
         if name == "fit seconds" and value is not None:
             shown = seconds(value)
         if name == "test accuracy" and value is not None:
@@ -119,6 +121,14 @@ def _with_interval(row: dict[str, Any], bounds: tuple[float, float]) -> Child:
         " ",
         tag("small", ends),
     ]
+
+
+def _with_ends(row: dict[str, Any], name: str) -> Child:
+    """A score, and below it the ends of its interval if it has one."""
+    low, high = row.get(f"{name} low"), row.get(f"{name} high")
+    if low is None or high is None:
+        return score(row[name])
+    return [score(row[name]), " ", tag("small", f"{low:.3f} – {high:.3f}")]
 
 
 def _seeds(found: Sequence[OverSeeds]) -> Markup | None:
