@@ -161,13 +161,11 @@ def show_twins(found: TwinTable, usage: NDArray[np.int8], *, name: str) -> None:
     from fer_features.audit import leaks_between
 
     said = twins_dict(found, usage)
-    table(
-        ["kind", "pairs"],
-        [[kind, f"{n:,}"] for kind, n in said["pairs"].items()],
-        title=f"{name}: {said['rows']:,} images, {said['in_a_group']:,} of them with a copy",
-        text_columns=["kind"],
-    )
+    say(f"{name}: {said['rows']:,} images, {said['in_a_group']:,} of them with a copy")
+    for kind, n in said["pairs"].items():
+        say(f"{kind + ' pairs':22} {n:,}")
     say(f"largest group          {said['largest_group']:,} images")
+    say()
     leaks = leaks_between(usage, found.twins.groups)
     if leaks:
         _show_leaks(leaks)

@@ -185,7 +185,7 @@ def _align(images: NDArray[np.uint8], pairs: Ints, pose: Ints, report: _Progress
     """The highest correlation of each pair near its pose: float32 (P,)."""
     best = np.full(len(pairs), -1, np.float32)
     fixed = _bands(images, 1.0)[:, MARGIN : MARGIN + WINDOW, MARGIN : MARGIN + WINDOW]
-    fixed = fixed.reshape(len(images), -1)
+    fixed = fixed.reshape(len(images), WINDOW * WINDOW)
     fixed = _unit(fixed - fixed.mean(axis=1, keepdims=True)).reshape(-1, WINDOW, WINDOW)
     all_poses = poses()
     scale, mirrored, down, across = (
