@@ -158,18 +158,19 @@ def show_precision(cost: PrecisionCost) -> None:
 def show_heads(speed: HeadsSpeed) -> None:
     """One line for each head, scikit-learn's own below it, then the machine."""
     training, validation, test = speed.rows
-    columns = ["head", "fit s", "min – max", "predict s", "val acc", "test acc", "peak MiB"]
+    columns = ["head", "fit s", "min – max", "CPU s", "predict s", "val acc", "test acc"]
     table(
-        [*columns, "× faster", "fitted by"],
+        [*columns, "peak MiB", "× wall", "× CPU", "fitted by"],
         [_head_cells(speed, one) for one in speed.contenders],
         title=f"{speed.data}: {training:,} rows of {speed.features:,} features, the choice on "
         f"{validation:,}, predictions of {test:,}; medians of rounds in turn",
         text_columns=["head", "fitted by"],
     )
     _note(
-        "a fit includes every candidate and the choice among them; svm, ridge and ensemble also "
-        "calibrate their probabilities, which scikit-learn's own do not; × faster is paired by "
-        "round"
+        "a fit includes every candidate, the choice among them, and for svm and ridge the "
+        "calibration of the probabilities, scikit-learn's own too; × wall: scikit-learn's fastest "
+        "thread setting (*) by the head's; × CPU: the same of processor seconds, by the setting "
+        f"with the fewest; paired by round, {_count(speed.machine['cores'], 'core')} for each"
     )
     for name, reason in speed.left_out.items():
         _note(f"left out: {name}: {reason}")
@@ -177,15 +178,18 @@ def show_heads(speed: HeadsSpeed) -> None:
 
 
 def _head_cells(speed: HeadsSpeed, one: MeasuredHead) -> list[str]:
-    times, last = speed.times_stock(one), one.rounds[-1]
+    times, cpu = speed.times_stock(one), speed.times_stock(one, "fit_cpu_s")
+    last, best = one.rounds[-1], " *" if one is speed.best_stock(one.head) else ""
     return [
-        f"  scikit-learn's {one.head}" if one.stock else one.head,
+        f"  scikit-learn's, {one.setting}{best}" if one.stock else one.head,
         f"{one.fit.median:.2f}",
         f"{one.fit.least:.2f} – {one.fit.greatest:.2f}",
+        f"{one.fit_cpu.median:.2f}",
         f"{one.predict.median:.2f}",
         f"{last.validation:.4f}",
         f"{last.test:.4f}",
         f"{max(turn.peak_bytes for turn in one.rounds) / 2**20:,.0f}",
         "–" if times is None else f"{times.median:.1f}",
+        "–" if cpu is None else f"{cpu.median:.1f}",
         last.solver,
     ]
