@@ -398,6 +398,7 @@ def tiny_children(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "CHILD", (sys.executable, program))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("tiny_children")
 def test_the_speed_of_all_that_is_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = SpeedConfig(
