@@ -538,6 +538,7 @@ def test_the_speed_of_all_that_is_here(tmp_path: Path, capsys: pytest.CaptureFix
     assert "tiny at 12 px, median of 1 round in turn" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("tiny_children")
 def test_a_whole_extraction_and_its_network_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
