@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 FIT_ALL := fit --head all $(if $(SPLIT),--split $(SPLIT)) $(FIT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare test lint format build clean
+.PHONY: help setup compare test test-all lint format build clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -43,7 +43,10 @@ endif
 
 setup: $(VENV)/.installed-dev ## make .venv with everything that development needs
 
-test: $(VENV)/.installed-dev ## run the tests
+test: $(VENV)/.installed-dev ## run the tests but those marked long (TESTS=path/to/test.py for some)
+	@$(BIN)/python -m pytest -m "not long" $(TESTS)
+
+test-all: $(VENV)/.installed-dev ## run all tests, as before a change lands
 	@$(BIN)/python -m pytest $(TESTS)
 
 lint: $(VENV)/.installed-dev ## check style and types

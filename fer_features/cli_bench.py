@@ -229,7 +229,7 @@ def heads(
         int, typer.Option(min=1, help="How often each head is measured.")
     ] = HeadsConfig.rounds,
     stock: Annotated[
-        bool, typer.Option(help="Measure scikit-learn's own too, over the same candidates.")
+        bool, typer.Option(help="Measure scikit-learn's own too, in each thread setting.")
     ] = HeadsConfig.stock,
     stock_rounds: Annotated[
         int, typer.Option(min=1, help="How often those are measured; they take minutes.")
@@ -243,7 +243,7 @@ def heads(
     seed: Seed = SEED,
     json: Json = False,
 ) -> None:
-    """Seconds that heads take, choice included, beside scikit-learn's own, in turn."""
+    """Seconds that heads take, choice included, beside scikit-learn's own at its best, in turn."""
     from fer_features.bench.heads import measure_heads
     from fer_features.render_bench import show_heads
 

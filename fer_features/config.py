@@ -303,7 +303,7 @@ class HeadsConfig:
         cache: a cache whose pooled features are measured on; None for drawn ones.
         heads: names of heads on pooled features.
         rounds: how often each head is measured.
-        stock: whether scikit-learn's own are measured beside them.
+        stock: whether scikit-learn's own are measured beside them, in each thread setting.
         stock_rounds: how often those are, which take minutes.
         rows: drawn rows to fit to; a third as many each to choose on and to predict.
         features: numbers of a drawn row.

@@ -20,16 +20,35 @@ DISTURBING = 0.05
 
 def show_speed(speed: Speed) -> None:
     """One line for each contender, then what they are compared with, and the machine."""
-    from fer_features.bench.results import best_products
+    from fer_features.bench.results import NAIVE, best_products
 
     lines = speed.lines()
     rounds = len(lines[0].measured.rounds)
     table(
-        ["contender", "images/s", "min – max", "× naive", "GFLOP/s", "of products", "runs on"],
+        [
+            "contender",
+            "precision",
+            "images/s",
+            "min – max",
+            "× naive",
+            "GFLOP/s",
+            "of products",
+            "runs on",
+        ],
         [_cells(line) for line in lines],
         title=f"{speed.backbone} at {speed.size} px, median of {_count(rounds, 'round')} in turn",
-        text_columns=["contender", "runs on"],
+        text_columns=["contender", "precision", "runs on"],
     )
+    _note(
+        "× naive is within one precision; images/s are of different images, each through the "
+        "network"
+    )
+    for line in lines:
+        if line.across is not None and line.measured.name.split()[0] != NAIVE:
+            _note(
+                f"across precisions: {line.measured.name} is {line.across.median:.2f} times naive "
+                "in float32, which holds the gain of the precision itself"
+            )
     if speed.gflop is not None:
         about = "" if speed.exact else "about "
         _note(f"{about}{speed.gflop:.2f} GFLOP an image, a multiplication with its addition as two")
@@ -48,13 +67,15 @@ def show_speed(speed: Speed) -> None:
 
 def _cells(line: Line) -> list[str]:
     return [
-        line.measured.name,
+        line.measured.name.removesuffix(f" {line.measured.precision}"),
+        line.measured.precision,
         _rate(line.rate.median),
         f"{_rate(line.rate.least)} – {_rate(line.rate.greatest)}",
-        f"{line.to_naive.median:.2f}",
+        "–" if line.to_naive is None else f"{line.to_naive.median:.2f}",
         "–" if line.gflops is None else f"{line.gflops:,.0f}",
         "–" if line.share is None else f"{line.share:.0%}",
-        f"{line.measured.engine}, batches of {line.measured.batch_size}",
+        f"{line.measured.engine}, batches of {line.measured.batch_size}"
+        + (f" (best of {', '.join(line.measured.tried)})" if line.measured.tried else ""),
     ]
 
 
@@ -101,6 +122,7 @@ def show_whole(whole: Whole) -> None:
             *(f"{one.clocks[name]:.2f}" for name in CLOCKS),
             f"{one.wall_s:.2f}",
             _rate(one.images / one.wall_s),
+            _rate(whole.rows / one.wall_s),
             f"{one.peak_bytes / 2**20:,.0f}",
             f"{one.network_s:.2f}",
             _rate(one.images / one.network_s),
@@ -108,7 +130,8 @@ def show_whole(whole: Whole) -> None:
         ]
         for place, one in enumerate(whole.rounds, start=1)
     ]
-    columns = ["round", *(f"{name} s" for name in CLOCKS), "wall s", "images/s", "peak MiB"]
+    columns = ["round", *(f"{name} s" for name in CLOCKS), "wall s", "images/s", "rows/s"]
+    columns += ["peak MiB"]
     columns += ["network alone s", "its images/s", "cost s"]
     images = whole.rounds[0].images
     title = f"{whole.data}: {whole.rows:,} rows, {images:,} images; {whole.engine}"
@@ -119,6 +142,12 @@ def show_whole(whole: Whole) -> None:
         f"{whole.median_of(lambda one: one.share_of_wall):.1%} of the wall time, "
         f"{whole.median_of(lambda one: one.share_of_work):.1%} of it without preparation and "
         "imports (medians)"
+    )
+    first = whole.median_of(lambda one: one.images / (one.wall_s + whole.building_s))
+    _note(
+        f"the first extraction also builds the network's graph: {whole.building_s:.1f} s more, "
+        f"{_rate(first)} images/s in all; images/s are of different images that went through the "
+        "network, rows/s of all rows, whose copies are computed once"
     )
     say(_machine(whole.machine))
 
@@ -158,18 +187,19 @@ def show_precision(cost: PrecisionCost) -> None:
 def show_heads(speed: HeadsSpeed) -> None:
     """One line for each head, scikit-learn's own below it, then the machine."""
     training, validation, test = speed.rows
-    columns = ["head", "fit s", "min – max", "predict s", "val acc", "test acc", "peak MiB"]
+    columns = ["head", "fit s", "min – max", "CPU s", "predict s", "val acc", "test acc"]
     table(
-        [*columns, "× faster", "fitted by"],
+        [*columns, "peak MiB", "× wall", "× CPU", "fitted by"],
         [_head_cells(speed, one) for one in speed.contenders],
         title=f"{speed.data}: {training:,} rows of {speed.features:,} features, the choice on "
         f"{validation:,}, predictions of {test:,}; medians of rounds in turn",
         text_columns=["head", "fitted by"],
     )
     _note(
-        "a fit includes every candidate and the choice among them; svm, ridge and ensemble also "
-        "calibrate their probabilities, which scikit-learn's own do not; × faster is paired by "
-        "round"
+        "a fit includes every candidate, the choice among them, and for svm and ridge the "
+        "calibration of the probabilities, scikit-learn's own too; × wall: scikit-learn's fastest "
+        "thread setting (*) by the head's; × CPU: the same of processor seconds, by the setting "
+        f"with the fewest; paired by round, {_count(speed.machine['cores'], 'core')} for each"
     )
     for name, reason in speed.left_out.items():
         _note(f"left out: {name}: {reason}")
@@ -177,15 +207,18 @@ def show_heads(speed: HeadsSpeed) -> None:
 
 
 def _head_cells(speed: HeadsSpeed, one: MeasuredHead) -> list[str]:
-    times, last = speed.times_stock(one), one.rounds[-1]
+    times, cpu = speed.times_stock(one), speed.times_stock(one, "fit_cpu_s")
+    last, best = one.rounds[-1], " *" if one is speed.best_stock(one.head) else ""
     return [
-        f"  scikit-learn's {one.head}" if one.stock else one.head,
+        f"  scikit-learn's, {one.setting}{best}" if one.stock else one.head,
         f"{one.fit.median:.2f}",
         f"{one.fit.least:.2f} – {one.fit.greatest:.2f}",
+        f"{one.fit_cpu.median:.2f}",
         f"{one.predict.median:.2f}",
         f"{last.validation:.4f}",
         f"{last.test:.4f}",
         f"{max(turn.peak_bytes for turn in one.rounds) / 2**20:,.0f}",
         "–" if times is None else f"{times.median:.1f}",
+        "–" if cpu is None else f"{cpu.median:.1f}",
         last.solver,
     ]

@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from fer_features.bench.contenders import (
     whole_batches,
 )
 from fer_features.bench.machine import cpu_name
+from fer_features.bench.peers import timm_network
 from fer_features.bench.precision import cosine, measure_precision
 from fer_features.bench.protocol import LeftOut, Message
 from fer_features.bench.results import (
@@ -31,7 +33,7 @@ from fer_features.bench.results import (
     ratios,
 )
 from fer_features.bench.speed import list_entries, measure_speed, take_turns
-from fer_features.bench.whole import WholeRound, measure_whole
+from fer_features.bench.whole import Whole, WholeRound, measure_whole
 from fer_features.bench.whole_child import config_from_job, config_to_job
 from fer_features.bench.worker import Worker
 from fer_features.cli import app
@@ -214,12 +216,29 @@ def test_a_line_of_the_table() -> None:
     assert ours == Line(
         measured=SPEED.contenders[1],
         rate=Spread(70, 20, 100),
-        to_naive=Spread(7, 4, 10),  # 100/10, 20/5, 70/10; not 70/10 of the medians
+        to_naive=None,  # the usual recipe was not measured in bfloat16
+        across=Spread(7, 4, 10),  # 100/10, 20/5, 70/10; not 70/10 of the medians
         gflops=280,
         share=0.5,  # 400/800, 80/160, 280/800
     )
-    assert naive.to_naive == Spread(1, 1, 1)
+    assert (naive.to_naive, naive.across) == (Spread(1, 1, 1), None)
     assert naive.share is None  # no products in float32 on this device
+
+
+def test_a_ratio_is_within_one_precision() -> None:
+    contenders = [
+        measured("naive", "float32", 10),
+        measured("naive bfloat16", "bfloat16", 40),
+        measured("openvino float32", "float32", 25),
+        measured("openvino bfloat16", "bfloat16", 100),
+    ]
+    lines = Speed(**{**vars(SPEED), "contenders": contenders, "products": []}).lines()
+    assert [(one.measured.name, one.to_naive, one.across) for one in lines] == [
+        ("naive", Spread(1, 1, 1), None),
+        ("openvino float32", Spread(2.5, 2.5, 2.5), None),
+        ("naive bfloat16", Spread(1, 1, 1), Spread(4, 4, 4)),
+        ("openvino bfloat16", Spread(2.5, 2.5, 2.5), Spread(10, 10, 10)),
+    ]
 
 
 def test_without_a_count_of_operations_there_are_no_gflops() -> None:
@@ -230,8 +249,9 @@ def test_without_a_count_of_operations_there_are_no_gflops() -> None:
 def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     show_speed(SPEED)
     lines = capsys.readouterr().out.splitlines()
-    row = next(line for line in lines if line.startswith(" openvino bfloat16"))
-    assert row.split()[:8] == ["openvino", "bfloat16", "70.0", "20.0", "–", "100", "7.00", "280"]
+    row = next(line for line in lines if line.startswith(" openvino"))
+    assert row.split()[:8] == ["openvino", "bfloat16", "70.0", "20.0", "–", "100", "–", "280"]
+    assert "across precisions: openvino bfloat16 is 7.00 times naive" in " ".join(lines)
     assert "4.00 GFLOP an image, a multiplication with its addition as two" in lines
     assert "left out: keras bfloat16: Keras would only emulate it" in lines
     assert lines[-1].startswith("machine: A CPU, 2 cores; Linux; load 0.50")
@@ -250,6 +270,8 @@ def test_the_json_has_every_round() -> None:
     ours = told["contenders"][1]
     assert [turn["images"] for turn in ours["rounds"]] == [200, 40, 140]
     assert ours["images_per_s"] == {"median": 70, "least": 20, "greatest": 100}
+    assert ours["to_naive"] is None
+    assert ours["to_naive_float32_across_precisions"]["median"] == 7
     assert ours["share_of_matrix_products"] == 0.5
     assert told["matrix_products"][0]["gflops"] == [400, 100, 100]
 
@@ -312,14 +334,17 @@ def test_a_peer_is_asked_for_with_its_own_python(tmp_path: Path) -> None:
     entries = list_entries(config, get_backbone("inception_resnet_v2"))
     assert [one.name for one in entries] == [
         "naive",
+        "naive bfloat16",
         "openvino float32",
         "openvino bfloat16",
-        "timm",
+        "timm float32",
+        "timm bfloat16",
         "matrix products by openvino",
         "matrix products by keras",
         "matrix products by torch",
     ]
-    peer = next(one for one in entries if one.name == "timm")
+    peer = next(one for one in entries if one.name == "timm bfloat16")
+    assert (peer.job["precision"], peer.job["batch_size"]) == ("bfloat16", None)
     assert peer.command is not None
     assert peer.command[0] == str(python)
     assert Path(peer.command[1]).is_file()
@@ -330,6 +355,76 @@ def test_the_peers_script_needs_nothing_of_ours() -> None:
     text = script.read_text(encoding="utf-8")
     assert "import fer_features" not in text
     assert "from fer_features" not in text
+
+
+@pytest.fixture
+def stub_torch(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """As much of PyTorch as the peer's script needs to choose its batch size on a CPU."""
+    random = np.random.default_rng(0)
+    stub = SimpleNamespace(
+        cuda=SimpleNamespace(is_available=lambda: False, is_bf16_supported=lambda: False),
+        device=str,
+        uint8=np.uint8,
+        Generator=lambda: SimpleNamespace(manual_seed=lambda _: random),
+        randint=lambda low, high, shape, dtype, generator: generator.integers(
+            low, high, shape, dtype
+        ),
+        __version__="stub",
+    )
+    monkeypatch.setitem(sys.modules, "torch", stub)
+    monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(__version__="stub"))
+    return stub
+
+
+PEER_JOB = {"size": 139, "precision": "float32", "batch_size": None, "images": None}
+
+
+@pytest.mark.usefixtures("stub_torch")
+def test_the_peer_takes_the_batch_size_that_is_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {8: 1.0, 16: 1.0, 32: 4.0, 64: 8.0}  # 8, 16, 8 and 8 images a second
+    compiled: list[tuple[int, str]] = []
+
+    def take(self: timm_network.Network, batches: int) -> float:
+        assert len(self._images) >= batches
+        assert len(np.unique(self._images, axis=0)) == len(self._images)  # each another one
+        return batches * seconds[self._batch_size]
+
+    monkeypatch.setattr(timm_network.Network, "_pass", take)
+    monkeypatch.setattr(
+        timm_network, "make_graph", lambda size, _, precision: compiled.append((size, precision))
+    )
+    peer = timm_network.Network(PEER_JOB)
+    about = peer.describe()
+    assert (about["batch_size"], about["precision"]) == (16, "float32")
+    assert about["tried"] == {"8": 8.0, "16": 16.0, "32": 8.0, "64": 8.0}
+    assert compiled == [(139, "float32")] * 5  # each once, and the best again
+    assert peer.run() == {"images": 48, "seconds": 3.0}  # about three seconds
+    asked = timm_network.Network({**PEER_JOB, "batch_size": 32, "images": 40})
+    assert (asked.describe()["tried"], asked.run()["images"]) == ({}, 64)
+
+
+def test_a_precision_that_the_peer_would_emulate_is_left_out(
+    stub_torch: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub_torch.cuda.is_available = lambda: True
+    with pytest.raises(timm_network.LeftOut):
+        timm_network.Network({**PEER_JOB, "precision": "bfloat16"})
+    stub_torch.cuda.is_bf16_supported = lambda: True
+    assert timm_network.has_bfloat16(stub_torch)
+
+
+def test_the_peers_script_says_what_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torch.py").write_text(
+        "class cuda:\n    is_available = lambda: True\n    is_bf16_supported = lambda: False\n"
+        "device = str\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    command = (sys.executable, timm_network.__file__)
+    job = {**PEER_JOB, "kind": "network", "precision": "bfloat16"}
+    with Worker("timm bfloat16", job, command=command) as worker, pytest.raises(LeftOut):
+        worker.start()
 
 
 @pytest.mark.parametrize(
@@ -365,11 +460,34 @@ def job(tmp_path: Path, **more: object) -> Message:
 
 
 def test_the_usual_recipe_runs_whole_batches_of_32(tiny: Backbone, tmp_path: Path) -> None:
-    contender = NaiveContender(job(tmp_path))
+    contender = NaiveContender(job(tmp_path, precision="float32"))
     told = contender.run()
     assert told["images"] == 64
     assert told["seconds"] > 0
     assert contender.describe()["precision"] == "float32"
+
+
+def test_the_usual_recipe_runs_in_bfloat16_where_it_is_not_emulated(
+    tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_features.engines.hardware.keras_has_bfloat16", lambda: True)
+    contender = NaiveContender(job(tmp_path, precision="bfloat16"))
+    assert contender.describe()["precision"] == "bfloat16"
+    assert contender._model.output.dtype == "bfloat16"
+    assert contender.run()["images"] == 64
+    monkeypatch.setattr("fer_features.engines.hardware.keras_has_bfloat16", lambda: False)
+    with pytest.raises(LeftOut, match="emulate"):
+        NaiveContender(job(tmp_path, precision="bfloat16"))
+
+
+def test_every_image_of_an_engines_round_is_another_one(tiny: Backbone, tmp_path: Path) -> None:
+    contender = EngineContender(job(tmp_path, engine="keras", precision="float32"))
+    seen: list[np.ndarray] = []
+    submit = contender._engine.submit
+    contender._engine.submit = lambda images: (seen.append(images), submit(images))[1]
+    assert contender.run()["images"] == 48
+    images = np.concatenate(seen)
+    assert len(np.unique(images.reshape(48, -1), axis=0)) == 48
 
 
 def test_an_engine_runs_whole_batches_of_its_own(tiny: Backbone, tmp_path: Path) -> None:
@@ -398,6 +516,7 @@ def tiny_children(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "CHILD", (sys.executable, program))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("tiny_children")
 def test_the_speed_of_all_that_is_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = SpeedConfig(
@@ -405,16 +524,21 @@ def test_the_speed_of_all_that_is_here(tmp_path: Path, capsys: pytest.CaptureFix
     )
     speed = measure_speed(config)
     names = [one.name for one in speed.contenders]
-    assert names[:2] == ["naive", "openvino float32"]
+    assert [name for name in names if name.endswith(("naive", "float32"))] == [
+        "naive",
+        "openvino float32",
+    ]
+    assert "naive bfloat16" in {*names, *speed.left_out}
     assert "openvino bfloat16" in {*names, *speed.left_out}
     assert all([turn.images for turn in one.rounds] == [32] for one in speed.contenders)
     assert {one.precision for one in speed.products} >= {"float32"}
     assert all(len(one.gflops) == 1 and min(one.gflops) > 0 for one in speed.products)
-    assert "preparing openvino float32 (2 of 5) ..." in capsys.readouterr().err
+    assert "preparing openvino float32 (3 of 6) ..." in capsys.readouterr().err
     show_speed(speed)
     assert "tiny at 12 px, median of 1 round in turn" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("tiny_children")
 def test_a_whole_extraction_and_its_network_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -431,7 +555,10 @@ def test_a_whole_extraction_and_its_network_alone(
     assert len(list((tmp_path / "graphs").iterdir())) == 1
     show_whole(whole)
     assert "reading and writing cost" in capsys.readouterr().out
-    assert json.loads(json.dumps(whole.to_dict()))["medians"]["wall_s"] == one.wall_s
+    told = json.loads(json.dumps(whole.to_dict()))
+    assert told["medians"]["wall_s"] == one.wall_s
+    assert told["medians"]["rows_per_s"] == 20 / one.wall_s
+    assert told["building_s"] == whole.building_s >= 0
 
 
 def test_a_wrong_extraction_is_told_of_before_anything_is_prepared(
@@ -450,6 +577,22 @@ def test_what_reading_and_writing_cost() -> None:
     assert one.cost_s == 1.5
     assert one.share_of_wall == 0.15
     assert one.share_of_work == 0.25
+
+
+def test_the_rate_is_of_images_and_the_first_time_holds_the_building(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clocks = dict.fromkeys(("prepare", "read", "run", "write"), 1.0)
+    one = WholeRound(100, clocks, call_s=8.0, wall_s=10.0, network_s=5.0, peak_bytes=1,
+                     network_peak_bytes=1)  # fmt: skip
+    whole = Whole(data="faces", rows=120, engine="e", precision="float32", machine=SPEED.machine,
+                  building_s=10.0, rounds=[one])  # fmt: skip
+    medians = whole.to_dict()["medians"]
+    assert (medians["images_per_s"], medians["rows_per_s"]) == (10, 12)
+    assert medians["first_images_per_s"] == 5  # 100 / (10 + 10)
+    show_whole(whole)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "10.0 s more, 5.0 images/s in all" in shown
 
 
 def test_a_configuration_comes_through_to_the_child() -> None:

@@ -1,10 +1,18 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fer_features.bench.heads import HeadRound, HeadsSpeed, MeasuredHead, measure_heads
+from fer_features.bench.heads import (
+    HeadRound,
+    HeadsSpeed,
+    MeasuredHead,
+    Setting,
+    measure_heads,
+    stock_settings,
+)
 from fer_features.bench.heads_child import STOCK, HeadContender, fit_stock
 from fer_features.bench.heads_data import synthetic_features
 from fer_features.bench.protocol import LeftOut
@@ -17,9 +25,9 @@ from fer_features.render_bench import show_heads
 SMALL = {"cache": None, "rows": 300, "features": 24, "seed": 0}
 
 
-def turn(fit_s: float) -> HeadRound:
+def turn(fit_s: float, cpu_s: float) -> HeadRound:
     return HeadRound(
-        "libsvm", fit_s, 0.5, validation=0.7, test=0.75, peak_bytes=2**30, idle_cpu_s=0.0
+        "libsvm", fit_s, cpu_s, 0.5, validation=0.7, test=0.75, peak_bytes=2**30, idle_cpu_s=0.0
     )
 
 
@@ -30,16 +38,18 @@ def measured() -> HeadsSpeed:
         features=24,
         machine={"gpu": None, "cpu": "cpu", "cores": 2, "system": "Linux", "load_before": 0.1},
         contenders=(
-            MeasuredHead("svm", False, (turn(2.0), turn(4.0))),
-            MeasuredHead("svm", True, (turn(30.0),)),
-            MeasuredHead("ensemble", False, (turn(1.0),)),
+            MeasuredHead("svm", False, "own", (turn(2.0, 4.0), turn(4.0, 4.0))),
+            MeasuredHead("svm", True, "1 BLAS thread", (turn(40.0, 40.0),)),
+            MeasuredHead("svm", True, "2 BLAS threads", (turn(60.0, 110.0),)),
+            MeasuredHead("svm", True, "2 fits at once", (turn(30.0, 56.0),)),
+            MeasuredHead("ensemble", False, "own", (turn(1.0, 1.0),)),
         ),
         left_out={"scikit-learn's ensemble": "scikit-learn has no such estimator"},
     )
 
 
 def test_times_are_paired_by_the_rounds_that_both_have() -> None:
-    ours, stock, ensemble = measured().contenders
+    ours, stock, *_, ensemble = measured().contenders
     times = measured().times_stock(ours)
     assert times is not None
     assert times.median == 15.0  # 30 / 2, of the first round; ours had a second alone
@@ -47,10 +57,39 @@ def test_times_are_paired_by_the_rounds_that_both_have() -> None:
     assert measured().times_stock(ensemble) is None
 
 
+def test_scikit_learns_best_thread_setting_counts_by_wall_and_by_processor_time() -> None:
+    speed = measured()
+    fastest, leanest = speed.best_stock("svm"), speed.best_stock("svm", "fit_cpu_s")
+    assert fastest is not None
+    assert leanest is not None
+    assert (fastest.setting, leanest.setting) == ("2 fits at once", "1 BLAS thread")
+    cpu = speed.times_stock(speed.contenders[0], "fit_cpu_s")
+    assert cpu is not None
+    assert cpu.median == 10.0  # 40 / 4: not the 56 of the fastest setting
+    assert speed.best_stock("ensemble") is None
+    told = speed.to_dict()["contenders"]
+    assert [one["fastest_stock"] for one in told] == [False, False, False, True, False]
+    assert (told[0]["times_stock"]["median"], told[0]["times_stock_cpu"]["median"]) == (15, 10)
+
+
+def test_thread_settings_are_one_all_and_fits_side_by_side() -> None:
+    assert [str(one) for one in stock_settings(2)] == [
+        "1 BLAS thread",
+        "2 BLAS threads",
+        "2 fits at once",
+    ]
+    assert stock_settings(1) == (Setting(1, 1),)
+
+
 def test_the_table_says_how_many_times_as_fast(capsys: pytest.CaptureFixture[str]) -> None:
     show_heads(measured())
     shown = capsys.readouterr().out
-    assert "15.0" in shown
+    row = next(line for line in shown.splitlines() if line.startswith(" svm")).split()
+    assert row == ["svm", "3.00", "2.00", "–", "4.00", "4.00", "0.50", "0.7000", "0.7500", "1,024",
+                   "15.0", "10.0", "libsvm"]  # fmt: skip
+    assert [line.split(" *")[0].strip() for line in shown.splitlines() if " * " in line] == [
+        "scikit-learn's, 2 fits at once"
+    ]
     assert "scikit-learn has no such estimator" in " ".join(shown.split())
 
 
@@ -71,18 +110,33 @@ def test_scikit_learns_own_choose_and_predict_as_the_head_does(name: str) -> Non
     parts = synthetic_features(rows=900, features=48, seed=0)
     head = make_head(name).fit(parts.X, parts.y, validation=(parts.X_val, parts.y_val))
     same = fit_stock(name, parts)(parts.X_test) == head.predict(parts.X_test)
-    assert same.mean() > 0.9  # the head's threshold is its calibration's
+    assert same.mean() > 0.9  # the folds of the two calibrations are not the same
+
+
+def test_a_thread_setting_does_not_change_what_is_fitted() -> None:
+    parts = synthetic_features(rows=300, features=24, seed=0)
+    one = fit_stock("svm", parts)(parts.X_test)
+    same = fit_stock("svm", parts, blas_threads=2, fits_at_once=2)(parts.X_test)
+    np.testing.assert_array_equal(one, same)
+
+
+def test_libsvms_cache_holds_the_whole_kernel() -> None:
+    parts = synthetic_features(rows=10_200, features=2, seed=0)
+    model = STOCK["svm"](parts.X, parts.y)[0]
+    assert model.cache_size * 2**20 > 4 * 10_200**2
+    assert len(STOCK["svm"](parts.X, parts.y)) == 9  # three C of three gammas, as the head
 
 
 def test_a_round_fits_and_predicts() -> None:
-    answer = HeadContender({**SMALL, "head": "ridge", "stock": False}).run()
+    answer = HeadContender({**SMALL, "head": "ridge", "stock": None}).run()
     assert set(answer) == set(HeadRound.__annotations__) - {"idle_cpu_s"}
     assert answer["fit_s"] > 0
+    assert answer["fit_cpu_s"] > 0
 
 
 def test_what_scikit_learn_has_not_is_left_out() -> None:
     with pytest.raises(LeftOut):
-        HeadContender({**SMALL, "head": "ensemble", "stock": True})
+        HeadContender({**SMALL, "head": "ensemble", "stock": asdict(Setting(1, 1))})
 
 
 def test_a_head_on_maps_is_refused() -> None:
@@ -94,9 +148,12 @@ def test_heads_are_measured_in_processes_of_their_own() -> None:
     arguments = ["bench", "heads", "--head", "ridge", "--rounds", "2", "--rows", "300"]
     done = CliRunner().invoke(app, [*arguments, "--features", "24", "--json"])
     assert done.exit_code == 0, done.output
-    ours, stock = json.loads(done.stdout)["contenders"]
+    told = json.loads(done.stdout)
+    ours, *stock = told["contenders"]
     assert (ours["stock"], len(ours["rounds"])) == (False, 2)
-    assert (stock["stock"], len(stock["rounds"])) == (True, 1)
-    assert ours["times_stock"]["median"] == pytest.approx(
-        stock["rounds"][0]["fit_s"] / ours["rounds"][0]["fit_s"]
-    )
+    assert [(one["stock"], len(one["rounds"])) for one in stock] == [(True, 1)] * len(stock)
+    settings = [str(one) for one in stock_settings(told["machine"]["cores"])]
+    assert [one["setting"] for one in stock] == settings
+    for ratio, seconds in (("times_stock", "fit_s"), ("times_stock_cpu", "fit_cpu_s")):
+        best = min(one["rounds"][0][seconds] for one in stock)
+        assert ours[ratio]["median"] == pytest.approx(best / ours["rounds"][0][seconds])

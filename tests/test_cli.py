@@ -64,6 +64,7 @@ def test_the_version_is_printed() -> None:
     assert fer("--version").stdout.strip() == __version__
 
 
+@pytest.mark.long
 def test_weights_of_ones_own(folder: Path) -> None:
     small = ["pretrain", "--task", "binary", "--epochs", "1", "--batch-size", "64"]
     small += ["--out", "mine.h5"]

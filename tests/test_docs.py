@@ -36,6 +36,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "path", [path for path in DOCUMENTS if any(blocks(path))], ids=lambda path: path.name
 )

@@ -314,6 +314,7 @@ def run_fer(*args: str, backend: str, cwd: Path) -> dict[str, object]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_every_backend_gives_the_same_features(tmp_path: Path, backend: str) -> None:
     if find_spec(backend) is None:

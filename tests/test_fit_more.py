@@ -171,6 +171,7 @@ def test_a_plain_fit_does_not_take_the_place_of_one_with_folds_or_sizes(config: 
     assert len({run.path for run in runs}) == 3
 
 
+@pytest.mark.long
 def test_a_keras_head_trains_on_shares_of_votes(config: FitConfig, tmp_path: Path) -> None:
     assert config.cache is not None
     with Cache(config.cache) as cache:

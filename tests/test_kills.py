@@ -151,6 +151,7 @@ def check(whole: tuple[ExtractConfig, bytes], folder: Path) -> int:
     return done.found
 
 
+@pytest.mark.long
 def test_killed_by_the_clock(
     whole: tuple[ExtractConfig, bytes], tmp_path: Path, tiny: Backbone, rng: np.random.Generator
 ) -> None:
@@ -167,14 +168,21 @@ def test_killed_by_the_clock(
     assert len(set(left)) > 1  # they were killed at different moments
 
 
+@pytest.mark.parametrize("kills", [4, pytest.param(KILLED_AT_A_WRITE, marks=pytest.mark.long)])
 def test_killed_between_and_inside_writes(
-    whole: tuple[ExtractConfig, bytes], tmp_path: Path, tiny: Backbone, rng: np.random.Generator
+    whole: tuple[ExtractConfig, bytes],
+    tmp_path: Path,
+    tiny: Backbone,
+    rng: np.random.Generator,
+    kills: int,
 ) -> None:
     counting = child(folder_with_graph(whole, tmp_path / "count"))
     events = int(counting.communicate()[0])
     assert counting.returncode == 0
-    last = events - np.arange(8)  # folding: writes to HDF5, synchronisation, renaming, removal
-    others = rng.choice(np.arange(1, events - 8), KILLED_AT_A_WRITE - len(last), replace=False)
+    last = events - np.arange(
+        min(8, kills // 2)
+    )  # folding: writes to HDF5, synchronisation, renaming, removal
+    others = rng.choice(np.arange(1, events - 8), kills - len(last), replace=False)
     for kill_at in [*last.tolist(), *others.tolist()]:
         folder = folder_with_graph(whole, tmp_path / str(kill_at))
         process = child(folder, kill_at)
@@ -183,6 +191,7 @@ def test_killed_between_and_inside_writes(
         check(whole, folder)
 
 
+@pytest.mark.long
 def test_killed_many_times_in_a_row(
     whole: tuple[ExtractConfig, bytes], tmp_path: Path, tiny: Backbone
 ) -> None:
@@ -194,7 +203,9 @@ def test_killed_many_times_in_a_row(
     assert check(whole, folder) > 0
 
 
-@pytest.mark.parametrize("room", [20_000, 70_000, 125_000])
+@pytest.mark.parametrize(
+    "room", [*(pytest.param(n, marks=pytest.mark.long) for n in (20_000, 125_000)), 70_000]
+)
 def test_a_full_disk_loses_nothing(
     whole: tuple[ExtractConfig, bytes], tmp_path: Path, tiny: Backbone, room: int
 ) -> None:

@@ -16,6 +16,7 @@ from fer_features.backbones import get_backbone, load_weights, resolve_weights
 from fer_features.backbones.weights import fetch_weights
 from fer_features.bench.protocol import LeftOut, Message
 from fer_features.engines import Features, GraphSpec, choose_engine, make_engine
+from fer_features.engines.graph import arithmetic
 from fer_features.errors import FerError
 from fer_features.faces import IMAGE_SIZE
 from fer_features.pipeline import AHEAD
@@ -39,7 +40,7 @@ def images_for(seconds: float, *, of: int, step: int) -> int:
 
 
 def random_images(n: int) -> NDArray[np.uint8]:
-    """Uint8 (n, 48, 48), always the same."""
+    """Uint8 (n, 48, 48), each another image; the same at every call."""
     return np.random.default_rng(0).integers(0, 256, (n, IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
 
 
@@ -49,9 +50,10 @@ class NaiveContender:
     It gives what the engines give: the last layer's map, and its mean over space.
 
     Args:
-        job: ``backbone``, ``weights``, ``size``, and ``images`` or None.
+        job: ``backbone``, ``weights``, ``size``, ``precision``, and ``images`` or None.
 
     Raises:
+        LeftOut: this machine would only emulate the precision.
         FerError: the weights cannot be had.
     """
 
@@ -59,12 +61,16 @@ class NaiveContender:
         from fer_features.keras_runtime import import_keras
 
         self._keras = import_keras()
+        self._precision = job["precision"]
+        if self._precision == "bfloat16":
+            _check_keras_bfloat16()
         self._device = keras_device()
         self._backbone = get_backbone(job["backbone"])
         self._size = job["size"]
         weights = resolve_weights(job["weights"], self._backbone)
         path = fetch_weights(weights, self._backbone)
-        network = self._backbone.build(self._size)
+        with arithmetic(self._precision):
+            network = self._backbone.build(self._size)
         load_weights(network, weights, path)
         last = network.get_layer(self._backbone.default_layer).output
         self._model = self._keras.Model(network.input, last)
@@ -82,7 +88,7 @@ class NaiveContender:
         large = self._keras.ops.image.resize(images, size, interpolation="bilinear")
         x = self._backbone.preprocess(self._keras.ops.convert_to_numpy(large).copy())
         maps = self._model.predict(x, batch_size=NAIVE_BATCH, verbose=0)
-        maps.mean(axis=(1, 2))
+        maps.mean(axis=(1, 2), dtype=np.float32)
         return time.perf_counter() - begun
 
     def describe(self) -> Message:
@@ -92,7 +98,7 @@ class NaiveContender:
         return {
             **self._device,
             "engine": f"keras/{backend_name()} on {self._device['device']}, model.predict",
-            "precision": "float32",
+            "precision": self._precision,
             "batch_size": NAIVE_BATCH,
         }
 
@@ -130,25 +136,27 @@ class EngineContender:
             batch_size=job["batch_size"],
             graphs=Path(job["graphs"]),
         )
-        self._batch = random_images(self._engine.batch_size)
         self._n = job["images"] or 0
+        self._images = random_images(self._n)
         if not job["cold"]:
             self._warm_up()
 
     def _warm_up(self) -> None:
         step = self._engine.batch_size * self._engine.depth  # no request idles at a round's end
+        self._images = random_images(2 * step)
         self._pass(step)  # the compiler's
         if self._n:
             self._n = whole_batches(self._n, self._engine.batch_size)
         else:
             self._n = images_for(self._pass(2 * step), of=2 * step, step=step)
+        self._images = random_images(self._n)
 
     def _pass(self, n: int) -> float:
         size = self._engine.batch_size
         under_way: deque[Future[Features]] = deque()
         begun = time.perf_counter()
         for start in range(0, n, size):
-            under_way.append(self._engine.submit(self._batch[: n - start]))
+            under_way.append(self._engine.submit(self._images[start : min(start + size, n)]))
             while len(under_way) > self._engine.depth + AHEAD:
                 under_way.popleft().result()
         while under_way:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import Any
+from statistics import median
+from typing import Any, Literal
 
 from fer_features.bench.machine import describe_machine
 from fer_features.bench.protocol import LeftOut, Message
@@ -19,6 +21,35 @@ from fer_features.errors import FerError
 from fer_features.heads import head_class
 from fer_features.progress import track
 
+Measure = Literal["fit_s", "fit_cpu_s"]
+
+_OURS = "as the head does"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How many threads scikit-learn's own may use.
+
+    Attributes:
+        blas_threads: threads of one matrix product.
+        fits_at_once: candidates, or folds, that are fitted side by side.
+    """
+
+    blas_threads: int
+    fits_at_once: int
+
+    def __str__(self) -> str:
+        """In words, for the table."""
+        threads = "1 BLAS thread" if self.blas_threads == 1 else f"{self.blas_threads} BLAS threads"
+        return threads if self.fits_at_once == 1 else f"{self.fits_at_once} fits at once"
+
+
+def stock_settings(cores: int) -> tuple[Setting, ...]:
+    """The thread settings that scikit-learn's own is measured in; its best one counts."""
+    if cores == 1:
+        return (Setting(1, 1),)
+    return Setting(1, 1), Setting(cores, 1), Setting(1, cores)
+
 
 @dataclass(frozen=True)
 class HeadRound:
@@ -27,6 +58,7 @@ class HeadRound:
     Attributes:
         solver: by what it was fitted.
         fit_s: seconds of the fit.
+        fit_cpu_s: processor seconds of the fit, of all threads together.
         predict_s: seconds of the predictions.
         validation: accuracy on the rows that the choice was made on.
         test: accuracy on the rows predicted.
@@ -36,6 +68,7 @@ class HeadRound:
 
     solver: str
     fit_s: float
+    fit_cpu_s: float
     predict_s: float
     validation: float
     test: float
@@ -50,17 +83,24 @@ class MeasuredHead:
     Attributes:
         head: the head's name.
         stock: whether it is scikit-learn's own.
+        setting: how its threads were set, in words; all have the same cores.
         rounds: its turns, in their order.
     """
 
     head: str
     stock: bool
+    setting: str
     rounds: tuple[HeadRound, ...]
 
     @property
     def fit(self) -> Spread:
         """Seconds of a fit."""
         return Spread.of([one.fit_s for one in self.rounds])
+
+    @property
+    def fit_cpu(self) -> Spread:
+        """Processor seconds of a fit."""
+        return Spread.of([one.fit_cpu_s for one in self.rounds])
 
     @property
     def predict(self) -> Spread:
@@ -77,7 +117,8 @@ class HeadsSpeed:
         rows: rows to fit to, to choose on, and to predict.
         features: numbers of a row.
         machine: the machine, field by field.
-        contenders: each head, followed by scikit-learn's own where that was measured.
+        contenders: each head, followed by scikit-learn's own, once for each thread setting, where
+            that was measured.
         left_out: what was not measured, and why.
     """
 
@@ -88,28 +129,39 @@ class HeadsSpeed:
     contenders: tuple[MeasuredHead, ...]
     left_out: dict[str, str]
 
-    def times_stock(self, one: MeasuredHead) -> Spread | None:
-        """How many times as long scikit-learn's own fit takes, paired by round; None without."""
-        for other in self.contenders:
-            if other.head == one.head and other.stock and not one.stock:
-                pairs = min(len(one.rounds), len(other.rounds))
-                own, theirs = (
-                    [turn.fit_s for turn in each.rounds[:pairs]] for each in (one, other)
-                )
-                return Spread.of(ratios(theirs, own))
-        return None
+    def best_stock(self, head: str, measure: Measure = "fit_s") -> MeasuredHead | None:
+        """Scikit-learn's own in the thread setting with the lowest median; None if not measured."""
+        stock = [one for one in self.contenders if one.head == head and one.stock]
+        key = operator.attrgetter(measure)
+        return min(stock, key=lambda one: median(map(key, one.rounds)), default=None)
+
+    def times_stock(self, one: MeasuredHead, measure: Measure = "fit_s") -> Spread | None:
+        """How many times as much scikit-learn's own fit takes, paired by round; None without.
+
+        The wall time is compared with scikit-learn's fastest thread setting, the processor time
+        with the setting that takes the least of it: neither ratio can be had by a bad setting.
+        """
+        other = None if one.stock else self.best_stock(one.head, measure)
+        if other is None:
+            return None
+        pairs, key = min(len(one.rounds), len(other.rounds)), operator.attrgetter(measure)
+        theirs, own = (list(map(key, each.rounds[:pairs])) for each in (other, one))
+        return Spread.of(ratios(theirs, own))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types, each round too."""
         contenders = []
         for one in self.contenders:
-            times = self.times_stock(one)
+            wall, cpu = self.times_stock(one), self.times_stock(one, "fit_cpu_s")
             contenders.append(
                 {
                     **asdict(one),
                     "fit_s": asdict(one.fit),
+                    "fit_cpu_s": asdict(one.fit_cpu),
                     "predict_s": asdict(one.predict),
-                    "times_stock": None if times is None else asdict(times),
+                    "times_stock": None if wall is None else asdict(wall),
+                    "times_stock_cpu": None if cpu is None else asdict(cpu),
+                    "fastest_stock": one is self.best_stock(one.head),
                 }
             )
         return {
@@ -128,7 +180,7 @@ class _Ready:
 
     worker: Worker
     head: str
-    stock: bool
+    setting: Setting | None
     about: Message
     turns: int
 
@@ -145,8 +197,10 @@ def measure_heads(config: HeadsConfig) -> HeadsSpeed:
         if head_class(name).needs != "pooled":
             raise FerError(f"{name} is no head on pooled features", hint="leave it out")
     left_out: dict[str, str] = {}
+    machine = describe_machine()
+    settings = (None, *stock_settings(machine["cores"])) if config.stock else (None,)
     with ExitStack() as stack:
-        ready = _start(config, stack, left_out)
+        ready = _start(config, settings, stack, left_out)
         machine = describe_machine()
         answers = _take_turns(ready)
     first = ready[0].about
@@ -157,14 +211,24 @@ def measure_heads(config: HeadsConfig) -> HeadsSpeed:
         features=first["features"],
         machine=machine,
         contenders=tuple(
-            MeasuredHead(one.head, one.stock, tuple(HeadRound(**answer) for answer in told))
+            MeasuredHead(
+                head=one.head,
+                stock=one.setting is not None,
+                setting=_OURS if one.setting is None else str(one.setting),
+                rounds=tuple(HeadRound(**answer) for answer in told),
+            )
             for one, told in zip(ready, answers, strict=True)
         ),
         left_out=left_out,
     )
 
 
-def _start(config: HeadsConfig, stack: ExitStack, left_out: dict[str, str]) -> list[_Ready]:
+def _start(
+    config: HeadsConfig,
+    settings: Sequence[Setting | None],
+    stack: ExitStack,
+    left_out: dict[str, str],
+) -> list[_Ready]:
     """Start the processes one after another."""
     ready = []
     common = {
@@ -175,17 +239,18 @@ def _start(config: HeadsConfig, stack: ExitStack, left_out: dict[str, str]) -> l
         "seed": config.seed,
     }
     for head in config.heads:
-        for stock in (False, True)[: 1 + config.stock]:
-            name = f"scikit-learn's {head}" if stock else head
-            tell(f"preparing {name} ...")
-            worker = stack.enter_context(Worker(name, {**common, "head": head, "stock": stock}))
+        for setting in settings:
+            name = head if setting is None else f"scikit-learn's {head}"
+            tell(f"preparing {name} ({setting or _OURS}) ...")
+            job = {**common, "head": head, "stock": None if setting is None else asdict(setting)}
+            worker = stack.enter_context(Worker(name, job))
             try:
                 about = worker.start()
             except LeftOut as reason:
                 left_out[name] = str(reason)
                 continue
-            turns = min(config.stock_rounds, config.rounds) if stock else config.rounds
-            ready.append(_Ready(worker, head, stock, about, turns))
+            turns = config.rounds if setting is None else min(config.stock_rounds, config.rounds)
+            ready.append(_Ready(worker, head, setting, about, turns))
     return ready
 
 

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 NAIVE = "naive"
+"""The usual recipe; its name is followed by the precision where that is not float32."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Measured:
         precision: the arithmetic's type.
         batch_size: images that go through the network at once.
         rounds: its turns, in their order.
+        tried: images a second by batch size, where the best of several was taken.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Measured:
     precision: str
     batch_size: int
     rounds: list[Round] = field(default_factory=list)
+    tried: dict[str, float] = field(default_factory=dict)
 
     @property
     def rates(self) -> list[float]:
@@ -107,7 +110,10 @@ class Line:
     Attributes:
         measured: the contender.
         rate: images a second.
-        to_naive: how many times the usual recipe's, pair by pair.
+        to_naive: how many times the usual recipe's in the same precision, pair by pair; None where
+            that was not measured.
+        across: how many times the usual recipe's in float32, pair by pair, for another precision;
+            None for float32 itself.
         gflops: GFLOP/s; None where an image's operations have not been counted.
         share: of the rate of matrix products on the same device in the same precision, pair by
             pair; None where that is not known.
@@ -115,7 +121,8 @@ class Line:
 
     measured: Measured
     rate: Spread
-    to_naive: Spread
+    to_naive: Spread | None
+    across: Spread | None
     gflops: float | None
     share: float | None
 
@@ -145,11 +152,20 @@ class Speed:
     left_out: dict[str, str]
 
     def lines(self) -> list[Line]:
-        """The table, contender by contender."""
-        naive = next(one for one in self.contenders if one.name == NAIVE)
-        return [self._line(one, naive) for one in self.contenders]
+        """The table: float32 beside float32, then bfloat16 beside bfloat16."""
+        order = list(dict.fromkeys(["float32", *(one.precision for one in self.contenders)]))
+        return [
+            self._line(one)
+            for one in sorted(self.contenders, key=lambda one: order.index(one.precision))
+        ]
 
-    def _line(self, one: Measured, naive: Measured) -> Line:
+    def naive(self, precision: str) -> Measured | None:
+        """The usual recipe in a precision; None where it was not measured."""
+        recipes = (one for one in self.contenders if one.name.split()[0] == NAIVE)
+        return next((one for one in recipes if one.precision == precision), None)
+
+    def _line(self, one: Measured) -> Line:
+        same, float32 = self.naive(one.precision), self.naive("float32")
         rates, products = one.rates, best_products(self.products)
         peak = products.get((one.device, one.precision))
         share = None
@@ -158,7 +174,10 @@ class Speed:
         return Line(
             measured=one,
             rate=Spread.of(rates),
-            to_naive=Spread.of(ratios(rates, naive.rates)),
+            to_naive=None if same is None else Spread.of(ratios(rates, same.rates)),
+            across=None
+            if float32 is None or float32 is same
+            else Spread.of(ratios(rates, float32.rates)),
             gflops=None if self.gflop is None else median(rates) * self.gflop,
             share=share,
         )
@@ -175,7 +194,10 @@ class Speed:
                 {
                     **asdict(line.measured),
                     "images_per_s": asdict(line.rate),
-                    "to_naive": asdict(line.to_naive),
+                    "to_naive": None if line.to_naive is None else asdict(line.to_naive),
+                    "to_naive_float32_across_precisions": None
+                    if line.across is None
+                    else asdict(line.across),
                     "gflops": line.gflops,
                     "share_of_matrix_products": line.share,
                 }

@@ -28,6 +28,8 @@ PEERS = {"timm": ("torch", "timm")}
 PAUSE_S = 0.3
 """Before each turn: OpenMP's threads spin for up to 0.2 s when their work is done."""
 
+_BY_PRECISION = tuple((one, {"precision": one}) for one in PRECISIONS)
+
 _PEER_SCRIPT = Path(__file__).parent / "peers" / "timm_network.py"
 
 
@@ -114,10 +116,13 @@ def list_entries(config: SpeedConfig, backbone: Backbone) -> list[Entry]:
         "graphs": str(Path(config.cache_dir) / GRAPHS),
         "cold": False,
     }
-    entries = [Entry(NAIVE, {**common, "kind": "naive"})]
+    entries = [
+        Entry(NAIVE if one == "float32" else f"{NAIVE} {one}", common | of | {"kind": "naive"})
+        for one, of in _BY_PRECISION
+    ]
     for engine in config.engines or ENGINES:
-        for precision in PRECISIONS:
-            job = {**common, "kind": "engine", "engine": engine, "precision": precision}
+        for precision, of in _BY_PRECISION:
+            job = common | of | {"kind": "engine", "engine": engine}
             entries.append(Entry(f"{engine} {precision}", job))
     libraries = ("openvino", "keras")
     products = [
@@ -125,7 +130,10 @@ def list_entries(config: SpeedConfig, backbone: Backbone) -> list[Entry]:
     ]
     if config.peer is not None:
         command = peer_command(config, backbone)
-        entries.append(Entry(config.peer, {**common, "kind": "network"}, command))
+        entries += [
+            Entry(f"{config.peer} {one}", common | of | {"kind": "network"}, command)
+            for one, of in _BY_PRECISION
+        ]
         products.append(Entry("matrix products by torch", {"kind": "matmul"}, command))
     elif config.peer_python is not None:
         raise FerError("--peer-python without --peer", hint="--peer timm measures timm's network")
@@ -198,6 +206,7 @@ def _measured(one: Running, answers: Sequence[Message]) -> Measured:
         device=about["device"],
         precision=about["precision"],
         batch_size=about["batch_size"],
+        tried=about.get("tried", {}),
         rounds=[Round(a["images"], a["seconds"], a["idle_cpu_s"]) for a in answers],
     )
 

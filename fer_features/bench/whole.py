@@ -78,6 +78,7 @@ class Whole:
         engine: what ran the network.
         precision: the arithmetic's type.
         machine: the machine, field by field.
+        building_s: what a first extraction takes longer, in which the network's graph is built.
         rounds: in their order.
     """
 
@@ -86,6 +87,7 @@ class Whole:
     engine: str
     precision: str
     machine: dict[str, Any]
+    building_s: float
     rounds: list[WholeRound]
 
     def median_of(self, number: Callable[[WholeRound], float]) -> float:
@@ -98,6 +100,10 @@ class Whole:
             **{f"{name}_s": median(one.clocks[name] for one in self.rounds) for name in CLOCKS},
             "wall_s": self.median_of(lambda one: one.wall_s),
             "images_per_s": self.median_of(lambda one: one.images / one.wall_s),
+            "rows_per_s": self.median_of(lambda one: self.rows / one.wall_s),
+            "first_images_per_s": self.median_of(
+                lambda one: one.images / (one.wall_s + self.building_s)
+            ),
             "network_images_per_s": self.median_of(lambda one: one.images / one.network_s),
             "reading_and_writing_s": self.median_of(lambda one: one.cost_s),
             "share_of_wall": self.median_of(lambda one: one.share_of_wall),
@@ -111,8 +117,8 @@ class Whole:
 def measure_whole(config: WholeConfig) -> Whole:
     """Extract into a temporary folder beside the caches, and run the network alone, in turn.
 
-    Graphs are taken from, and kept in, the cache folder, so that no export is in it. Tells on
-    stderr what it does.
+    The graph is built once for all rounds, and the seconds of that are told apart; it is left in
+    the cache folder. Tells on stderr what it does.
 
     Raises:
         FerError: the data or the configuration cannot be used, or a process died.
@@ -122,7 +128,7 @@ def measure_whole(config: WholeConfig) -> Whole:
     (folder / GRAPHS).mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
     tell("preparing the network ...")
-    about = _prepare(config.extract)
+    about, building_s = _build(config.extract, folder)
     machine["gpu"] = about["device_name"] or None
     chosen = replace(config.extract, engine=about["kind"], precision=about["precision"])
     rounds, rows = [], 0
@@ -142,7 +148,15 @@ def measure_whole(config: WholeConfig) -> Whole:
             advance(1)
             rows = extracted["rows"]
             rounds.append(_round(extracted, wall_s, alone))
-    return Whole(config.extract.data, rows, about["engine"], about["precision"], machine, rounds)
+    return Whole(
+        data=config.extract.data,
+        rows=rows,
+        engine=about["engine"],
+        precision=about["precision"],
+        machine=machine,
+        building_s=building_s,
+        rounds=rounds,
+    )
 
 
 def _check(config: ExtractConfig) -> None:
@@ -168,15 +182,28 @@ def _round(extracted: Message, wall_s: float, alone: Message) -> WholeRound:
     )
 
 
-def _prepare(config: ExtractConfig) -> Message:
-    """Make the engine once, so that its graph is there; what it is."""
+def _build(config: ExtractConfig, folder: Path) -> tuple[Message, float]:
+    """Make the engine with no graph there, then with it; what it is, and the difference in s."""
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as temporary:
+        built = Path(temporary) / GRAPHS
+        built.mkdir()
+        first = replace(config, cache_dir=Path(temporary))
+        _, with_building_s = _prepare(first)
+        about, without_s = _prepare(first)
+        for graph in built.iterdir():
+            if not (folder / GRAPHS / graph.name).exists():
+                graph.rename(folder / GRAPHS / graph.name)
+    return about, max(with_building_s - without_s, 0.0)
+
+
+def _prepare(config: ExtractConfig) -> tuple[Message, float]:
+    """Make the engine in a process of its own; what it is, and the seconds of the process."""
     with Worker("the network", network_job(config, images=0)) as worker:
         try:
             about = worker.start()
         except LeftOut as reason:
             raise FerError(str(reason), hint="--engine auto --precision auto") from None
-        worker.finish()
-    return about
+        return about, worker.finish()
 
 
 def _extract(config: ExtractConfig) -> tuple[Message, float]:

@@ -53,6 +53,7 @@ print(json.dumps({{
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_a_batch_is_cut_among_all_devices(backend: str) -> None:
     if find_spec(backend) is None:

@@ -212,6 +212,7 @@ print(backend_name())
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_of_keras_train_and_keep_a_head(backend, tmp_path):
     if find_spec(backend) is None:

@@ -44,6 +44,7 @@ def stop_in_epoch(number: int, epoch: int) -> Iterator[Any]:
     yield advance
 
 
+@pytest.mark.long
 def test_a_killed_training_goes_on_to_the_same_weights(made: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed.h5"
     config = replace(SMALL, out=out)
@@ -62,6 +63,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(made: Path, tmp_path: Pat
         np.testing.assert_array_equal(twice.network[name], array)
 
 
+@pytest.mark.long
 def test_another_seed_gives_other_weights(made: Path, tmp_path: Path) -> None:
     other = read_weights(pretrain(replace(SMALL, out=tmp_path / "other.h5", seed=1)).path)
     name = "block_6_2_convolution/kernel"
@@ -117,6 +119,7 @@ def test_the_file_alone_gives_the_scores_that_it_tells(made: Path, tmp_path: Pat
     assert again.log_loss == pytest.approx(told["log_loss"], abs=1e-4)
 
 
+@pytest.mark.long
 def test_the_votes_are_learnt_beside_the_labels(tmp_path: Path) -> None:
     from fer_features.faces.ferplus import COLUMNS
     from fer_features.faces.record import USAGES
@@ -155,7 +158,7 @@ def test_parts_that_lack_a_class_are_drawn_anew() -> None:
         ({"precision": "int8"}, "no such precision"),
         ({"backbone": "inception_resnet_v2"}, "is not trained here"),
         ({"batch_size": 1000}, "fill no batch"),
-        ({"learning_rate": 1e30}, "diverged"),
+        pytest.param({"learning_rate": 1e30}, "diverged", marks=pytest.mark.long),
     ],
 )
 def test_a_mistake_is_told(
@@ -167,6 +170,7 @@ def test_a_mistake_is_told(
     assert not list(tmp_path.glob("*.h5"))
 
 
+@pytest.mark.long
 def test_a_file_of_another_training_is_not_overwritten(made: Path, tmp_path: Path) -> None:
     before = made.read_bytes()
     with pytest.raises(FerError, match="of another training"):
@@ -188,6 +192,7 @@ def test_keys_are_the_first_64_bits() -> None:
     assert image_keys(sha).tolist() == [255, 2**64 - 1]
 
 
+@pytest.mark.long
 def test_training_does_not_go_on_from_the_averages(tmp_path: Path) -> None:
     """Keras puts them in the weights' place at the end of each `fit`, and an epoch is one."""
     config = replace(SMALL, out=tmp_path / "begun.h5")
@@ -204,6 +209,7 @@ def test_training_does_not_go_on_from_the_averages(tmp_path: Path) -> None:
     assert np.abs(np.asarray(learner.top.kernel) - before).max() > 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_every_backend_trains_in_quiet(made: Path, tmp_path: Path, backend: str) -> None:
     if find_spec(backend) is None:

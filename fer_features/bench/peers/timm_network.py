@@ -3,15 +3,16 @@
 A script for any Python with torch and timm in it (``--peer-python``): it imports nothing of this
 package, and speaks the few lines of `fer_features.bench.protocol` by itself. The network runs as
 PyTorch runs it best: compiled and frozen (batch normalisation folded, weights packed; half as fast
-again on a CPU with AMX), channels last, bfloat16, in inference mode, and on a GPU with two batches
-in flight. What is timed is what the engines do: from uint8 48×48 on the host to the last
-map and its mean on the host, resizing and normalisation on the device.
+again on a CPU with AMX), channels last, in inference mode, in the batch size that is fastest, and
+on a GPU with two batches in flight. What is timed is what the engines do: from uint8 48×48 on the
+host to the last map and its mean on the host, resizing and normalisation on the device.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import threading
 import time
@@ -20,33 +21,62 @@ from queue import SimpleQueue
 from typing import Any
 
 ROUND_S = 3.0  # as in contenders.py
+TRIAL_S = 1.0  # how long a batch size is tried, at least
+CPU_BATCHES, GPU_BATCHES = (8, 16, 32, 64), (64, 128, 256, 512)
 DEPTH = 2
 CHAIN, MATMUL_S = 8, 1.0  # as in matmul.py
 
 
-def make_graph(size: int, device: Any) -> Any:
+class LeftOut(Exception):  # noqa: N818 - nothing is wrong: it is an answer
+    """The precision is not to be had on this machine; the text says why."""
+
+
+def has_bfloat16(torch: Any) -> bool:
+    """Whether the device multiplies bfloat16 itself; elsewhere PyTorch emulates it, slowly."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:  # noqa: PTH123
+            flags = next((line for line in file if line.startswith("flags")), "").split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def make_graph(size: int, device: Any, precision: str) -> Any:
     """The whole path, uint8 (N, 48, 48) to the mean (float32) and the map (float16), compiled."""
     import timm
     import torch
     from torch import _inductor
+
+    torch._dynamo.reset()  # of another batch size, which would make the compiler generalise
+    dtype = getattr(torch, precision)
     from torch.nn.functional import interpolate
 
     _inductor.config.freezing = True
     network = timm.create_model("inception_resnet_v2", pretrained=False, num_classes=0)
-    network = network.eval().to(device, torch.bfloat16, memory_format=torch.channels_last)
+    network = network.eval().to(device, dtype, memory_format=torch.channels_last)
 
     def whole(images: Any) -> Any:
         x = images.to(torch.float32).unsqueeze(1)
         x = interpolate(x, (size, size), mode="bilinear", align_corners=False)
-        x = (x / 127.5 - 1.0).to(torch.bfloat16).repeat(1, 3, 1, 1)
+        x = (x / 127.5 - 1.0).to(dtype).repeat(1, 3, 1, 1)
         maps = network.forward_features(x.contiguous(memory_format=torch.channels_last))
         return maps.float().mean((2, 3)), maps.half()
 
-    return torch.compile(whole)
+    return torch.compile(whole, dynamic=False)
 
 
 class Network:
-    """The peer's network, fed from memory."""
+    """The peer's network, fed from memory.
+
+    Args:
+        job: ``size``, ``precision``, and ``batch_size`` (None: the fastest of several) and
+            ``images`` (None: what takes about three seconds).
+
+    Raises:
+        LeftOut: the device would only emulate the precision.
+    """
 
     def __init__(self, job: dict[str, Any]) -> None:
         import torch
@@ -54,31 +84,53 @@ class Network:
         self._torch = torch
         self._gpu = torch.cuda.is_available()
         self._device = torch.device("cuda" if self._gpu else "cpu")
-        self._batch_size = job["batch_size"] or (256 if self._gpu else 32)
-        draw = torch.Generator().manual_seed(0)
-        shape = (self._batch_size, 48, 48)
-        self._batch = torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw)
-        if self._gpu:
-            self._batch = self._batch.pin_memory()
-        self._whole = make_graph(job["size"], self._device)
+        self._size, self._precision = job["size"], job["precision"]
+        if self._precision == "bfloat16" and not has_bfloat16(torch):
+            raise LeftOut("PyTorch would only emulate it on this machine")
+        self._tried: dict[str, float] = {}
+        if job["batch_size"] is None:
+            for n in GPU_BATCHES if self._gpu else CPU_BATCHES:
+                self._tried[str(n)] = self._compile(n)
+            best = int(max(self._tried, key=lambda n: self._tried[n]))
+        else:
+            best = job["batch_size"]
+        rate = self._compile(best)
+        self._batches = math.ceil((job["images"] or rate * ROUND_S) / best)
+        self._draw(self._batches)
+
+    def _compile(self, batch_size: int) -> float:
+        """Make the graph for a batch size; its images a second."""
+        self._batch_size = batch_size
+        self._whole = make_graph(self._size, self._device, self._precision)
+        self._draw(2 * DEPTH)
         self._pass(DEPTH)  # the compiler's
-        wanted = job["images"] or 2 * self._batch_size * ROUND_S / self._pass(2)
-        self._batches = max(round(wanted / self._batch_size + 0.499), 1)
+        passes, seconds = 0, 0.0
+        while seconds < TRIAL_S:
+            seconds += self._pass(2 * DEPTH)
+            passes += 1
+        return passes * 2 * DEPTH * batch_size / seconds
+
+    def _draw(self, batches: int) -> None:
+        """Images of so many batches, each another one."""
+        draw = self._torch.Generator().manual_seed(0)
+        shape = (batches, self._batch_size, 48, 48)
+        images = self._torch.randint(0, 256, shape, dtype=self._torch.uint8, generator=draw)
+        self._images = images.pin_memory() if self._gpu else images
 
     def _pass(self, batches: int) -> float:
         under_way: deque[Any] = deque()
         begun = time.perf_counter()
         with self._torch.inference_mode():
-            for _ in range(batches):
-                under_way.append(self._submit())
+            for place in range(batches):
+                under_way.append(self._submit(self._images[place]))
                 if len(under_way) > DEPTH:
                     self._wait(under_way.popleft())
             while under_way:
                 self._wait(under_way.popleft())
         return time.perf_counter() - begun
 
-    def _submit(self) -> tuple[Any, Any]:
-        found = self._whole(self._batch.to(self._device, non_blocking=True))
+    def _submit(self, batch: Any) -> tuple[Any, Any]:
+        found = self._whole(batch.to(self._device, non_blocking=True))
         if not self._gpu:
             return found, None
         on_host = [self._torch.empty_like(x, device="cpu", pin_memory=True) for x in found]
@@ -104,8 +156,9 @@ class Network:
             "device": kind,
             "device_name": self._torch.cuda.get_device_name(0) if self._gpu else "",
             "engine": f"timm {timm.__version__} on {kind}, torch {self._torch.__version__}",
-            "precision": "bfloat16",
+            "precision": self._precision,
             "batch_size": self._batch_size,
+            "tried": self._tried,
         }
 
     def run(self) -> dict[str, Any]:
@@ -176,7 +229,11 @@ def main() -> None:
 
     threading.Thread(target=listen, daemon=True).start()
     job = heard.get()
-    contender = Products() if job["kind"] == "matmul" else Network(job)
+    try:
+        contender = Products() if job["kind"] == "matmul" else Network(job)
+    except LeftOut as reason:
+        answer({"left_out": str(reason)})
+        return
     answer({"ready": contender.describe()})
     rested = time.process_time()
     while heard.get()["do"] != "end":
