@@ -10,6 +10,7 @@ from typing import Any
 
 from fer_features.compare import COLUMNS, PUBLISHED, Comparison
 from fer_features.errors import FerError
+from fer_features.names import file_stem
 from fer_features.repeats import Flattery, OverSeeds
 from fer_features.run_labels import base_features, is_random, scored_seen
 from fer_features.verdicts import Verdict
@@ -112,7 +113,9 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
         record = table.runs[0].record
         split = record["split"]
         seed = "" if split["seed"] is None else f"-s{split['seed']}"
-        stem = f"{record['task']['name']}-{record['data']['digest'][:8]}-{split['name']}{seed}"
+        stem = file_stem(
+            f"{record['task']['name']}-{record['data']['digest'][:8]}-{split['name']}{seed}"
+        )
         rows = [
             _picture_row(run.record, label)
             for run, label in zip(table.runs, table.names, strict=True)

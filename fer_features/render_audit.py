@@ -11,7 +11,7 @@ import numpy as np
 
 from fer_features.console import say, table
 from fer_features.drafts import draft_of
-from fer_features.errors import FerError
+from fer_features.errors import FerError, reason_of
 from fer_features.faces.record import EMOTIONS, USAGES
 
 if TYPE_CHECKING:
@@ -136,7 +136,10 @@ def write_rows(found: Audit, path: Path) -> Path:
         with draft_of(path) as draft:
             draft.write_text(text.getvalue(), encoding="utf-8")
     except OSError as error:
-        raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise FerError(
+            f"{path} cannot be written: {reason_of(error)}",
+            hint="make room there, or name another place",
+        ) from error
     return path
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fer_features.errors import FerError
 from fer_features.faces.record import EMOTIONS
+from fer_features.names import checked_name
 
 REFERENCE_PER_CLASS = 8500
 """Images in each class of the published binary task."""
@@ -61,8 +62,16 @@ class Task:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Task:
-        """The inverse of `to_dict`."""
-        classes = tuple((one["name"], tuple(one["emotions"])) for one in data["classes"])
+        """The inverse of `to_dict`.
+
+        Raises:
+            FerError: a name cannot be printed.
+        """
+        checked_name(data["name"], "the task's name")
+        classes = tuple(
+            (checked_name(one["name"], "a class's name"), tuple(one["emotions"]))
+            for one in data["classes"]
+        )
         return cls(name=data["name"], classes=classes, positive=data["positive"])
 
 
@@ -122,6 +131,7 @@ def _task_from_toml(data: dict[str, Any], path: Path) -> Task:
         raise FerError(f"{path}: a task needs a [classes] table with at least two classes")
     seen: dict[str, str] = {}
     for name, emotions in classes.items():
+        checked_name(name, f"{path}: a class's name")
         if not isinstance(emotions, list) or not emotions:
             raise FerError(f"{path}: class {name} needs a list of emotions")
         for emotion in emotions:
@@ -137,8 +147,7 @@ def _task_from_toml(data: dict[str, Any], path: Path) -> Task:
     if positive is not None and (len(classes) != 2 or positive not in classes):
         raise FerError(f"{path}: positive must name one of exactly two classes")
     task_name = data.get("name", path.stem)
-    if not isinstance(task_name, str) or not task_name.strip():
-        raise FerError(f"{path}: name must be a text")
+    checked_name(task_name, f"{path}: name")
     return Task(
         name=task_name,
         classes=tuple((name, tuple(emotions)) for name, emotions in classes.items()),

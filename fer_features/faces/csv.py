@@ -26,6 +26,7 @@ from fer_features.faces.csv_file import (
 from fer_features.faces.csv_row import bare, read_header
 from fer_features.faces.pixel_text import BLOCK_ROWS, PixelDecoder
 from fer_features.faces.record import IMAGE_SIZE, BadRow, FaceIndex, Faces
+from fer_features.names import plain_text
 
 _PIXELS = IMAGE_SIZE * IMAGE_SIZE
 _LONGEST_LINE = 1 << 20  # a row of FER2013 has at most 9.3 kB
@@ -60,8 +61,8 @@ class CsvFaces:
 
     @property
     def name(self) -> str:
-        """The file's name."""
-        return self._path.name
+        """The file's name, with what cannot be printed as escapes."""
+        return plain_text(self._path.name)
 
     def digest(self) -> str:
         """Hex SHA-256 of the text, however it is packed; found while the file is indexed.

@@ -17,6 +17,7 @@ from fer_features.errors import FerError
 from fer_features.faces.batches import find_places, in_batches, make_faces
 from fer_features.faces.picture import SUFFIXES, read_picture
 from fer_features.faces.record import IMAGE_SIZE, USAGES, BadRow, FaceIndex, Faces
+from fer_features.names import plain_text
 
 _SPELLINGS = (
     ("angry", "anger"),
@@ -77,8 +78,8 @@ class FolderFaces:
 
     @property
     def name(self) -> str:
-        """The folder's own name."""
-        return self._path.resolve().name
+        """The folder's own name, with what cannot be printed as escapes."""
+        return plain_text(self._path.resolve().name)
 
     def digest(self) -> str:
         """Hex SHA-256 over all pictures, in the order of their rows.
