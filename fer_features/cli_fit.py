@@ -184,7 +184,7 @@ def compare(
     """Put runs into one table, the best validation accuracy first, and draw them."""
     from fer_features.compare import compare as tabulate
     from fer_features.compare import newest_seeds, of_same_data, unseen_only
-    from fer_features.compare_formats import write_figures
+    from fer_features.compare_formats import figures_folder, write_figures
     from fer_features.render_runs import check_format, show_comparisons
     from fer_features.repeats import flattery, over_seeds
     from fer_features.runs import list_runs, read_run
@@ -192,6 +192,7 @@ def compare(
 
     format_ = "json" if json else format_
     check_format(format_)
+    folder = figures or figures_folder(runs_dir)
     found = [read_run(path) for path in run] if run else list_runs(runs_dir, note=tell)
     found = found if allow_seen else unseen_only(found, note=tell)
     shown = found if run or everything else of_same_data(found)
@@ -206,7 +207,7 @@ def compare(
         leaks=flattery(shown),
         format_=format_,
     )
-    for path in write_figures(tables, figures or runs_dir / "compare"):
+    for path in write_figures(tables, folder):
         tell(f"drew {path}")
     if len(tables) < whole:
         tell(f"{whole - len(tables)} tables of other seeds are not shown: fer compare --all")

@@ -10,7 +10,7 @@ from typing import Any
 
 from fer_features.compare import COLUMNS, PUBLISHED, Comparison
 from fer_features.errors import FerError
-from fer_features.names import file_stem
+from fer_features.names import file_stem, shortened
 from fer_features.repeats import Flattery, OverSeeds
 from fer_features.run_labels import base_features, is_random, scored_seen
 from fer_features.verdicts import Verdict
@@ -101,6 +101,21 @@ def _cell(name: str, row: dict[str, Any]) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
+def figures_folder(runs_dir: Path) -> Path:
+    """Where pictures of runs go by default.
+
+    Raises:
+        FerError: a link stands there, which would lead out of the runs' folder.
+    """
+    folder = runs_dir / "compare"
+    if folder.is_symlink():
+        raise FerError(
+            f"{folder} is a link to {folder.readlink()}",
+            hint="name the folder for the pictures with --figures",
+        )
+    return folder
+
+
 def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
     """Bars of accuracy and confusion matrices for each table, ROC and reliability, as PNG files.
 
@@ -108,7 +123,8 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
     """
     from fer_features.plots import accuracy_bars, confusion_matrices, save_figure
 
-    paths = []
+    paths: list[Path] = []
+    stems: list[str] = []
     for table in tables:
         record = table.runs[0].record
         split = record["split"]
@@ -116,6 +132,9 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
         stem = file_stem(
             f"{record['task']['name']}-{record['data']['digest'][:8]}-{split['name']}{seed}"
         )
+        stems.append(stem)
+        if stems.count(stem) > 1:  # the same split with another seed of the heads
+            stem += f"-{stems.count(stem)}"
         rows = [
             _picture_row(run.record, label)
             for run, label in zip(table.runs, table.names, strict=True)
@@ -161,8 +180,8 @@ def _curves(table: Comparison, title: str) -> dict[str, Any]:
 
 def _picture_row(record: dict[str, Any], label: str) -> dict[str, Any]:
     return {
-        "label": label.replace(" on ", "\n", 1),
-        "classes": record["test"]["classes"],
+        "label": "\n".join(shortened(line, 60) for line in label.split(" on ", 1)),
+        "classes": [shortened(name, 24) for name in record["test"]["classes"]],
         "confusion": record["test"]["confusion"],
         "validation": record["validation"]["accuracy"],
         "test": record["test"]["accuracy"],

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fer_features.errors import FerError, reason_of
 from fer_features.names import plain_text
 
 FILE_WIDTH = 180
@@ -24,7 +25,19 @@ _AS_IT_IS: Any = {"highlight": False, "markup": False, "emoji": False}
 
 def say(text: str = "") -> None:
     """Print to stdout; what cannot be printed is shown as escapes."""
-    print(plain_text(text, keep="\n"))
+    _print(plain_text(text, keep="\n"))
+
+
+def _print(text: str) -> None:
+    try:
+        print(text)
+    except BrokenPipeError:  # the reader has had enough
+        raise
+    except OSError as error:
+        raise FerError(
+            f"standard output cannot be written: {reason_of(error)}",
+            hint="make room where it goes",
+        ) from error
 
 
 def tell(text: str) -> None:
@@ -34,7 +47,7 @@ def tell(text: str) -> None:
 
 def emit_json(value: dict[str, Any]) -> None:
     """Print one JSON object and nothing else."""
-    print(json.dumps(value, indent=2, allow_nan=False))
+    _print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def table(
@@ -82,7 +95,7 @@ def table(
     text = io.StringIO()
     Console(file=text, width=FILE_WIDTH, **_AS_IT_IS).print(drawn)
     for line in text.getvalue().splitlines():
-        print(line.rstrip())
+        _print(line.rstrip())
 
 
 def width() -> int:

@@ -68,6 +68,11 @@ def plain_text(text: str, *, keep: str = "") -> str:
     )
 
 
+def shortened(text: str, longest: int) -> str:
+    """The text, cut to so many characters with an ellipsis at the end."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def file_stem(text: str) -> str:
     """A file's name, without its suffix, that stays in its folder on any system.
 
@@ -77,7 +82,7 @@ def file_stem(text: str) -> str:
     """
     stem = re.sub(r"[^\w .+-]+", "_", text).strip(" .")
     stem = stem.encode()[:_LONGEST_STEM].decode(errors="ignore").rstrip(" .")
-    if stem == text:
+    if stem and stem == text:
         return stem
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{stem}-{digest}".lstrip("-")

@@ -144,6 +144,15 @@ def _sizes(value: Any) -> bool:
     return rows[0] > 0 and rows == sorted(rows)
 
 
+def _operate(value: Any) -> bool:
+    """A wish, and the threshold that gives it with what it gives, or why none does."""
+    if _misfit(value, {"wish": _text, "value": _number, "threshold": _maybe(_number)}, ""):
+        return False
+    given = {"validation": _THRESHOLD, "test": _THRESHOLD}
+    met = value["threshold"] is not None
+    return not _misfit(value, given if met else {"unmet": _text}, "")
+
+
 _CURVE: dict[str, Check] = {"train_accuracy": _number, "validation_accuracy": _number}
 _SCORES: dict[str, Any] = {
     **dict.fromkeys(NUMBERS, _maybe(_number)),
@@ -210,16 +219,7 @@ _RECORD: dict[str, Any] = {
         }
     ),
     "calibration": _maybe({"method": _text, "before?": {"test": _LOSSES}}),
-    "operate": _maybe(
-        {
-            "wish": _text,
-            "value": _number,
-            "threshold": _maybe(_number),
-            "unmet?": _text,
-            "validation?": _THRESHOLD,
-            "test?": _THRESHOLD,
-        }
-    ),
+    "operate": _maybe(_operate),
     "cv?": _maybe({"folds": _count, "mean": _FOLDS, "std": _FOLDS}),
     "sizes": _maybe(_sizes),
     "history": _maybe(_history),
