@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,9 @@ def _curves(table: Comparison, title: str) -> dict[str, Any]:
 
 def _picture_row(record: dict[str, Any], label: str) -> dict[str, Any]:
     return {
-        "label": "\n".join(shortened(line, 60) for line in label.split(" on ", 1)),
+        "label": "\n".join(
+            textwrap.fill(shortened(line, 60), 40) for line in label.split(" on ", 1)
+        ),
         "classes": [shortened(name, 24) for name in record["test"]["classes"]],
         "confusion": record["test"]["confusion"],
         "validation": record["validation"]["accuracy"],
