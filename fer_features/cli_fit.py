@@ -188,7 +188,7 @@ def compare(
     """Put runs into one table, the best validation accuracy first, and draw them."""
     from fer_features.compare import compare as tabulate
     from fer_features.compare import newest_seeds, of_same_data, unseen_only
-    from fer_features.compare_formats import write_figures
+    from fer_features.compare_formats import figures_folder, write_figures
     from fer_features.render_runs import check_format, show_comparisons
     from fer_features.repeats import leak_effects, over_seeds
     from fer_features.runs import list_runs, read_run
@@ -196,6 +196,7 @@ def compare(
 
     format_ = "json" if json else format_
     check_format(format_)
+    folder = figures or figures_folder(runs_dir)
     found = [read_run(path) for path in run] if run else list_runs(runs_dir, note=tell)
     found = found if allow_seen else unseen_only(found, note=tell)
     shown = found if run or everything else of_same_data(found)
@@ -210,7 +211,7 @@ def compare(
         leaks=leak_effects(run for table in tables for run in table.runs),
         format_=format_,
     )
-    for path in write_figures(tables, figures or runs_dir / "compare"):
+    for path in write_figures(tables, folder):
         tell(f"drew {path}")
     if len(tables) < whole:
         tell(f"{whole - len(tables)} tables of other seeds are not shown: fer compare --all")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fer_features.compare import COLUMNS, PUBLISHED, Comparison
 from fer_features.errors import FerError
+from fer_features.names import file_stem, shortened
 from fer_features.repeats import LeakEffect, OverSeeds
 from fer_features.run_labels import base_features, is_random, scored_seen
 from fer_features.verdicts import Verdict
@@ -107,6 +109,21 @@ def with_interval(value: float, interval: Sequence[float]) -> str:
     return f"{value:.4f} [{low}, {high}]"
 
 
+def figures_folder(runs_dir: Path) -> Path:
+    """Where pictures of runs go by default.
+
+    Raises:
+        FerError: a link stands there, which would lead out of the runs' folder.
+    """
+    folder = runs_dir / "compare"
+    if folder.is_symlink():
+        raise FerError(
+            f"{folder} is a link to {folder.readlink()}",
+            hint="name the folder for the pictures with --figures",
+        )
+    return folder
+
+
 def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
     """Bars of accuracy and confusion matrices for each table, ROC and reliability, as PNG files.
 
@@ -114,12 +131,18 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
     """
     from fer_features.plots import accuracy_bars, confusion_matrices, save_figure
 
-    paths = []
+    paths: list[Path] = []
+    stems: list[str] = []
     for table in tables:
         record = table.runs[0].record
         split = record["split"]
         seed = "" if split["seed"] is None else f"-s{split['seed']}"
-        stem = f"{record['task']['name']}-{record['data']['digest'][:8]}-{split['name']}{seed}"
+        stem = file_stem(
+            f"{record['task']['name']}-{record['data']['digest'][:8]}-{split['name']}{seed}"
+        )
+        stems.append(stem)
+        if stems.count(stem) > 1:  # the same split with another seed of the heads
+            stem += f"-{stems.count(stem)}"
         rows = [
             _picture_row(run.record, label)
             for run, label in zip(table.runs, table.names, strict=True)
@@ -166,8 +189,10 @@ def _curves(table: Comparison, title: str) -> dict[str, Any]:
 
 def _picture_row(record: dict[str, Any], label: str) -> dict[str, Any]:
     return {
-        "label": label.replace(" on ", "\n", 1),
-        "classes": record["test"]["classes"],
+        "label": "\n".join(
+            textwrap.fill(shortened(line, 60), 40) for line in label.split(" on ", 1)
+        ),
+        "classes": [shortened(name, 24) for name in record["test"]["classes"]],
         "confusion": record["test"]["confusion"],
         "validation": record["validation"]["accuracy"],
         "test": record["test"]["accuracy"],

@@ -9,6 +9,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fer_features.errors import FerError, reason_of
+from fer_features.names import plain_text
+
 FILE_WIDTH = 180
 """Columns assumed where stdout is no terminal, so that nothing is folded in a file."""
 
@@ -16,19 +19,35 @@ WIDEST_WHOLE_WORD = 20
 """Longer words of a text column may be broken, so that no column of numbers is pushed out."""
 
 
+_AS_IT_IS: Any = {"highlight": False, "markup": False, "emoji": False}
+"""Brackets and colons in a name are no markup."""
+
+
 def say(text: str = "") -> None:
-    """Print to stdout."""
-    print(text)
+    """Print to stdout; what cannot be printed is shown as escapes."""
+    _print(plain_text(text, keep="\n"))
+
+
+def _print(text: str) -> None:
+    try:
+        print(text)
+    except BrokenPipeError:  # the reader has had enough
+        raise
+    except OSError as error:
+        raise FerError(
+            f"standard output cannot be written: {reason_of(error)}",
+            hint="make room where it goes",
+        ) from error
 
 
 def tell(text: str) -> None:
-    """Print to stderr, where progress and remarks go."""
-    print(text, file=sys.stderr, flush=True)
+    """Print to stderr, where progress and remarks go, in the same way."""
+    print(plain_text(text, keep="\n"), file=sys.stderr, flush=True)
 
 
 def emit_json(value: dict[str, Any]) -> None:
     """Print one JSON object and nothing else."""
-    print(json.dumps(value, indent=2, allow_nan=False))
+    _print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def table(
@@ -54,7 +73,7 @@ def table(
 
     drawn = Table(
         box=box.SIMPLE_HEAD,
-        title=title or None,
+        title=plain_text(title) or None,
         title_justify="left",
         title_style="bold",
         pad_edge=False,
@@ -69,14 +88,14 @@ def table(
         else:
             drawn.add_column(name, justify="right", no_wrap=True)
     for place, row in enumerate(cells):
-        drawn.add_row(*row, end_section=last_apart and place == len(cells) - 2)
+        drawn.add_row(*map(plain_text, row), end_section=last_apart and place == len(cells) - 2)
     if sys.stdout.isatty():
-        Console(highlight=False).print(drawn)
+        Console(**_AS_IT_IS).print(drawn)
         return
     text = io.StringIO()
-    Console(file=text, width=FILE_WIDTH, highlight=False).print(drawn)
+    Console(file=text, width=FILE_WIDTH, **_AS_IT_IS).print(drawn)
     for line in text.getvalue().splitlines():
-        print(line.rstrip())
+        _print(line.rstrip())
 
 
 def width() -> int:

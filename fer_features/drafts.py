@@ -15,6 +15,7 @@ def draft_of(path: Path) -> Iterator[Path]:
     Where the block fails, `path` is as it was, and the draft is gone.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    draft.unlink(missing_ok=True)  # a link of that name would be followed
     try:
         yield draft
         draft.replace(path)

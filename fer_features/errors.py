@@ -1,5 +1,10 @@
 """The one exception that a person is meant to read."""
 
+from __future__ import annotations
+
+import os
+import re
+
 
 class FerError(Exception):
     """Something the caller can put right: what is wrong, and what to do next.
@@ -19,3 +24,23 @@ class FerError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+def reason_of(error: OSError) -> str:
+    """Why something could not be read or written, in a few words: HDF5's own are many."""
+    number = re.search(r"errno = (\d+)", str(error))
+    if number:
+        return os.strerror(int(number[1]))
+    return error.strerror or next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def install_hint(*extras: str) -> str:
+    """The command that installs this package with some of its extras.
+
+    It names the folder that the source is in: no index has the package.
+    """
+    return f'pip install ".[{",".join(extras)}]"' if extras else "pip install ."
+
+
+UPDATE = f"bring fer_features up to date (git pull, then {install_hint()})"
+"""What to do about a file that a newer version has written."""

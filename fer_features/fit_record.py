@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,6 +19,7 @@ from fer_features import __version__
 from fer_features.config import FitConfig
 from fer_features.fer2013 import is_fer2013
 from fer_features.intervals import score_intervals
+from fer_features.names import plain_text
 from fer_features.runs import Part, Predictions, Run, new_run, read_run, write_record
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from fer_features.store import Cache
 
 
-def write_run(fitted: Fitted, cache: Cache, config: FitConfig) -> Run:
+def write_run(
+    fitted: Fitted, cache: Cache, config: FitConfig, *, note: Callable[[str], None] | None = None
+) -> Run:
     """Write a run's folder: record, model, predictions, and the curves if there are any."""
     record = _record(fitted, cache, config)
     path = Path(config.runs_dir) / _run_id(record)
-    with new_run(path) as folder:
+    with new_run(path, note=note) as folder:
         files = {"model": fitted.head.save(folder / "model").name}
         files["predictions"] = _predictions(fitted).save(folder).name
         files |= _pictures(fitted, folder, title=f"{fitted.head.title}, {path.name}")
@@ -45,13 +48,13 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> dict[str, Any]:
     return {
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "cache": {
-            "path": str(cache.path),
+            "path": plain_text(str(cache.path)),
             "key": header.key,
             "spec": header.spec,
             "dataset": header.dataset,
         },
         "data": {
-            "name": header.dataset["name"],
+            "name": plain_text(header.dataset["name"]),
             "rows": len(selection.rows),
             "digest": selection.digest,
             "labels": selection.labels,
@@ -97,7 +100,7 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> dict[str, Any]:
         "history": getattr(head, "history_", None),
         "seconds": fitted.seconds,
         "predicted_rows": len(split.validation) + len(split.test),
-        "command": command(config, fitted.name, cache.path, seed=problem.seed),
+        "command": plain_text(command(config, fitted.name, cache.path, seed=problem.seed)),
         "software": {
             "fer_features": __version__,
             "python": platform.python_version(),

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from fer_features.errors import FerError
+from fer_features.errors import FerError, install_hint
 
 BACKENDS = ("tensorflow", "jax", "torch")
 """The Keras backends that can train a head."""
@@ -100,9 +100,9 @@ def _backend_error(error: Exception) -> FerError:
     missing = (getattr(error, "name", None) or "").split(".")[0]
     backend = os.environ.get("KERAS_BACKEND") or (missing if missing in BACKENDS else BACKENDS[0])
     if missing in ("keras", "tensorflow") or backend == "tensorflow":
-        install = "fer-features"
+        install = install_hint()
     elif backend in BACKENDS:
-        install = f"fer-features[{backend}]"
+        install = install_hint(backend)
     else:
         return FerError(
             f"Keras cannot use KERAS_BACKEND={backend}: {_one_line(error)}",
@@ -110,7 +110,7 @@ def _backend_error(error: Exception) -> FerError:
         )
     return FerError(
         f"Keras's backend {backend} cannot be imported: {_one_line(error)}",
-        hint=f'pip install "{install}", or set KERAS_BACKEND to a backend that is installed',
+        hint=f"{install}, or set KERAS_BACKEND to a backend that is installed",
     )
 
 

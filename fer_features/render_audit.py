@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fer_features.console import say, table
 from fer_features.drafts import draft_of
-from fer_features.errors import FerError
+from fer_features.errors import FerError, reason_of
 from fer_features.faces.record import EMOTIONS, USAGES
 from fer_features.faces.twins import KINDS, every_pair
 
@@ -146,7 +146,10 @@ def _write(path: Path, text: str) -> Path:
         with draft_of(path) as draft:
             draft.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise FerError(
+            f"{path} cannot be written: {reason_of(error)}",
+            hint="make room there, or name another place",
+        ) from error
     return path
 
 

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from fer_features.errors import FerError
 from fer_features.faces.record import EMOTIONS
+from fer_features.names import checked_name
 
 REFERENCE_PER_CLASS = 8500
 """Images in each class of the published binary task."""
-
-_LONGEST_NAME = 60
 
 OUTSIDE = -1
 """The label of an emotion that belongs to no class of a task."""
@@ -63,8 +62,16 @@ class Task:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Task:
-        """The inverse of `to_dict`."""
-        classes = tuple((one["name"], tuple(one["emotions"])) for one in data["classes"])
+        """The inverse of `to_dict`.
+
+        Raises:
+            FerError: a name cannot be printed.
+        """
+        checked_name(data["name"], "the task's name")
+        classes = tuple(
+            (checked_name(one["name"], "a class's name"), tuple(one["emotions"]))
+            for one in data["classes"]
+        )
         return cls(name=data["name"], classes=classes, positive=data["positive"])
 
 
@@ -131,7 +138,7 @@ def _task_from_toml(data: dict[str, Any], path: Path) -> Task:
         raise FerError(f"{path}: a task needs a [classes] table with at least two classes")
     seen: dict[str, str] = {}
     for name, emotions in classes.items():
-        _check_name(name, f"{path}: the name of a class")
+        checked_name(name, f"{path}: a class's name")
         if not isinstance(emotions, list) or not emotions:
             raise FerError(f"{path}: class {name} needs a list of emotions")
         for emotion in emotions:
@@ -150,23 +157,12 @@ def _task_from_toml(data: dict[str, Any], path: Path) -> Task:
             hint=f"the classes are {', '.join(classes)}; with more than two, leave positive out",
         )
     task_name = data.get("name", path.stem)
-    _check_name(task_name, f"{path}: name")
+    checked_name(task_name, f"{path}: name")
     return Task(
         name=task_name,
         classes=tuple((name, tuple(emotions)) for name, emotions in classes.items()),
         positive=positive,
     )
-
-
-def _check_name(name: object, what: str) -> None:
-    """Refuse what cannot stand in a table or a title."""
-    if not isinstance(name, str) or not name.strip():
-        raise FerError(f"{what} must be a text that is not empty")
-    if name != name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
-        raise FerError(
-            f"{what} must be one line of at most {_LONGEST_NAME} printable characters, without "
-            f"blanks around it, not {_short(name)!r}"
-        )
 
 
 def _short(text: object) -> str:

@@ -1,3 +1,5 @@
+import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +107,78 @@ def test_predictions_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "predictions.npz").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(FerError, match="predictions cannot be read"):
         Run(tmp_path, {}).predictions()
+
+
+def test_a_link_in_the_place_of_a_run_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "run.json").write_text("theirs")
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    for target in (other, tmp_path / "nothing"):
+        (runs / "one").symlink_to(target)
+        told: list[str] = []
+        with new_run(runs / "one", note=told.append) as folder:
+            write_record(folder, record("svm"))
+        assert not (runs / "one").is_symlink()
+        assert (other / "run.json").read_text() == "theirs"
+        assert str(target) in told[0]
+        with new_run(runs / "one", note=told.append) as folder:
+            write_record(folder, record("svm"))
+        assert len(told) == 1
+        (runs / "one" / "run.json").unlink()
+        (runs / "one").rmdir()
+
+
+def test_a_file_in_the_place_of_a_run_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("mine")
+    with pytest.raises(FerError, match="is a file"), new_run(tmp_path / "one") as folder:
+        write_record(folder, record("svm"))
+    assert (tmp_path / "one").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_links_among_runs(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for folder in (runs / "one", tmp_path / "two"):
+        with new_run(folder) as draft:
+            write_record(draft, record("svm"))
+    (runs / "again").symlink_to(runs / "one")
+    (runs / "other").symlink_to(tmp_path / "two")
+    (runs / "nowhere").symlink_to(tmp_path / "three")
+    (runs / ".draft").symlink_to(tmp_path / "two")
+    (runs / "file").write_text("")
+    told: list[str] = []
+    found = list_runs(runs, note=told.append)
+    assert [run.path.name for run in found] == ["again", "other"]
+    assert len(told) == 2
+    assert str(runs / "nowhere") in told[0]
+    assert str(runs / "one") in told[1]
+    (tmp_path / "linked").symlink_to(runs)
+    assert len(list_runs(tmp_path / "linked", note=told.append)) == 2
+
+
+def full_disk(folder: Path) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")  # a write names no file
+
+
+def full_for_hdf5(folder: Path) -> None:
+    raise OSError("Can't write data (errno = 28, error message = 'No space left on device')")
+
+
+def full_for_a_picture(folder: Path) -> None:
+    try:
+        full_disk(folder)
+    except OSError as error:
+        raise FerError(f"{folder / 'curves.png'} cannot be written") from error
+
+
+@pytest.mark.parametrize("write", [full_disk, full_for_hdf5, full_for_a_picture])
+def test_a_full_disk_names_the_run_and_leaves_nothing(
+    tmp_path: Path, write: Callable[[Path], None]
+) -> None:
+    with pytest.raises(FerError) as caught, new_run(tmp_path / "one") as folder:
+        write(folder)
+    assert caught.value.message == f"{tmp_path / 'one'} cannot be written: No space left on device"
+    assert "--runs-dir" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fer_features.backbones.backbone import BACKBONES, Backbone, PretrainedFile
 from fer_features.backbones.descriptors import recipes_sha256
 from fer_features.backbones.weights_file import assign, is_weights_file, read_weights
-from fer_features.errors import FerError
+from fer_features.errors import FerError, install_hint
 from fer_features.keras_runtime import import_keras
 
 DOWNLOAD_TIMEOUT_S = 10.0
@@ -104,7 +104,8 @@ def _shipped(backbone: Backbone) -> Weights:
         )
     if not file.path.is_file() or file_sha256(file.path) != file.sha256:
         raise FerError(
-            f"{file.path} is missing or damaged", hint="pip install --force-reinstall fer-features"
+            f"{file.path} is missing or damaged",
+            hint=f"{install_hint()} --force-reinstall --no-deps",
         )
     return Weights(kind="shipped", label="shipped", sha256=file.sha256, path=file.path)
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.drafts import draft_of
-from fer_features.errors import FerError
+from fer_features.errors import UPDATE, FerError
 
 FORMAT_VERSION = 1
 USERBLOCK = 512
@@ -122,7 +122,7 @@ def read_weights(path: Path) -> WeightsFile:
         raise FerError(
             f"{path}: weights format {int(version[1])} is newer than this program's "
             f"{FORMAT_VERSION}",
-            hint="pip install --upgrade fer-features",
+            hint=UPDATE,
         )
     if head != _userblock(raw):
         raise FerError(f"{path} is damaged", hint="fetch or train it again")

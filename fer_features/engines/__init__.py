@@ -15,7 +15,7 @@ from fer_features.engines.hardware import (
     keras_has_bfloat16,
     may_have_gpu,
 )
-from fer_features.errors import FerError
+from fer_features.errors import FerError, install_hint
 
 __all__ = ["ENGINES", "PRECISIONS", "Engine", "EngineChoice", "Features", "GraphSpec", "NoNetwork"]
 __all__ += ["choose_engine", "choose_for", "make_engine"]
@@ -75,9 +75,7 @@ def choose_engine(engine: str = "auto", precision: str = "auto") -> EngineChoice
         if asked not in ("auto", *known):
             raise FerError(f"no such {flag}: {asked}", hint=f"known are auto, {', '.join(known)}")
     if engine == "openvino" and not has_openvino():
-        raise FerError(
-            "the engine openvino is not installed", hint='pip install "fer-features[openvino]"'
-        )
+        raise FerError("the engine openvino is not installed", hint=install_hint("openvino"))
     why = []
     if engine == "auto":
         engine, reason = _fastest_engine()
@@ -99,7 +97,7 @@ def _fastest_engine() -> tuple[str, str]:
     gpu = "a GPU may be here, but Keras does not see it" if may_have_gpu() else "no GPU"
     if has_openvino():
         return "openvino", f"{gpu}, OpenVINO is installed"
-    return "keras", f'{gpu}; OpenVINO is not installed: pip install "fer-features[openvino]"'
+    return "keras", f"{gpu}; OpenVINO is not installed: {install_hint('openvino')}"
 
 
 def _fastest_precision(engine: str) -> tuple[str, str]:

@@ -133,7 +133,7 @@ def _compile_jax(spec: GraphSpec, devices: Devices) -> tuple[OutputSpecs, Run]:
 
 
 def _compile_torch(spec: GraphSpec, devices: Devices) -> tuple[OutputSpecs, Run]:
-    import torch  # an extra: pip install "fer-features[torch]"
+    import torch  # an extra: pip install ".[torch]"
 
     model = build_graph(spec)
 

@@ -28,6 +28,7 @@ from fer_features.faces.csv_labels import IGNORED, Labels, RowError
 from fer_features.faces.csv_row import bare, read_header
 from fer_features.faces.pixel_text import PixelDecoder
 from fer_features.faces.record import IMAGE_SIZE, FaceIndex, Faces
+from fer_features.names import plain_text
 
 _PIXELS = IMAGE_SIZE * IMAGE_SIZE
 _LOOK_AHEAD = 200  # rows, to see whether a fault is one of all rows
@@ -77,8 +78,8 @@ class CsvFaces:
 
     @property
     def name(self) -> str:
-        """The file's name."""
-        return self._path.name
+        """The file's name, with what cannot be printed as escapes."""
+        return plain_text(self._path.name)
 
     def digest(self) -> str:
         """Hex SHA-256 of the text, however it is packed; found while the file is indexed.

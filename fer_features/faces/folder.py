@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from fer_features.errors import FerError
 from fer_features.faces.batches import find_places, in_batches, make_faces
 from fer_features.faces.classes import KNOWN, ClassNames
-from fer_features.faces.folder_tree import Picture, Tree, families, find_tree, printable
+from fer_features.faces.folder_tree import Picture, Tree, families, find_tree
 from fer_features.faces.picture import PictureForms, read_form, read_picture
 from fer_features.faces.record import IMAGE_SIZE, BadRow, FaceIndex, Faces
+from fer_features.names import plain_text
 
 
 class FolderFaces:
@@ -61,8 +62,8 @@ class FolderFaces:
 
     @property
     def name(self) -> str:
-        """The folder's own name."""
-        return self._path.resolve().name
+        """The folder's own name, with what cannot be printed as escapes."""
+        return plain_text(self._path.resolve().name)
 
     def digest(self) -> str:
         """Hex SHA-256 over all pictures, in the order of their rows.
@@ -118,7 +119,7 @@ class FolderFaces:
             sizes[form.width, form.height] += 1
             colour += form.colour
             if form.long:
-                long.append(printable(self._pictures[row].path))
+                long.append(plain_text(self._pictures[row].path))
         return PictureForms(sizes=dict(sizes.most_common()), colour=colour, long=tuple(long))
 
     def _decode(self, batches: Iterator[NDArray[np.int64]]) -> Iterator[Faces]:
@@ -133,7 +134,7 @@ class FolderFaces:
 
     def _bad_picture(self, row: int, reason: str) -> FerError:
         return FerError(
-            f"{printable(f'{self.name}/{self._pictures[row].path}')} (row {row}): {reason}",
+            f"{plain_text(f'{self.name}/{self._pictures[row].path}')} (row {row}): {reason}",
             hint="fix it, or leave bad pictures out: --skip-bad",
         )
 
@@ -177,13 +178,13 @@ class FolderFaces:
             try:
                 read_picture(self._path / picture.path)
             except ValueError as error:
-                yield BadRow(row, f"{printable(picture.path)}: {error}")
+                yield BadRow(row, f"{plain_text(picture.path)}: {error}")
 
 
 def _family_note(pictures: Sequence[Picture], family: NDArray[np.int64]) -> Iterator[str]:
     members = np.flatnonzero(family >= 0)
     if len(members):
-        example = printable(pictures[members[0]].path)
+        example = plain_text(pictures[members[0]].path)
         yield (
             f"{family.max() + 1:,} photographs stand in several pictures each, {len(members):,} in "
             f"all, by the official part and number in their names ({example} for one)"

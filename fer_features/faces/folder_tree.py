@@ -13,6 +13,7 @@ from fer_features.errors import FerError
 from fer_features.faces.classes import KNOWN, ClassNames
 from fer_features.faces.picture import OTHER_PICTURES, suffixes
 from fer_features.faces.record import EMOTIONS, USAGES
+from fer_features.names import plain_text
 
 _PARTS = {
     "train": "Training",
@@ -79,10 +80,10 @@ class Tree:
     def notes(self, names: ClassNames) -> Iterator[str]:
         """What a user must know of how the folder is read, a sentence each."""
         for name, count in sorted(self.ignored.items()):
-            yield f"left out (--ignore): class {printable(name)}, {count:,} pictures"
+            yield f"left out (--ignore): class {plain_text(name)}, {count:,} pictures"
         for name, count in sorted(self.mapped.items()):
             emotion = EMOTIONS[names.emotion(name) or 0]
-            yield f"read as {emotion} (--map): class {printable(name)}, {count:,} pictures"
+            yield f"read as {emotion} (--map): class {plain_text(name)}, {count:,} pictures"
         if self.numbers:
             order = ", ".join(f"{code} {emotion}" for code, emotion in enumerate(EMOTIONS))
             yield f"class folders named by numbers are read in FER2013's order: {order}"
@@ -136,7 +137,7 @@ class _Walk:
 
     def shown(self, path: Path) -> str:
         """A path as messages name it: from the folder's own name on."""
-        return printable(Path(self._root.resolve().name, path.relative_to(self._root)).as_posix())
+        return plain_text(Path(self._root.resolve().name, path.relative_to(self._root)).as_posix())
 
     def subfolders(self, folder: Path) -> list[Path]:
         """The folders right in `folder`, in which no picture may lie."""
@@ -166,7 +167,7 @@ class _Walk:
             tree.ignored[name.lower()] += sum(1 for _ in self._pictures(folder))
             return
         if emotion is None:
-            plain = printable(name)
+            plain = plain_text(name)
             raise FerError(
                 f"{self.shown(folder)} is no class that is known",
                 hint=f"{KNOWN}; --ignore {plain} leaves it out, --map {plain}=neutral, say, counts "
@@ -260,14 +261,9 @@ def _counted(paths: list[str], *, by_suffix: bool = False) -> str:
     text = f"{len(paths):,}"
     if by_suffix:
         kinds = Counter(PurePosixPath(path).suffix.lower() or "no suffix" for path in paths)
-        text += " (" + ", ".join(f"{printable(one)} {n:,}" for one, n in kinds.most_common(5))
+        text += " (" + ", ".join(f"{plain_text(one)} {n:,}" for one, n in kinds.most_common(5))
         text += ", …)" if len(kinds) > 5 else ")"
-    return f"{text}, {printable(min(paths))}" + (" for one" if len(paths) > 1 else "")
-
-
-def printable(text: str) -> str:
-    """A name with what a terminal cannot show, or would obey, written as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"{text}, {plain_text(min(paths))}" + (" for one" if len(paths) > 1 else "")
 
 
 def families(pictures: Iterable[Picture]) -> list[int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_features.drafts import draft_of
-from fer_features.errors import FerError
+from fer_features.errors import FerError, reason_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,13 +47,17 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+_NO_MATH: dict[Any, Any] = {"text.parse_math": False}
+"""A dollar sign in a name is no formula."""
+
+
 @contextmanager
 def new_figure(width: float, height: float) -> Iterator[Figure]:
     """An empty figure of that many inches, in the house style."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE | _NO_MATH):
         yield Figure(figsize=(width, height), layout="constrained")
 
 
@@ -63,14 +67,19 @@ def save_figure(figure: Figure, path: Path) -> Path:
     Raises:
         FerError: the file's suffix is not a picture's, or it cannot be written.
     """
+    import matplotlib as mpl
+
     known = figure.canvas.get_supported_filetypes()
     kind = path.suffix.removeprefix(".").lower()
     if kind not in known:
         raise FerError(f"{path}: not a picture's name", hint="give a name that ends in .png")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft_of(path) as draft:
+        with draft_of(path) as draft, mpl.rc_context(_NO_MATH):
             figure.savefig(draft, format=kind)
     except OSError as error:
-        raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise FerError(
+            f"{path} cannot be written: {reason_of(error)}",
+            hint="make room there, or name another place",
+        ) from error
     return path

@@ -44,7 +44,7 @@ def read_faces(record: dict[str, Any], rows: Iterable[int]) -> dict[int, Face]:
     """
     from fer_features.store import IMAGE, Cache
 
-    path = Path(record["cache"]["path"])
+    path = Path(record["cache"].get("path", ""))
     layer, _, output = IMAGE.partition("/")
     with Cache(path) as cache:
         if cache.header.key != record["cache"]["key"]:

@@ -85,7 +85,7 @@ def unit_axis(label: str) -> Axis:
 def nice_axis(label: str, values: Numbers) -> Axis:
     """An axis with round ticks that holds all of the values."""
     low, high = float(np.min(values)), float(np.max(values))
-    raw = max(high - low, 1e-6) / 4
+    raw = max(high - low, 1e-6 * max(1, abs(low), abs(high))) / 4
     power = 10 ** np.floor(np.log10(raw))
     step = float(next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= raw * (1 - 1e-9)))
     first, last = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)

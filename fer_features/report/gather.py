@@ -222,6 +222,7 @@ def _mistakes(table: Comparison, predictions: dict[Path, Predictions]) -> tuple[
         return ()
     test, classes = first.test, table.runs[0].record["test"]["classes"]
     tests = [predictions[run.path].test for run in table.runs if run.path in predictions]
+    tests = [one for one in tests if np.array_equal(one.row, test.row)]
     wrong = sum((one.probability.argmax(axis=1) != one.label).astype(int) for one in tests)
     said = test.probability.argmax(axis=1)
     sure = test.probability.max(axis=1)

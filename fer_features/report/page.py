@@ -10,7 +10,7 @@ from pathlib import Path
 from fer_features import __version__
 from fer_features.compare import PUBLISHED, PUBLISHED_MARK
 from fer_features.drafts import draft_of
-from fer_features.errors import FerError
+from fer_features.errors import FerError, reason_of
 from fer_features.report.curve_sections import curves, learning
 from fer_features.report.data_sections import faces, question
 from fer_features.report.error_sections import leak, mistakes
@@ -69,7 +69,8 @@ def write_report(gathered: Gathered, path: Path) -> Written:
             draft.write_bytes(content)
     except OSError as error:
         raise FerError(
-            f"{path} cannot be written: {error.strerror or error}", hint="name another with --out"
+            f"{path} cannot be written: {reason_of(error)}",
+            hint="make room there, or name another with --out",
         ) from error
     shown = sum(len(subject.faces) for subject in gathered.subjects)
     return Written(path, len(content), len(gathered.runs), shown)

@@ -27,7 +27,7 @@ def provenance(gathered: Gathered) -> Markup:
 
 
 def _cache(cache: dict[str, Any]) -> Markup:
-    spec, dataset = cache["spec"], cache["dataset"]
+    spec, dataset = cache["spec"], cache.get("dataset", {})
     size = spec.get("size")
     facts = {
         "backbone": spec["backbone"],
@@ -37,10 +37,10 @@ def _cache(cache: dict[str, Any]) -> Markup:
         "preprocessing": spec.get("preprocess"),
         "resizing": spec.get("resize"),
         "arithmetic": spec.get("precision"),
-        "data": dataset["name"],
+        "data": dataset.get("name"),
         "data’s SHA-256": dataset.get("sha256"),
         "cache’s key": cache["key"],
-        "cache’s file": cache["path"],
+        "cache’s file": cache.get("path"),
     }
     return _card(base_features({"cache": cache}), facts)
 

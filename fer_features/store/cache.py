@@ -17,7 +17,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.errors import FerError
+from fer_features.errors import UPDATE, FerError, install_hint
+from fer_features.store.faults import FIRST_WORDS, damaged_hint, unreadable
 from fer_features.store.record import (
     ROW_DTYPES,
     Choice,
@@ -37,9 +38,7 @@ USERBLOCK = 512
 """Bytes before the HDF5 content proper; they hold the SHA-256 of all that follows."""
 
 _BLOCK = 4 << 20
-_FIRST_WORDS = "fer_features cache"
 _TEXTS = ("spec", "dataset", "key", "software", "outputs", "choices", "compression")
-_AGAIN = "delete it and extract again"
 
 
 class Cache(HoldsFile):
@@ -72,10 +71,7 @@ class Cache(HoldsFile):
             # systems, would guard nothing.
             self._file = h5py.File(self.path, "r", locking=False)
         except OSError as error:
-            raise FerError(
-                f"{path}: not a readable HDF5 file: {error}",
-                hint="give a cache that fer extract wrote; if this was one, delete it",
-            ) from error
+            raise unreadable(self.path, error) from error
         try:
             self._read_header()
         except FerError:
@@ -84,7 +80,9 @@ class Cache(HoldsFile):
         except Exception as error:  # h5py raises its own kinds for what HDF5 finds damaged
             self._file.close()
             told = error.args[0] if error.args else error  # a KeyError's text has quotes around it
-            raise FerError(f"{self.path} is damaged: {told}", hint=_AGAIN) from error
+            raise FerError(
+                f"{self.path} is damaged: {told}", hint=damaged_hint(self.path)
+            ) from error
 
     def _read_header(self) -> None:
         attrs = self._file.attrs
@@ -98,7 +96,9 @@ class Cache(HoldsFile):
         tables = {f"rows/{name}": array for name, array in rows.items()}
         tables |= {f"choices/{name}": array for name, array in chosen.items()}
         if header_digest(text, tables) != attrs["header_sha256"]:
-            raise FerError(f"{self.path}: its header or labels are damaged", hint=_AGAIN)
+            raise FerError(
+                f"{self.path}: its header or labels are damaged", hint=damaged_hint(self.path)
+            )
         self.header = Header(
             spec=json.loads(text["spec"]), dataset=json.loads(text["dataset"]), key=text["key"]
         )
@@ -114,12 +114,12 @@ class Cache(HoldsFile):
             raise FerError(
                 f"{self.path}: cache format {version} is newer than this program's "
                 f"{FORMAT_VERSION}",
-                hint="pip install --upgrade fer-features",
+                hint=UPDATE,
             )
         if version < FORMAT_VERSION:
             raise FerError(
                 f"{self.path}: cache format {version}, of an earlier version, is no longer read",
-                hint=_AGAIN,
+                hint="move it away, and extract again; the version that wrote it still reads it",
             )
 
     def __len__(self) -> int:
@@ -220,7 +220,11 @@ class Cache(HoldsFile):
         try:
             return np.asarray(self._file[f"features/{name}"][first:last])
         except (OSError, KeyError) as error:
-            raise FerError(f"{self.path}: {name} is damaged: {error}", hint=_AGAIN) from error
+            if isinstance(error, OSError) and "errno" in str(error):  # the disk, not the content
+                raise unreadable(self.path, error) from error
+            raise FerError(
+                f"{self.path}: {name} is damaged: {error}", hint=damaged_hint(self.path)
+            ) from error
 
     def _gather(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Pick rows a few chunks at a time: h5py's own indexing by lists is slow for many rows."""
@@ -254,7 +258,7 @@ def filters(compression: str) -> dict[str, Any]:
     except ImportError as error:
         raise FerError(
             "features packed with zstd need the package hdf5plugin",
-            hint='pip install "fer-features[zstd]"',
+            hint=install_hint("zstd"),
         ) from error
     return {"shuffle": True, **hdf5plugin.Zstd(clevel=1)}
 
@@ -281,16 +285,10 @@ def _block_digest(path: Path, start: int) -> bytes:
         return hashlib.sha256(file.read(_BLOCK)).digest()
 
 
-def is_cache(path: Path) -> bool:
-    """Whether a file is a cache, by its first words; a damaged one is one, too."""
-    with path.open("rb") as file:
-        return file.read(len(_FIRST_WORDS)) == _FIRST_WORDS.encode()
-
-
 def userblock(digest: str) -> bytes:
     """What stands before the HDF5 content: a line on what the file is, and a line with its hash."""
     text = (
-        f"{_FIRST_WORDS}, HDF5 from byte {USERBLOCK} on\n"
+        f"{FIRST_WORDS}, HDF5 from byte {USERBLOCK} on\n"
         f"sha256 of the sha256s of each 4 MiB of that: {digest}\n"
     )
     return text.encode().ljust(USERBLOCK, b"\n")
@@ -309,5 +307,5 @@ def check_same(cache: Cache, *, spec: Mapping[str, Any], dataset: Mapping[str, A
                 raise FerError(
                     f"{cache.path} holds other features: its {part}.{name} is "
                     f"{found[part].get(name)!r}, not {value!r}",
-                    hint="move or delete that file",
+                    hint="keep it, and name another folder with --cache-dir",
                 )

@@ -9,7 +9,6 @@ it is the same to the bit however often the work was interrupted.
 from __future__ import annotations
 
 import os
-import re
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from typing import Any
 
 import h5py
 
-from fer_features.errors import FerError
+from fer_features.errors import FerError, reason_of
 from fer_features.store.cache import (
     FORMAT_VERSION,
     USERBLOCK,
@@ -82,7 +81,7 @@ def fold(
             draft.replace(path)
         except OSError as error:
             raise FerError(
-                f"{draft} cannot be written: {_reason(error)}",
+                f"{draft} cannot be written: {reason_of(error)}",
                 hint=f"what was computed is kept in {journal_path}; make room, and the same "
                 "command goes on",
             ) from error
@@ -169,14 +168,6 @@ def _write_feature(file: Any, name: str, feature: Feature, whole: Whole) -> None
                 last = min(following + step, n)
                 ahead.append(reader.submit(whole.read, name, following, last))
             dataset[at : at + step] = values
-
-
-def _reason(error: OSError) -> str:
-    """Why something could not be written, in a few words: HDF5's own are many."""
-    number = re.search(r"errno = (\d+)", str(error))
-    if number:
-        return os.strerror(int(number[1]))
-    return error.strerror or str(error).splitlines()[0]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from fer_features.errors import FerError
-from fer_features.store.cache import is_cache
+from fer_features.store.faults import is_cache
 from fer_features.store.record import (
     DRAFT_SUFFIX,
     JOURNAL_SUFFIX,

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.errors import FerError
+from fer_features.errors import UPDATE, FerError
 from fer_features.store.record import (
     ROW_DTYPES,
     Choice,
@@ -197,7 +197,7 @@ class Journal(HoldsFile):
             raise FerError(
                 f"{self.path}: journal format {about['version']} is newer than this program's "
                 f"{JOURNAL_VERSION}",
-                hint="pip install --upgrade fer-features",
+                hint=UPDATE,
             )
         self.opening = Opening(
             header=Header(**about["header"]),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fer_features.errors import FerError
 from fer_features.store.cache import USERBLOCK, Cache, content_digest, userblock
+from fer_features.store.faults import damaged_hint
 
 
 def verify(path: Path) -> int:
@@ -28,9 +29,7 @@ def verify(path: Path) -> int:
     with Cache(path) as cache:  # a foreign file, an older one or a torn one is told as such
         damaged = [name for name in cache.features if not _readable(cache, name)]
     told = f": {', '.join(damaged)} cannot be read" if damaged else ""
-    raise FerError(
-        f"{path} is damaged{told}: it is not what was written", hint="delete it and extract again"
-    )
+    raise FerError(f"{path} is damaged{told}: it is not what was written", hint=damaged_hint(path))
 
 
 def _readable(cache: Cache, name: str) -> bool:

@@ -130,7 +130,7 @@ def _same_header(old: Cache | None, opening: Opening | None) -> Header:
         raise FerError(
             f"the journal beside {old.path if old else ''} is of another cache "
             f"({found[1].key}, not {found[0].key})",
-            hint="move or delete the .h5.part file",
+            hint="move the .h5.part file away: it holds what another extraction had computed",
         )
     return found[0]
 
@@ -150,7 +150,7 @@ def _look_up(
     if len(wanted) and not (len(unique) and (unique[at] == wanted).all()):
         raise FerError(
             "the journal of an interrupted extraction is damaged",
-            hint="delete the .h5.part file; the same command computes its rows again",
+            hint="move the .h5.part file away; the same command computes its rows again",
         )
     return places[first[at]] if len(wanted) else np.empty(0, np.int64)
 

@@ -31,7 +31,7 @@ def machine(monkeypatch: pytest.MonkeyPatch):
         ({}, "openvino", "bfloat16", "no GPU, OpenVINO is installed; the processor has bfloat16"),
         ({"bfloat16": False}, "openvino", "float32", "has no bfloat16"),
         ({"gpu": True}, "keras", "bfloat16", "Keras sees 1 GPU; the GPU has bfloat16"),
-        ({"openvino": False}, "keras", "bfloat16", 'pip install "fer-features[openvino]"'),
+        ({"openvino": False}, "keras", "bfloat16", 'pip install ".[openvino]"'),
     ],
 )
 def test_auto_takes_the_fastest_and_says_why(
@@ -49,7 +49,7 @@ def test_what_was_asked_for_is_taken_or_refused_never_replaced(machine) -> None:
     assert choose_engine("keras", "bfloat16").precision == "bfloat16"  # emulated
     with pytest.raises(FerError, match="openvino is not installed") as caught:
         choose_engine("openvino")
-    assert caught.value.hint == 'pip install "fer-features[openvino]"'
+    assert caught.value.hint == 'pip install ".[openvino]"'
     machine(bfloat16=False)
     with pytest.raises(FerError, match="no bfloat16"):
         choose_engine("openvino", "bfloat16")

@@ -8,6 +8,7 @@ from examples import HEADER, choice, features, journal, make_cache, opening, row
 from fer_features.errors import FerError
 from fer_features.store import Cache, JournalWriter, check_same, fold, journal_of
 from fer_features.store.cache import USERBLOCK
+from fer_features.store.faults import unreadable
 
 
 @pytest.fixture
@@ -175,3 +176,50 @@ def test_a_mismatch_names_the_field(path: Path) -> None:
 
 def test_features_of_examples_are_worked_out_by_hand() -> None:
     assert features(3)["top/pooled"].tolist() == [[3, -3]]
+
+
+def test_a_cache_that_is_open_elsewhere_is_called_so(path: Path) -> None:
+    with h5py.File(path, "a") as other:
+        other.flush()
+        with pytest.raises(FerError, match="open elsewhere") as caught:
+            Cache(path)
+    assert caught.value.hint.startswith("wait")
+    assert "delete" not in caught.value.hint
+    Cache(path).close()
+
+
+LOCKED = "Unable to synchronously open file (unable to lock file, errno = 11)"
+ALREADY = "Unable to open file (file is already open for write (may use <h5clear file>))"
+FORBIDDEN = "Unable to open file (errno = 13, error message = 'Permission denied')"
+BROKEN_DISK = "Can't read data (errno = 5, error message = 'Input/output error')"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LOCKED, "open elsewhere"),
+        (ALREADY, "open elsewhere"),
+        (FORBIDDEN, "Permission denied"),
+        (BROKEN_DISK, "Input/output error"),
+    ],
+)
+def test_a_file_that_may_be_whole_is_not_to_be_deleted(path: Path, text: str, message: str) -> None:
+    found = unreadable(path, OSError(text))
+    assert message in found.message
+    assert "delete" not in found.hint
+
+
+def test_a_damaged_cache_says_what_deleting_it_loses(path: Path) -> None:
+    size = path.stat().st_size - 1
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(FerError, match="is damaged") as caught:
+        Cache(path)
+    assert f"{size / 1e6:,.1f} MB" in caught.value.hint
+    assert "copied" in caught.value.hint
+
+
+def test_a_file_of_others_is_not_to_be_deleted(tmp_path: Path) -> None:
+    (tmp_path / "text.h5").write_text("no HDF5 at all")
+    with pytest.raises(FerError) as caught:
+        Cache(tmp_path / "text.h5")
+    assert "delete" not in caught.value.hint

@@ -189,5 +189,5 @@ def test_without_hdf5plugin_the_error_says_what_to_install(
     journal(tmp_path / "one.h5", [[1]], opening(1))
     with pytest.raises(FerError) as caught:
         fold(tmp_path / "one.h5", journal_of(tmp_path / "one.h5"), compression="zstd")
-    assert caught.value.hint == 'pip install "fer-features[zstd]"'
+    assert caught.value.hint == 'pip install ".[zstd]"'
     assert journal_of(tmp_path / "one.h5").exists()
