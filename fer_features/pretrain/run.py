@@ -20,7 +20,7 @@ from fer_features.config import PretrainConfig
 from fer_features.engines.hardware import keras_has_bfloat16
 from fer_features.errors import FerError
 from fer_features.faces import FaceSource, open_faces
-from fer_features.keras_runtime import backend_name, import_keras
+from fer_features.keras_runtime import backend_name, import_keras, keras_settings
 from fer_features.pretrain.augment import Augmentation
 from fer_features.pretrain.checkpoint import checkpoint_of, load, save
 from fer_features.pretrain.data import VOTES, Lesson, make_lesson, targets_of
@@ -148,6 +148,7 @@ def _there(config: PretrainConfig, identity: dict[str, Any]) -> dict[str, Any] |
     return told
 
 
+@keras_settings()
 def _train(
     config: PretrainConfig,
     backbone: Backbone,
