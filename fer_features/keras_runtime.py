@@ -100,6 +100,7 @@ class _Override:
         self._lock = threading.Lock()
         self._open = 0
         self._before: dict[str, Any] = {}
+        self._x64: bool | None = None
 
     def begin(self, config: Any) -> None:
         with self._lock:
@@ -107,6 +108,7 @@ class _Override:
                 known = [name for name in SETTINGS if hasattr(config, f"set_{name}")]
                 self._before = {name: getattr(config, name)() for name in known}
                 _set(config, {name: SETTINGS[name] for name in known})
+                self._x64 = _set_jax_x64(False) if config.backend() == "jax" else None
             self._open += 1
 
     def end(self, config: Any) -> None:
@@ -114,6 +116,8 @@ class _Override:
             self._open -= 1
             if not self._open:
                 _set(config, self._before)
+                if self._x64 is not None:
+                    _set_jax_x64(self._x64)
 
 
 _OVERRIDE = _Override()
@@ -122,6 +126,15 @@ _OVERRIDE = _Override()
 def _set(config: Any, values: dict[str, Any]) -> None:
     for name, value in values.items():
         getattr(config, f"set_{name}")(value)
+
+
+def _set_jax_x64(value: bool) -> bool:
+    """Set whether JAX has 64-bit numbers, which changes what it draws; return what was set."""
+    import jax
+
+    before = bool(jax.config.jax_enable_x64)
+    jax.config.update("jax_enable_x64", value)
+    return before
 
 
 @contextmanager

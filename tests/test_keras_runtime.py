@@ -190,6 +190,20 @@ def test_a_policy_that_was_not_set_is_not_set_afterwards():
     assert run_python(UNSET).stdout == "float64\n"
 
 
+X64 = """
+import jax
+from fer_features.keras_runtime import keras_settings
+with keras_settings():
+    print(jax.numpy.ones(1, "float64").dtype)
+print(jax.numpy.ones(1, "float64").dtype)
+"""
+
+
+def test_jax_has_no_64_bit_numbers_in_the_block():
+    done = run_python(X64, KERAS_BACKEND="jax", JAX_ENABLE_X64="1")
+    assert done.stdout.split() == ["float32", "float64"]
+
+
 @pytest.mark.parametrize("text", ['{"floatx": "int7"}', "[]"])
 def test_settings_that_keras_cannot_read_are_named(text, tmp_path):
     (tmp_path / "keras.json").write_text(text)

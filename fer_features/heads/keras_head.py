@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fer_features.errors import FerError
 from fer_features.heads.base import Head, model_paths
-from fer_features.heads.choice import HeadError, check_above_zero, choose
+from fer_features.heads.choice import HeadError, check_above_zero, check_at_most, choose
 from fer_features.heads.network import (
     Moments,
     Progress,
@@ -27,6 +27,12 @@ from fer_features.keras_runtime import import_keras, keras_settings, without_cha
 
 NOTES = "head.json"
 """The entry of a model file with what Keras does not keep: labels, parameters, history."""
+
+MOST_UNITS = 16_384
+"""Units of a layer, or filters, at most."""
+
+MOST_STEPS = 1_000_000
+"""Epochs, and rows of a training step, at most."""
 
 
 class KerasHead(Head):
@@ -73,6 +79,8 @@ class KerasHead(Head):
             epochs=self.epochs,
             patience=self.patience,
         )
+        check_at_most(MOST_UNITS, units=self.units)
+        check_at_most(MOST_STEPS, epochs=self.epochs, batch_size=self.batch_size)
         if not 0 <= self.dropout < 1:
             raise HeadError(f"dropout must be at least 0 and below 1, not {self.dropout}")
 
