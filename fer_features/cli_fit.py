@@ -11,6 +11,7 @@ import typer
 from fer_features.config import CACHE_DIR, RUNS_DIR, SEED, FitConfig
 from fer_features.console import emit_json, tell
 from fer_features.heads import HEADS
+from fer_features.interrupt import prompt_interrupt
 from fer_features.options import (
     CacheDir,
     CacheFile,
@@ -21,6 +22,8 @@ from fer_features.options import (
     Seed,
     per_class_number,
 )
+
+RUNS_KEPT = "interrupted; the runs that were finished are kept"
 
 
 def fit(
@@ -147,10 +150,11 @@ def fit(
     )
     runs = []
     progress = functools.partial(epoch_progress, cache=used)
-    for one in run(config, progress=progress, note=tell):
-        runs.append(one)
-        if not json:
-            show_run(one)
+    with prompt_interrupt(RUNS_KEPT):
+        for one in run(config, progress=progress, note=tell):
+            runs.append(one)
+            if not json:
+                show_run(one)
     if json:
         emit_json({"runs": [run_dict(one) for one in runs]})
     elif seeds > 1:

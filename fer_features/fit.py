@@ -19,7 +19,7 @@ from fer_features.features import Reader, check_views, parse_layers
 from fer_features.fit_record import write_run
 from fer_features.guard import settle_split
 from fer_features.heads import head_class, head_names, make_head
-from fer_features.heads.fitting import fit_head, params_of, takes
+from fer_features.heads.fitting import fit_head, params_of, probabilities_of, takes
 from fer_features.metrics import Scores, score
 from fer_features.problem import Problem, Selection, make_problem, select
 from fer_features.resample import Sizes, cross_validate, learn_by_size
@@ -220,7 +220,7 @@ def _fit_and_score(
     seconds["fit"] = time.perf_counter() - clock
     clock = time.perf_counter()
     probability = {
-        part: np.asarray(head.predict_proba(X[getattr(split, part)]), np.float64)
+        part: probabilities_of(head, X[getattr(split, part)]).astype(np.float64)
         for part in ("validation", "test")
     }
     seconds["predict"] = time.perf_counter() - clock
