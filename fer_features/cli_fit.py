@@ -11,6 +11,7 @@ import typer
 from fer_features.config import CACHE_DIR, RUNS_DIR, SEED, FitConfig
 from fer_features.console import emit_json, tell
 from fer_features.heads import HEADS
+from fer_features.interrupt import prompt_interrupt
 from fer_features.options import (
     CacheDir,
     CacheFile,
@@ -22,6 +23,8 @@ from fer_features.options import (
     per_class_number,
 )
 from fer_features.progress import track
+
+RUNS_KEPT = "interrupted; the runs that were finished are kept"
 
 
 def fit(
@@ -151,10 +154,11 @@ def fit(
     runs = []
     progress = functools.partial(epoch_progress, cache=used)
     copies = functools.partial(track, unit="images")
-    for one in run(config, progress=progress, note=tell, track=copies):
-        runs.append(one)
-        if not json:
-            show_run(one)
+    with prompt_interrupt(RUNS_KEPT):
+        for one in run(config, progress=progress, note=tell, track=copies):
+            runs.append(one)
+            if not json:
+                show_run(one)
     if json:
         emit_json({"runs": [run_dict(one) for one in runs]})
     elif seeds > 1:

@@ -11,6 +11,8 @@ from typing import Any
 CACHE_DIR = Path("cache")
 RUNS_DIR = Path("runs")
 SEED = 0
+MAX_SEED = 2**32 - 1
+"""The largest seed that NumPy and scikit-learn take."""
 
 NEAR = 0.92
 """Images whose pixels correlate more than this are near twins.

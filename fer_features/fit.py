@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.calibration import Calibrator, Threshold, choose_threshold, fit_calibrator
-from fer_features.config import FitConfig
+from fer_features.config import MAX_SEED, FitConfig
 from fer_features.errors import FerError
 from fer_features.faces.twin_table import Track
 from fer_features.features import Reader, check_views, parse_layers
 from fer_features.fit_record import write_run
 from fer_features.guard import settle_split
 from fer_features.heads import head_class, head_names, make_head
-from fer_features.heads.fitting import fit_head, params_of, takes
+from fer_features.heads.fitting import fit_head, params_of, probabilities_of, takes
 from fer_features.metrics import Scores, score
 from fer_features.problem import Problem, Selection, make_problem, select
 from fer_features.resample import Sizes, cross_validate, learn_by_size
@@ -33,6 +33,7 @@ EpochProgress = Callable[[int, dict[str, float]], None]
 Note = Callable[[str], None]
 
 CALIBRATIONS = ("platt", "isotonic")
+MOST_JOBS = 1024
 
 
 @dataclass
@@ -146,14 +147,18 @@ def _check(config: FitConfig) -> None:
     check_views(config.views)
     if config.seeds < 1:
         raise FerError(f"--seeds must be at least 1, not {config.seeds}")
+    if not 0 <= config.seed <= MAX_SEED - config.seeds + 1:
+        raise FerError(
+            f"--seed {config.seed} with --seeds {config.seeds}: seeds are 0 to {MAX_SEED}"
+        )
     if config.cv == 1 or config.cv < 0:
         raise FerError(f"--cv {config.cv}: a cross-validation has at least 2 folds")
     if config.calibrate not in (None, *CALIBRATIONS):
         raise FerError(
             f"no such calibration: {config.calibrate}", hint=f"known are {', '.join(CALIBRATIONS)}"
         )
-    if config.jobs == 0 or config.jobs < -1:
-        raise FerError(f"--jobs {config.jobs}: neither -1 nor a number of jobs")
+    if config.jobs == 0 or not -1 <= config.jobs <= MOST_JOBS:
+        raise FerError(f"--jobs {config.jobs}: neither -1 nor a number of jobs, 1 to {MOST_JOBS}")
     for name in _names(config):
         head_class(name)
     for parameter, flag in (("random_state", "--seed"), ("n_jobs", "--jobs")):
@@ -232,7 +237,7 @@ def _fit_and_score(
     seconds["fit"] = time.perf_counter() - clock
     clock = time.perf_counter()
     probability = {
-        part: np.asarray(head.predict_proba(X[getattr(split, part)]), np.float64)
+        part: probabilities_of(head, X[getattr(split, part)]).astype(np.float64)
         for part in ("validation", "test")
     }
     seconds["predict"] = time.perf_counter() - clock

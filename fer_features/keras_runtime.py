@@ -12,10 +12,14 @@ import os
 import re
 import sys
 import tempfile
+import threading
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from fer_features.errors import FerError, install_hint
 
@@ -24,6 +28,15 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 QUIET = "3"
 """The value of ``TF_CPP_MIN_LOG_LEVEL`` that lets no message through."""
+
+SETTINGS: dict[str, Any] = {
+    "floatx": "float32",
+    "epsilon": 1e-7,
+    "image_data_format": "channels_last",
+    "max_epochs": None,
+    "max_steps_per_epoch": None,
+}
+"""What Keras is set to while this package uses it, by the setting's name in `keras.config`."""
 
 # What C++ logs through absl: severity and date ("I0000 00:00:1795381792.194609 ..."), and the
 # continuation and preamble lines that come with it.
@@ -39,21 +52,89 @@ def import_keras() -> ModuleType:
     caller has set ``TF_CPP_MIN_LOG_LEVEL``: whoever sets it wants to see what it lets through.
 
     Raises:
-        FerError: Keras's backend is not installed, is broken or is unknown; the hint gives the
-            ``pip`` command that installs it.
+        FerError: Keras's backend is not installed, is broken or cannot train, or Keras cannot read
+            the user's settings; the hint says what to do.
     """
     if "keras" in sys.modules:
-        return sys.modules["keras"]
+        return _checked(sys.modules["keras"])
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", QUIET) == QUIET:
         for name in ("absl", "tensorflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
     with without_chatter():
-        return _import()
+        return _checked(_import())
 
 
 def backend_name() -> str:
     """The name of Keras's backend: ``tensorflow``, ``jax`` or ``torch`` (imports Keras)."""
     return str(import_keras().backend.backend())
+
+
+@contextmanager
+def keras_settings(precision: str = "float32") -> Iterator[None]:
+    """In the block, Keras computes as this package means it to; also a decorator.
+
+    Whatever the user's ``keras.json``, environment or session has set is put aside, and is set
+    again when the last block ends. Blocks may be nested, and open on several threads.
+
+    Args:
+        precision: ``float32``, or ``bfloat16`` for layers made in the block to compute in that
+            type; their weights are float32 all the same.
+    """
+    keras: Any = import_keras()
+    # `keras.config.dtype_policy` would set a policy that is not set, by the floatx of the moment.
+    state = importlib.import_module("keras.src.backend.common.global_state")
+    _OVERRIDE.begin(keras.config)
+    before = state.get_global_attribute("dtype_policy")  # of this thread; the others are of all
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        state.set_global_attribute("dtype_policy", before)
+        _OVERRIDE.end(keras.config)
+
+
+class _Override:
+    """`SETTINGS` in force while any block is open, and what they were before the first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = 0
+        self._before: dict[str, Any] = {}
+        self._x64: bool | None = None
+
+    def begin(self, config: Any) -> None:
+        with self._lock:
+            if not self._open:
+                known = [name for name in SETTINGS if hasattr(config, f"set_{name}")]
+                self._before = {name: getattr(config, name)() for name in known}
+                _set(config, {name: SETTINGS[name] for name in known})
+                self._x64 = _set_jax_x64(False) if config.backend() == "jax" else None
+            self._open += 1
+
+    def end(self, config: Any) -> None:
+        with self._lock:
+            self._open -= 1
+            if not self._open:
+                _set(config, self._before)
+                if self._x64 is not None:
+                    _set_jax_x64(self._x64)
+
+
+_OVERRIDE = _Override()
+
+
+def _set(config: Any, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        getattr(config, f"set_{name}")(value)
+
+
+def _set_jax_x64(value: bool) -> bool:
+    """Set whether JAX has 64-bit numbers, which changes what it draws; return what was set."""
+    import jax
+
+    before = bool(jax.config.jax_enable_x64)
+    jax.config.update("jax_enable_x64", value)
+    return before
 
 
 @contextmanager
@@ -86,6 +167,9 @@ def without_chatter() -> Iterator[None]:
                     os.write(2, line.encode())
 
 
+_KNOWN = f"set KERAS_BACKEND to one of {', '.join(BACKENDS)}"
+
+
 def _import() -> ModuleType:
     try:
         with warnings.catch_warnings():
@@ -96,7 +180,28 @@ def _import() -> ModuleType:
         raise _backend_error(error) from error
 
 
+def _checked(keras: Any) -> ModuleType:
+    """Return Keras if it is on a backend that can train."""
+    backend = keras.backend.backend()
+    if backend not in BACKENDS:
+        raise FerError(f"Keras's backend {backend} cannot train", hint=_KNOWN)
+    return keras  # type: ignore[no-any-return]
+
+
+def _settings_file() -> Path:
+    """The user's ``keras.json``, where Keras looks for it."""
+    home = Path("~").expanduser()
+    folder = (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108  Keras's
+    return Path(os.environ.get("KERAS_HOME", folder)).expanduser() / "keras.json"
+
+
 def _backend_error(error: Exception) -> FerError:
+    frames = traceback.extract_tb(error.__traceback__)
+    if Path(frames[-1].filename).parts[-2:] == ("backend", "config.py"):
+        return FerError(
+            f"Keras cannot read its settings: {_one_line(error)}",
+            hint=f"correct or remove {_settings_file()}, and variables KERAS_… of the environment",
+        )
     missing = (getattr(error, "name", None) or "").split(".")[0]
     backend = os.environ.get("KERAS_BACKEND") or (missing if missing in BACKENDS else BACKENDS[0])
     if missing in ("keras", "tensorflow") or backend == "tensorflow":
@@ -106,7 +211,7 @@ def _backend_error(error: Exception) -> FerError:
     else:
         return FerError(
             f"Keras cannot use KERAS_BACKEND={backend}: {_one_line(error)}",
-            hint=f"set KERAS_BACKEND to one of {', '.join(BACKENDS)}",
+            hint=_KNOWN,
         )
     return FerError(
         f"Keras's backend {backend} cannot be imported: {_one_line(error)}",

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from fer_features.config import MAX_SEED
 from fer_features.errors import FerError
 
 Data = Annotated[
@@ -37,7 +38,7 @@ MapClass = Annotated[
         "several times.",
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of everything that is drawn.")]
 CacheDir = Annotated[Path, typer.Option(help="Where feature caches are kept.")]
 RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
 CacheFile = Annotated[
@@ -65,7 +66,7 @@ def per_class_number(text: str | None) -> int | str | None:
     """
     if text is None or text == "all":
         return text
-    if not (text.isascii() and text.isdigit() and int(text)):
+    if not (text.isascii() and text.isdigit() and text.strip("0") and len(text) < 19):
         raise FerError(f"--per-class {text}: neither a number of images nor the word all")
     return int(text)
 

@@ -15,6 +15,7 @@ from fer_features.backbones.backbone import PREPROCESSING
 from fer_features.backbones.learnt import learnt_from
 from fer_features.config import DataChoice, ExtractConfig, FeatureSpec, cache_key
 from fer_features.engines import PRECISIONS, EngineChoice, GraphSpec, choose_for
+from fer_features.engines.engine import check_batch
 from fer_features.errors import FerError
 from fer_features.faces import IMAGE_SIZE, BadRow, FaceSource, open_faces
 from fer_features.store import (
@@ -116,8 +117,6 @@ def plan_extraction(config: ExtractConfig) -> Plan:
                 raise FerError(f"no such {name}: {one}", hint=f"known are {', '.join(allowed)}")
     if config.compression is not None:
         filters(config.compression)
-    if config.batch_size is not None and config.batch_size < 1:
-        raise FerError(f"--batch-size must be at least 1, not {config.batch_size}")
     if backbone.descriptors is not None and config.preprocess != ExtractConfig.preprocess:
         raise FerError(f"{backbone.name} is not preprocessed", hint="leave --preprocess out")
     engine = choose_for(backbone, config.engine, config.precision)
@@ -132,6 +131,7 @@ def plan_extraction(config: ExtractConfig) -> Plan:
     )
     features = _names(config, backbone)
     graph_spec(backbone, weights, spec, features)  # says what is wrong with layers and size
+    check_batch(config.batch_size, size=spec.size)
     seen = seen_images(weights)
     about = (IMAGE,) if seen is None else (IMAGE, SEEN)
     source = open_faces(

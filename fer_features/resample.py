@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.heads.fitting import fit_head
+from fer_features.heads.fitting import fit_head, probabilities_of
 from fer_features.metrics import score
 from fer_features.problem import Problem
 from fer_features.splits import folds, nested_parts
@@ -102,7 +102,7 @@ def _score(head: Any, X: NDArray[Any], problem: Problem, rows: NDArray[np.int64]
     task = selection.task
     return score(
         selection.label[rows],
-        head.predict_proba(X[rows]),
+        probabilities_of(head, X[rows]),
         classes=task.class_names,
         positive=task.positive,
     ).to_dict()

@@ -252,6 +252,7 @@ MISTAKES = [
     (["extract", "--weights", "none.h5"], "no such weights: none.h5"),
     (["extract", "--per-class", "many"], "neither a number"),
     (["extract", "--per-class", "0"], "neither a number"),
+    (["extract", "--per-class", "9" * 5000], "neither a number"),
     (["extract", "--output", "vector"], "no such outputs: vector"),
     (["data", "info", "nowhere"], "no such file or folder: nowhere"),
     (["data", "show", "--out", "faces.txtt"], "not a picture's name"),
@@ -275,6 +276,16 @@ def test_a_callers_mistake_is_two_lines_and_status_2(args: list[str], told: str)
     assert told in lines[0]
     assert len(lines) <= 2
     assert all(line.startswith("hint: ") for line in lines[1:])
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+@pytest.mark.parametrize(
+    "command", ["extract", "fit", "pretrain", "data show", "bench heads", "bench precision"]
+)
+def test_every_command_refuses_a_seed_that_numpy_does_not_take(command: str, seed: str) -> None:
+    result = fer(*command.split(), "--seed", seed)
+    assert result.exit_code == 2
+    assert "--seed" in result.stderr
 
 
 def test_an_interruption_is_one_line_and_status_130(monkeypatch: pytest.MonkeyPatch) -> None:

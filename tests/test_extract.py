@@ -194,6 +194,11 @@ def test_a_file_with_another_caches_name_is_an_error(tmp_path: Path, tiny: Backb
         ({"outputs": ("vector",)}, "no such outputs"),
         ({"layers": ("third",)}, "no layer third"),
         ({"size": 4}, "at least 8 pixels"),
+        ({"size": 100_000_000}, "too large"),
+        ({"batch_size": 100_000_000}, "does not fit into memory"),
+        ({"batch_size": 2**28 // 12**2 + 1}, "does not fit into memory"),
+        ({"weights": "random:4294967296"}, "seeds are 0 to 4294967295"),
+        ({"weights": "random:" + "9" * 5000}, "seeds are 0 to 4294967295"),
         ({"weights": "random:x"}, "no seed"),
         ({"weights": "random"}, "no seed"),
         ({"weights": "nowhere.h5"}, "no such weights"),
@@ -254,6 +259,26 @@ def test_weights_of_another_network_are_an_error(tmp_path: Path, tiny: Backbone)
         other.save(path) if name.endswith(".keras") else other.save_weights(path)
         with pytest.raises(FerError, match="not weights of tiny"):
             engine(tiny, str(path))
+
+
+@pytest.mark.parametrize("name", ["whole.keras", "all.weights.h5", "old.h5"])
+@pytest.mark.parametrize("damage", ["cut", "junk", "empty"])
+def test_a_damaged_weights_file_is_found_before_a_network_is_built(
+    tmp_path: Path, tiny: Backbone, name: str, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    model = tiny.build(tiny.default_size)
+    if name == "old.h5":
+        save_legacy(model, path)
+    else:
+        model.save(path) if name == "whole.keras" else model.save_weights(path)
+    whole = path.read_bytes()
+    path.write_bytes(
+        {"cut": whole[: len(whole) // 2], "junk": b"<html>" * 99, "empty": b""}[damage]
+    )
+    monkeypatch.setattr("fer_features.extract.make_engine", None)
+    with pytest.raises(FerError, match=r"is no complete .*get the file again"):
+        extract(replace(CONFIG, weights=str(path), cache_dir=tmp_path / "cache"))
 
 
 def test_a_broken_weights_file_is_an_error(tmp_path: Path, tiny: Backbone) -> None:

@@ -101,3 +101,51 @@ app(["extract", "--backbone", "tiny", "--weights", "random:0", "--engine", "kera
     ]
     assert process.returncode == 130
     assert [one.suffix for one in tmp_path.glob("*.part")] == [".part"]
+
+
+# Ctrl-C before the first epoch and at a run's end; the function in which it comes.
+FIT_MOMENTS = {
+    "Keras is imported": "fer_features.keras_runtime._import",
+    "a step is traced": "fer_features.heads.training._measures.<locals>",
+    "a run is written": "fer_features.fit.write_run",
+}
+FIT = f"""{LISTEN}
+import os, sys
+from importlib import import_module
+from fer_features.cli import app
+module, _, name = sys.argv[1].removesuffix(".<locals>").rpartition(".")
+module = import_module(module)
+real = getattr(module, name)
+def pressed(*args, **named):
+    os.kill(os.getpid(), signal.SIGINT)
+    return real(*args, **named)
+def traced(*args, **named):
+    loss, *others = real(*args, **named)
+    def swallowed(*given):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:  # as some libraries do
+            pass
+        return loss(*given)
+    return swallowed, *others
+setattr(module, name, traced if "<locals>" in sys.argv[1] else pressed)
+app(["fit", sys.argv[2], "--head", "mlp", "--set", "epochs=200000", "--set", "patience=200000",
+     "--runs-dir", sys.argv[3]])
+"""
+
+
+@pytest.mark.parametrize("moment", FIT_MOMENTS)
+def test_ctrl_c_ends_a_fit_with_one_line(moment: str, tiny_cache: Path, tmp_path: Path) -> None:
+    arguments = [FIT_MOMENTS[moment], str(tiny_cache), str(tmp_path / "runs")]
+    program = FIT.replace("200000", "1") if moment == "a run is written" else FIT
+    done = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 130, done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("  epoch 1: ")]
+    assert lines[1:] == ["interrupted; the runs that were finished are kept"]
+    assert not list(tmp_path.glob("runs/*"))

@@ -17,6 +17,10 @@ PREPROCESSING = ("keras", "raw")
 """``keras``: the network's own `preprocess_input`; ``raw``: grey levels 0 to 255 as they are."""
 
 
+MAX_SIZE = 1024
+"""The largest height and width of images that a network is built for."""
+
+
 @dataclass(frozen=True)
 class PretrainedFile:
     """A published weights file.
@@ -117,6 +121,11 @@ class Backbone:
             raise FerError(
                 f"{self.name} needs images of at least {self.min_size} pixels, not {size}",
                 hint=f"--size {self.default_size} is its usual size",
+            )
+        if size > MAX_SIZE:
+            raise FerError(
+                f"images of {size} pixels are too large: {MAX_SIZE} at most",
+                hint=f"--size {self.default_size} is the usual size of {self.name}",
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fer_features.backbones.backbone import Backbone
+from fer_features.keras_runtime import keras_settings
 
 
 def layer_shapes(backbone: Backbone, *, size: int | None = None) -> dict[str, tuple[int, ...]]:
@@ -21,5 +22,6 @@ def layer_shapes(backbone: Backbone, *, size: int | None = None) -> dict[str, tu
     backbone.check_size(size)
     if backbone.descriptors is not None:
         return {name: recipe.shape(size) for name, recipe in backbone.descriptors.items()}
-    network = backbone.build(size)
+    with keras_settings():
+        network = backbone.build(size)
     return {name: tuple(network.get_layer(name).output.shape[1:]) for name in backbone.layers}

@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from fer_features.backbones.backbone import BACKBONES, Backbone, PretrainedFile
 from fer_features.backbones.descriptors import recipes_sha256
 from fer_features.backbones.weights_file import assign, is_weights_file, read_weights
+from fer_features.config import MAX_SEED
 from fer_features.errors import FerError, install_hint
 from fer_features.keras_runtime import import_keras
 
@@ -74,6 +76,8 @@ def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
         seed = text.removeprefix("random").removeprefix(":")
         if not (seed.isascii() and seed.isdigit()):
             raise FerError(f"no seed in --weights {text}", hint="write random:0, say")
+        if len(seed) > 10 or int(seed) > MAX_SEED:
+            raise FerError(f"--weights random:{seed[:20]}: seeds are 0 to {MAX_SEED}")
         recipe = f"glorot_uniform numpy.PCG64 seed={int(seed)}"
         return Weights(
             kind="random",
@@ -92,7 +96,39 @@ def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
         raise FerError(
             f"{path}: not a weights file", hint=f"known suffixes are {', '.join(FILE_SUFFIXES)}"
         )
+    _check_file(path)
     return Weights(kind="file", label=path.name, sha256=file_sha256(path), path=path)
+
+
+def _check_file(path: Path) -> None:
+    """Make sure that a file is what its suffix says, and complete, before a network is built.
+
+    Raises:
+        FerError: it is not.
+    """
+    if is_weights_file(path):
+        read_weights(path)
+        return
+    import h5py
+
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+                if damaged or "config.json" not in archive.namelist():
+                    raise ValueError(f"{damaged} is damaged" if damaged else "it holds no model")
+        else:
+            with h5py.File(path, "r") as file:
+                arrays = file.visititems(lambda _, item: isinstance(item, h5py.Dataset) or None)
+                if not arrays:
+                    raise ValueError("it holds no array")
+    except PermissionError:
+        raise
+    except Exception as error:  # zipfile, zlib and h5py each raise their own kinds
+        kind = "Keras model" if path.suffix == ".keras" else "HDF5 file"
+        raise FerError(
+            f"{path} is no complete {kind}: {_first_line(error)}", hint="get the file again"
+        ) from error
 
 
 def _shipped(backbone: Backbone) -> Weights:

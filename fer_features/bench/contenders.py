@@ -19,6 +19,7 @@ from fer_features.engines import Features, GraphSpec, choose_engine, make_engine
 from fer_features.engines.graph import arithmetic
 from fer_features.errors import FerError
 from fer_features.faces import IMAGE_SIZE
+from fer_features.keras_runtime import backend_name, import_keras, keras_settings
 from fer_features.pipeline import AHEAD
 
 ROUND_S = 3.0
@@ -57,9 +58,8 @@ class NaiveContender:
         FerError: the weights cannot be had.
     """
 
+    @keras_settings()
     def __init__(self, job: Message) -> None:
-        from fer_features.keras_runtime import import_keras
-
         self._keras = import_keras()
         self._precision = job["precision"]
         if self._precision == "bfloat16":
@@ -80,6 +80,7 @@ class NaiveContender:
         wanted = job["images"] or images_for(self._pass(), of=n, step=n)
         self._images = random_images(min(whole_batches(wanted, n), NAIVE_MOST))
 
+    @keras_settings()
     def _pass(self) -> float:
         begun = time.perf_counter()
         channels = self._backbone.channels
@@ -93,8 +94,6 @@ class NaiveContender:
 
     def describe(self) -> Message:
         """What it is, and what it runs on."""
-        from fer_features.keras_runtime import backend_name
-
         return {
             **self._device,
             "engine": f"keras/{backend_name()} on {self._device['device']}, model.predict",

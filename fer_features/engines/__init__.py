@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_features.backbones import Backbone
-from fer_features.engines.engine import Engine, Features, GraphSpec, NoNetwork
+from fer_features.engines.engine import Engine, Features, GraphSpec, NoNetwork, check_batch
 from fer_features.engines.hardware import (
     cpu_has_bfloat16,
     has_openvino,
@@ -128,6 +128,7 @@ def make_engine(
     Raises:
         FerError: the weights cannot be had, or the engine cannot compute this.
     """
+    check_batch(batch_size, size=spec.size)
     if name == DESCRIPTORS:
         from fer_features.engines.descriptor_engine import DescriptorEngine
 

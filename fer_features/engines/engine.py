@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from fer_features.backbones import Backbone, Weights
 from fer_features.errors import FerError
 
+MOST_PIXELS = 2**28
+"""Pixels of a batch at most: as RGB in float32 they take 3.2 GB."""
+
 Features = dict[str, NDArray[Any]]
 """Arrays by ``layer/pooled`` (N, C) float32 and ``layer/map`` (N, h, w, C) float16."""
 
@@ -79,6 +82,23 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of threads and memory."""
+
+
+def check_batch(batch_size: int | None, *, size: int) -> None:
+    """Make sure that a batch of images of that height and width can be held in memory.
+
+    Raises:
+        FerError: it has no image, or too many pixels.
+    """
+    if batch_size is None:
+        return
+    if batch_size < 1:
+        raise FerError(f"--batch-size must be at least 1, not {batch_size}")
+    if batch_size * size**2 > MOST_PIXELS:
+        raise FerError(
+            f"--batch-size {batch_size} of images of {size} pixels does not fit into memory",
+            hint=f"{MOST_PIXELS // size**2} at most; what is fastest is the default",
+        )
 
 
 class NoNetwork:

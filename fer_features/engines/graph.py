@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from fer_features.backbones import fetch_weights, load_weights
 from fer_features.engines.engine import GraphSpec
-from fer_features.keras_runtime import import_keras
+from fer_features.keras_runtime import import_keras, keras_settings
 
 
+@keras_settings()
 def build_graph(spec: GraphSpec) -> Any:
     """Make the model: uint8 (N, H, W) in, a dict of features out, frozen.
 
@@ -25,7 +24,7 @@ def build_graph(spec: GraphSpec) -> Any:
     path = fetch_weights(spec.weights, spec.backbone)
     keras = import_keras()
     ops = keras.ops
-    with arithmetic(spec.precision):
+    with keras_settings(spec.precision):
         network = spec.backbone.build(spec.size)
     load_weights(network, spec.weights, path)
     inputs = keras.Input(spec.image_shape, dtype="uint8", name="images")
@@ -56,15 +55,3 @@ def output_specs(model: Any) -> dict[str, tuple[tuple[int, ...], str]]:
     return {
         name: (tuple(tensor.shape[1:]), str(tensor.dtype)) for name, tensor in model.output.items()
     }
-
-
-@contextmanager
-def arithmetic(precision: str) -> Iterator[None]:
-    """Layers made in this block compute in that type; their weights are float32 all the same."""
-    keras = import_keras()
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fer_features.engines.engine import Features, GraphSpec, OutputSpecs, fill_up
 from fer_features.engines.graph import build_graph, output_specs
 from fer_features.engines.hardware import keras_devices
-from fer_features.keras_runtime import backend_name
+from fer_features.keras_runtime import backend_name, keras_settings
 
 Devices = Sequence[Any]
 Run = Callable[[NDArray[np.uint8]], Features]
@@ -57,6 +57,7 @@ class KerasEngine:
         """Start on up to `batch_size` images, uint8 (N, H, W)."""
         return self._threads.submit(self._padded, images)
 
+    @keras_settings()
     def _padded(self, images: NDArray[np.uint8]) -> Features:
         features = self._run(fill_up(images, self.batch_size))
         return {name: array[: len(images)] for name, array in features.items()}

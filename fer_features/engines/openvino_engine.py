@@ -148,7 +148,7 @@ def find_graph(spec: GraphSpec, graphs: Path, *, note: Callable[[str], None] | N
 
 def _export(spec: GraphSpec, folder: Path) -> None:
     from fer_features.engines.graph import build_graph
-    from fer_features.keras_runtime import without_chatter
+    from fer_features.keras_runtime import keras_settings, without_chatter
 
     model = build_graph(replace(spec, precision="float32"))  # OpenVINO narrows it by itself
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ def _export(spec: GraphSpec, folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
     draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
     try:
-        with without_chatter():
+        with without_chatter(), keras_settings():
             model.export(str(draft / "graph.xml"), format="openvino", verbose=False)
         digests = {path.name: file_sha256(path) for path in draft.iterdir()}
         (draft / "sha256.json").write_text(json.dumps(digests, indent=2), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -197,9 +198,16 @@ def platt(values: NDArray[np.floating[Any]], codes: NDArray[np.int64]) -> Logist
 def check_above_zero(**values: float | Sequence[float]) -> None:
     """Raise `HeadError` unless each parameter, or each of a parameter's values, is above 0."""
     for name, value in values.items():
-        numbers = np.ravel(np.asarray(value, dtype=np.float64))
-        if not (len(numbers) and (numbers > 0).all()):
-            raise HeadError(f"{name} must be above 0, not {value}")
+        numbers = np.ravel(np.array(value, dtype=object))  # integers may be of any size
+        if not (len(numbers) and all(0 < number < math.inf for number in numbers)):
+            raise HeadError(f"{name} must be above 0 and finite, not {value}")
+
+
+def check_at_most(most: int, **values: int | Sequence[int]) -> None:
+    """Raise `HeadError` if a parameter, or one of a parameter's values, is above `most`."""
+    for name, value in values.items():
+        if any(number > most for number in np.ravel(np.array(value, dtype=object))):
+            raise HeadError(f"{name} must be at most {most:,}, not {value}")
 
 
 def check_every_class(codes: NDArray[np.int64], classes: NDArray[Any]) -> None:

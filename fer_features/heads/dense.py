@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-from fer_features.heads.choice import check_above_zero
-from fer_features.heads.keras_head import KerasHead
+from fer_features.heads.choice import check_above_zero, check_at_most
+from fer_features.heads.keras_head import MOST_UNITS, KerasHead
 from fer_features.heads.network import network
 
 
@@ -78,6 +78,7 @@ class DenseHead(KerasHead):
 
     def _check_parameters(self) -> None:
         check_above_zero(filters=self.filters)
+        check_at_most(MOST_UNITS, filters=self.filters)
         super()._check_parameters()
 
     def _network(self, *, learning: bool) -> Any:

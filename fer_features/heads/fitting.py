@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from fer_features.errors import FerError
 
+TOLERANCE = 1e-6
+"""How far from 1 the sum of a row's probabilities may be."""
+
 
 def takes(head: Any, name: str) -> bool:
     """Whether a head's `fit` has a parameter of that name."""
@@ -23,6 +26,30 @@ def fit_head(
     """Fit a head, handing it of `extra` what it takes and what is not None."""
     given = {name: it for name, it in extra.items() if it is not None and takes(head, name)}
     head.fit(X, y, validation=validation, **given)
+
+
+def probabilities_of(head: Any, X: NDArray[Any]) -> NDArray[Any]:
+    """A fitted head's probabilities (N, K), 0 to 1, each row summing to 1, in the head's type.
+
+    Raises:
+        FerError: it is of another shape, or is no probabilities within `TOLERANCE`.
+    """
+    p = np.asarray(head.predict_proba(X))
+    shape = (len(X), len(head.classes_))
+    if p.shape != shape:
+        raise FerError(f"the {head.name} head gives probabilities {p.shape}, not {shape}")
+    sums = p.sum(axis=1, dtype=np.float64)
+    within = (p >= -TOLERANCE) & (p <= 1 + TOLERANCE)  # False for NaN
+    bad = ~(within.all(axis=1) & (abs(sums - 1) <= TOLERANCE))
+    if bad.any():
+        row = int(bad.argmax())
+        raise FerError(
+            f"the {head.name} head's probabilities are not 0 to 1 with sum 1, first in row {row}: "
+            f"{p[row].tolist()}, sum {sums[row]:.9g}",
+            hint="its predict_proba is at fault: divide each row by its sum, in float64",
+        )
+    clipped: NDArray[Any] = np.clip(p, 0, 1)
+    return clipped
 
 
 def params_of(name: str, params: Mapping[str, Any], *, heads: Sequence[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fer_features.errors import FerError
 from fer_features.heads.base import Head, model_paths
-from fer_features.heads.choice import HeadError, check_above_zero, choose
+from fer_features.heads.choice import HeadError, check_above_zero, check_at_most, choose
 from fer_features.heads.network import (
     Moments,
     Progress,
@@ -23,10 +23,16 @@ from fer_features.heads.network import (
     training_targets,
 )
 from fer_features.heads.training import train
-from fer_features.keras_runtime import import_keras, without_chatter
+from fer_features.keras_runtime import import_keras, keras_settings, without_chatter
 
 NOTES = "head.json"
 """The entry of a model file with what Keras does not keep: labels, parameters, history."""
+
+MOST_UNITS = 16_384
+"""Units of a layer, or filters, at most."""
+
+MOST_STEPS = 1_000_000
+"""Epochs, and rows of a training step, at most."""
 
 
 class KerasHead(Head):
@@ -73,6 +79,8 @@ class KerasHead(Head):
             epochs=self.epochs,
             patience=self.patience,
         )
+        check_at_most(MOST_UNITS, units=self.units)
+        check_at_most(MOST_STEPS, epochs=self.epochs, batch_size=self.batch_size)
         if not 0 <= self.dropout < 1:
             raise HeadError(f"dropout must be at least 0 and below 1, not {self.dropout}")
 
@@ -115,28 +123,30 @@ class KerasHead(Head):
         )
         aims = training_targets(training, targets, K=len(self.classes_))
         self.moments_ = channel_moments(training) if self.standardize else None
-        learner = self._network(learning=True)
-        history = train(
-            learner,
-            training,
-            held,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            patience=self.patience,
-            seed=self.random_state,
-            progress=progress,
-            targets=aims,
-        )
-        self._note(history, given=validation is not None, rows=len(held.codes))
-        self.model_ = self._network(learning=False)  # an optimiser is twice the weights' size
-        self.model_.set_weights(learner.get_weights())
+        with keras_settings():
+            learner = self._network(learning=True)
+            history = train(
+                learner,
+                training,
+                held,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+                epochs=self.epochs,
+                patience=self.patience,
+                seed=self.random_state,
+                progress=progress,
+                targets=aims,
+            )
+            self._note(history, given=validation is not None, rows=len(held.codes))
+            self.model_ = self._network(learning=False)  # an optimiser is twice the weights' size
+            self.model_.set_weights(learner.get_weights())
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """Return the classes' probabilities, float32 (N, K)."""
         check_is_fitted(self)
-        out = outputs(self.model_, self._checked(X, reset=False))
+        with keras_settings():
+            out = outputs(self.model_, self._checked(X, reset=False))
         return np.hstack([1 - out, out]) if len(self.classes_) == 2 else out
 
     def save(self, path: str | Path) -> Path:
@@ -160,7 +170,10 @@ class KerasHead(Head):
         }
         target, draft = model_paths(path, suffix=self.suffix)
         try:
-            with without_chatter():  # saving imports TensorFlow on whichever backend
+            with (
+                without_chatter(),
+                keras_settings(),
+            ):  # saving imports TensorFlow on whichever backend
                 self.model_.save(draft)
             with zipfile.ZipFile(draft, "a") as archive:
                 archive.writestr(NOTES, json.dumps(notes, allow_nan=False))
@@ -195,8 +208,9 @@ class KerasHead(Head):
             head.moments_ = moments and (np.array(moments[0]), np.array(moments[1]))
             head.chosen_, head.history_ = notes["chosen"], notes["history"]
             head.best_epoch_ = notes["best_epoch"]
-            head.model_ = head._network(learning=False)
-            head.model_.load_weights(path)
+            with keras_settings():
+                head.model_ = head._network(learning=False)
+                head.model_.load_weights(path)
         except Exception as error:  # a damaged archive can fail anywhere in it
             raise FerError(
                 f"cannot read {path} as a model of the {cls.name} head: {error}",

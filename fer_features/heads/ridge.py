@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships none
 
 from fer_features.heads.base import SkopsHead
 from fer_features.heads.choice import (
@@ -163,7 +164,11 @@ class RidgeHead(SkopsHead):
     def _decomposed(self, part: Part) -> Decomposed:
         scaler = StandardScaler()
         scaled = scaler.fit_transform(part.features())
-        strength, axes = np.linalg.eigh((scaled.T @ scaled).astype(np.float64))
+        covariance = (scaled.T @ scaled).astype(np.float64)
+        # On several threads OpenBLAS waits at each of many small steps, busily: more processor
+        # time on quiet cores, and many times as long where other programs use some of them.
+        with threadpool_limits(1, user_api="blas"):
+            strength, axes = np.linalg.eigh(covariance)
         axes = axes.astype(np.float32)
         classes = np.arange(1 if len(self.classes_) == 2 else 0, len(self.classes_))
         targets = np.where(part.codes[:, None] == classes, np.float32(1), np.float32(-1))

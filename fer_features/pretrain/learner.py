@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,8 +15,7 @@ from numpy.typing import NDArray
 
 from fer_features.backbones import Backbone
 from fer_features.config import PretrainConfig
-from fer_features.engines.graph import arithmetic
-from fer_features.keras_runtime import import_keras, without_chatter
+from fer_features.keras_runtime import import_keras, keras_settings, without_chatter
 from fer_features.pretrain.augment import DICE, Augmentation
 
 LOOKED_AT = 40
@@ -77,6 +77,7 @@ def averaged(learner: Learner, data: Any) -> Iterator[None]:
             one.assign(value)
 
 
+@keras_settings()
 def make_learner(
     backbone: Backbone,
     config: PretrainConfig,
@@ -101,10 +102,10 @@ def make_learner(
         importlib.import_module("tensorflow")  # as Keras's `fit` does, on every backend
     ops = keras.ops
     size = backbone.default_size
-    keras.utils.set_random_seed(config.seed)
-    with arithmetic(precision):
-        network = backbone.build(size)
-    top = keras.layers.Dense(outputs, dtype="float32", name="top")
+    with _seeded(config.seed):
+        with keras_settings(precision):
+            network = backbone.build(size)
+        top = keras.layers.Dense(outputs, dtype="float32", name="top")
     augmentation = Augmentation()
 
     class Front(keras.layers.Layer):  # type: ignore[misc]  # keras has no types here
@@ -122,6 +123,17 @@ def make_learner(
     model = keras.Model([images, dice], top(pooled))
     _compile(model, config, classes=classes, steps=steps)
     return Learner(network, top, model)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """In the block, Keras's initialisers draw their seeds from this one; Python's state is kept."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
 
 
 def _compile(model: Any, config: PretrainConfig, *, classes: int, steps: int) -> None:
@@ -226,8 +238,8 @@ def batches(
 
         def __getitem__(self, index: int) -> Any:
             rows = order[index * size : (index + 1) * size]
-            random = np.random.default_rng([seed, epoch, index])
-            dice = random.random((len(rows), DICE), dtype=np.float32)
+            dice_of = np.random.default_rng([seed, epoch, index])
+            dice = dice_of.random((len(rows), DICE), dtype=np.float32)
             return (images[rows], dice), targets[rows]
 
     return Batches()

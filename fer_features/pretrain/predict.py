@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fer_features.backbones import Backbone
 from fer_features.backbones.weights_file import WeightsFile, assign
-from fer_features.keras_runtime import import_keras
+from fer_features.keras_runtime import import_keras, keras_settings
 
 PREDICTED = 256
 """Images put through the network at once."""
@@ -20,6 +20,7 @@ Logits = Callable[[NDArray[np.uint8]], Any]
 """From images (N, S, S) to a tensor (N, outputs)."""
 
 
+@keras_settings()
 def model_of(backbone: Backbone, content: WeightsFile) -> Any:
     """A Keras model of a file's arrays, in float32: uint8 images (N, S, S) to logits."""
     keras: Any = import_keras()
@@ -32,6 +33,7 @@ def model_of(backbone: Backbone, content: WeightsFile) -> Any:
     return keras.Model(images, keras.ops.matmul(pooled, kernel) + bias)
 
 
+@keras_settings()
 def probabilities(
     logits: Logits, images: NDArray[np.uint8], *, classes: int
 ) -> NDArray[np.float64]:

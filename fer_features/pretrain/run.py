@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,23 +18,32 @@ from fer_features.backbones.weights_file import (
     is_weights_file,
     read_weights,
 )
-from fer_features.config import PretrainConfig
+from fer_features.config import MAX_SEED, PretrainConfig
 from fer_features.engines.hardware import keras_has_bfloat16
 from fer_features.errors import FerError
 from fer_features.faces import FaceSource, open_faces
 from fer_features.faces.twin_table import Track as TrackCopies
 from fer_features.faces.twin_table import about, untracked
-from fer_features.keras_runtime import backend_name, import_keras
+from fer_features.keras_runtime import backend_name, import_keras, keras_settings
 from fer_features.pretrain.augment import Augmentation
 from fer_features.pretrain.checkpoint import checkpoint_of, load, save
 from fer_features.pretrain.data import VOTES, Lesson, make_lesson, targets_of
 from fer_features.pretrain.learner import Learner, averaged, batches, make_learner
 from fer_features.pretrain.record import finish, score_part, score_test
 from fer_features.progress import Advance
+from fer_features.store import free_bytes
 from fer_features.tasks import Task, load_task
 
 Track = Callable[[int, int], AbstractContextManager[Advance]]
 """Called with an epoch's number, from 1, and its images; yields what is told of those done."""
+
+MOST = 1_000_000
+"""Epochs, and images of a step, at most."""
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+SPACE = 60_000_000
+"""Bytes: fernet's checkpoint (weights, momentum and averages in float32) twice, and its weights."""
 
 EpochDone = Callable[[int, dict[str, float]], None]
 
@@ -106,10 +117,16 @@ def pretrain(
 
 
 def _check(config: PretrainConfig) -> None:
-    for name in ("epochs", "batch_size", "learning_rate"):
-        if not 0 < getattr(config, name) < float("inf"):
+    if not 0 <= config.seed <= MAX_SEED:
+        raise FerError(f"--seed {config.seed}: seeds are 0 to {MAX_SEED}")
+    for name, most in (("epochs", MOST), ("batch_size", MOST), ("learning_rate", _LARGEST)):
+        if not 0 < getattr(config, name) <= most:
             flag = name.replace("_", "-")
-            raise FerError(f"--{flag} must be above 0, not {getattr(config, name)}")
+            raise FerError(f"--{flag} must be above 0 and at most {most:,g}")
+    for name in ("weight_decay", "votes_weight"):
+        if not 0 <= getattr(config, name) <= _LARGEST:
+            flag = name.replace("_", "-")
+            raise FerError(f"--{flag} must be at least 0, and finite")
     for name in ("warm_up", "smoothing", "average"):
         if not 0 <= getattr(config, name) < 1:
             flag = name.replace("_", "-")
@@ -118,6 +135,31 @@ def _check(config: PretrainConfig) -> None:
         raise FerError(f"--out {config.out}: the name of a weights file ends in .h5")
     if not config.out.parent.is_dir():
         raise FerError(f"no such folder: {config.out.parent}")
+    if not (config.out.is_file() or not os.path.lexists(config.out)):
+        raise FerError(f"--out {config.out} is there, and is no file")
+    _check_writable(config.out.parent)
+
+
+def _check_writable(folder: Path) -> None:
+    """Make sure that a checkpoint, and the weights after it, can be written to a folder.
+
+    Raises:
+        FerError: they cannot.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise FerError(
+            f"{folder} cannot be written: {error.strerror or error}",
+            hint="name a file in another folder with --out",
+        ) from error
+    free = free_bytes(folder)
+    if free < SPACE:
+        raise FerError(
+            f"{folder}: about {SPACE / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free",
+            hint="make room, or name a file in another folder with --out",
+        )
 
 
 def _precision(asked: str) -> str:
@@ -157,6 +199,7 @@ def _there(config: PretrainConfig, identity: dict[str, Any]) -> dict[str, Any] |
     return told
 
 
+@keras_settings()
 def _train(
     config: PretrainConfig,
     backbone: Backbone,

@@ -152,6 +152,11 @@ def test_parts_that_lack_a_class_are_drawn_anew() -> None:
     ("change", "told"),
     [
         ({"epochs": 0}, "--epochs must be above 0"),
+        ({"epochs": 10**400}, "--epochs must be above 0"),
+        ({"seed": 2**32}, "seeds are 0 to 4294967295"),
+        ({"weight_decay": float("nan")}, "--weight-decay"),
+        ({"votes_weight": -1.0}, "--votes-weight"),
+        ({"out": Path("folder.h5")}, "is no file"),
         ({"warm_up": 1.0}, "--warm-up must be at least 0 and below 1"),
         ({"out": Path("weights.txt")}, "ends in .h5"),
         ({"out": Path("nowhere/weights.h5")}, "no such folder"),
@@ -165,9 +170,26 @@ def test_a_mistake_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], told: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.h5").mkdir()
     with pytest.raises(FerError, match=told):
         pretrain(replace(SMALL, **change))
-    assert not list(tmp_path.glob("*.h5"))
+    assert [one.name for one in tmp_path.glob("*.h5")] == ["folder.h5"]
+
+
+@pytest.mark.parametrize("trouble", ["read-only", "full"])
+def test_where_nothing_can_be_written_nothing_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("fer_features.pretrain.run.open_faces", None)
+    if trouble == "full":
+        monkeypatch.setattr("fer_features.pretrain.run.free_bytes", lambda folder: 10**6)
+    else:
+        monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(FerError, match=r"Read-only|are needed, 1 MB are free"):
+        pretrain(replace(SMALL, out=tmp_path / "weights.h5"))
 
 
 @pytest.mark.long
