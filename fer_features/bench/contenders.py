@@ -16,7 +16,6 @@ from fer_features.backbones import get_backbone, load_weights, resolve_weights
 from fer_features.backbones.weights import fetch_weights
 from fer_features.bench.protocol import LeftOut, Message
 from fer_features.engines import Features, GraphSpec, choose_engine, make_engine
-from fer_features.engines.graph import arithmetic
 from fer_features.errors import FerError
 from fer_features.faces import IMAGE_SIZE
 from fer_features.keras_runtime import backend_name, import_keras, keras_settings
@@ -69,7 +68,7 @@ class NaiveContender:
         self._size = job["size"]
         weights = resolve_weights(job["weights"], self._backbone)
         path = fetch_weights(weights, self._backbone)
-        with arithmetic(self._precision):
+        with keras_settings(self._precision):
             network = self._backbone.build(self._size)
         load_weights(network, weights, path)
         last = network.get_layer(self._backbone.default_layer).output
