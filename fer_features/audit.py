@@ -105,7 +105,7 @@ class Audit:
         """How many pictures, twins counted once, a finding is about."""
         groups = self.twins.groups
         kind = finding.partition(" ")[0]
-        group = {"near": groups.near, "similar": groups.near, "registered": groups.linked}.get(
+        group = {"near": groups.near, "similar,": groups.near, "registered": groups.linked}.get(
             kind, groups.exact
         )
         return len(np.unique(group[self.findings[finding]]))

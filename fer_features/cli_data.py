@@ -74,6 +74,7 @@ def audit(
     threshold: Annotated[
         float, typer.Option(help="Images whose pixels correlate more than this are near twins.")
     ] = NEAR,
+    cache_dir: CacheDir = CACHE_DIR,
     skip_bad: SkipBad = False,
     ignore: Ignore = None,
     map_class: MapClass = None,
@@ -89,7 +90,9 @@ def audit(
     source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
     show_notes(source.index().notes)
     progress = functools.partial(track, unit="images")
-    found, faces = run(source, ferplus=ferplus, threshold=threshold, track=progress)
+    found, faces = run(
+        source, ferplus=ferplus, threshold=threshold, track=progress, cache_dir=cache_dir
+    )
     written = []
     if found.largest_group:  # drawn before anything is written, since it takes a while
         figure = twin_sheet(faces, found.group, found.twins.groups.exact, name=found.name)

@@ -76,7 +76,7 @@ def _keys_path(folder: Path, weights_sha256: str) -> Path:
 
 def _read_keys(cache: Cache) -> NDArray[np.uint64]:
     path = _keys_path(cache.path.parent, str(cache.header.spec["weights_sha256"]))
-    with suppress(OSError, ValueError):
+    with suppress(OSError, EOFError, ValueError):
         keys: NDArray[np.uint64] = np.load(path, allow_pickle=False).astype(np.uint64)
         return keys
     return np.empty(0, np.uint64)

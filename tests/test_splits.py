@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fer_features.errors import FerError
-from fer_features.splits import Split, folds, make_split, nested_parts
+from fer_features.faces.twins import Groups
+from fer_features.splits import Split, folds, make_split, nested_parts, without_seen_copies
 
 
 def split(
@@ -15,14 +16,20 @@ def split(
     seed: int = 0,
     *,
     near: NDArray[np.int64] | None = None,
+    linked: NDArray[np.int64] | None = None,
     **kwargs: bool,
 ) -> Split:
     usage = np.arange(len(label)).astype(np.int8) % 3
     near = images if near is None else near
-    return make_split(name, label=label, usage=usage, exact=images, near=near, seed=seed, **kwargs)
+    groups = Groups(images, near, near if linked is None else linked)
+    return make_split(name, label=label, usage=usage, groups=groups, seed=seed, **kwargs)
 
 
-NOTHING = {"exact": 0, "near": 0}
+def all_kinds(group: NDArray[np.int64]) -> Groups:
+    return Groups(group, group, group)
+
+
+NOTHING = {"exact": 0, "near": 0, "registered": 0}
 
 
 LABEL = np.repeat(np.array([0, 1]), 50)
@@ -48,7 +55,7 @@ def test_reference_counts_the_twins_that_leak() -> None:
     known = set(TWINS[np.concatenate([made.train, made.validation])])
     has_one = [TWINS[row] in known for row in made.test]
     assert made.exact.tolist() == has_one
-    assert made.leaked == {"exact": sum(has_one), "near": 0}
+    assert made.leaked == {"exact": sum(has_one), "near": 0, "registered": 0}
     assert sum(has_one) > 0
 
 
@@ -60,8 +67,29 @@ def test_a_near_twin_is_counted_apart_from_an_exact_one() -> None:
     assert made.leaked["near"] > 0
 
 
-def test_grouped_keeps_near_twins_on_one_side() -> None:
-    made = split("grouped", LABEL, np.arange(100), near=TWINS)
+def test_a_registered_copy_is_counted_apart_from_both() -> None:
+    made = split("reference", LABEL, np.arange(100), near=np.arange(100), linked=TWINS)
+    known = set(TWINS[np.concatenate([made.train, made.validation])])
+    assert made.registered.tolist() == [TWINS[row] in known for row in made.test]
+    assert made.leaked == {"exact": 0, "near": 0, "registered": int(made.copied.sum())}
+    assert made.copied.any()
+
+
+def test_rows_of_which_a_copy_was_learnt_are_left_out_of_validation_and_test() -> None:
+    made = split("usage", LABEL, np.arange(100))
+    copy = np.isin(np.arange(100), [0, 1, 4, 2, 98])  # of training, validation twice, test twice
+    without, removed = without_seen_copies(made, copy)
+    assert removed == 4
+    assert without.train.tolist() == made.train.tolist()
+    assert {1, 4}.isdisjoint(without.validation)
+    assert {2, 98}.isdisjoint(without.test)
+    assert len(without.copied) == len(without.test) == len(made.test) - 2
+
+
+@pytest.mark.parametrize("kind", ["near", "linked"])
+def test_grouped_keeps_copies_on_one_side(kind: str) -> None:
+    copies = {"near": TWINS} if kind == "near" else {"near": np.arange(100), "linked": TWINS}
+    made = split("grouped", LABEL, np.arange(100), **copies)
     sides = [set(TWINS[part]) for part in (made.train, made.validation, made.test)]
     assert not sides[0] & (sides[1] | sides[2])
     assert not sides[1] & sides[2]
@@ -119,7 +147,9 @@ def test_validation_is_cut_from_training_where_there_is_none(seed: int) -> None:
     usage = np.repeat(np.array([0, 2, 0, 2], np.int8), [40, 10, 40, 10])
     images = np.arange(100)
     images[95] = images[0]  # in test and training: training keeps it
-    made = make_split("usage", label=LABEL, usage=usage, exact=images, near=TWINS, seed=seed)
+    made = make_split(
+        "usage", label=LABEL, usage=usage, groups=Groups(images, TWINS, TWINS), seed=seed
+    )
     assert made.test.tolist() == [*range(40, 50), *range(90, 100)]
     assert sorted([*made.train, *made.validation]) == [*range(40), *range(50, 90)]
     assert np.bincount(LABEL[made.validation]).tolist() == [10, 10]  # a quarter of 40 each
@@ -130,7 +160,7 @@ def test_validation_is_cut_from_training_where_there_is_none(seed: int) -> None:
 def test_a_cut_validation_depends_on_the_seed() -> None:
     usage = np.repeat(np.array([0, 2, 0, 2], np.int8), [40, 10, 40, 10])
     cut = [
-        make_split("usage", label=LABEL, usage=usage, exact=TWINS, near=TWINS, seed=seed).validation
+        make_split("usage", label=LABEL, usage=usage, groups=all_kinds(TWINS), seed=seed).validation
         for seed in (0, 0, 1)
     ]
     assert cut[0].tolist() == cut[1].tolist() != cut[2].tolist()
@@ -140,22 +170,20 @@ def test_too_few_to_cut_from_is_refused() -> None:
     usage = np.array([0, 0, 2, 2], np.int8)
     label, one = np.array([0, 1, 0, 1]), np.arange(4)
     with pytest.raises(FerError, match="cut validation"):
-        make_split("usage", label=label, usage=usage, exact=one, near=one, seed=0)
+        make_split("usage", label=label, usage=usage, groups=all_kinds(one), seed=0)
 
 
 def test_usage_needs_all_three_parts() -> None:
     usage = np.zeros(100, np.int8)
     with pytest.raises(FerError, match="PublicTest"):
-        make_split(
-            "usage", label=LABEL, usage=usage, exact=np.arange(100), near=np.arange(100), seed=0
-        )
+        make_split("usage", label=LABEL, usage=usage, groups=all_kinds(np.arange(100)), seed=0)
 
 
 def test_a_part_that_lacks_a_class_is_an_error() -> None:
     usage = np.array([0, 0, 1, 1, 2, 2], np.int8)
     label = np.array([0, 1, 0, 1, 0, 0])
     with pytest.raises(FerError, match="no image in the test part"):
-        make_split("usage", label=label, usage=usage, exact=np.arange(6), near=np.arange(6), seed=0)
+        make_split("usage", label=label, usage=usage, groups=all_kinds(np.arange(6)), seed=0)
 
 
 @pytest.mark.parametrize("name", ["grouped", "reference"])

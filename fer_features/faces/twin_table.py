@@ -96,7 +96,9 @@ def make_table(
     different = len(np.unique(sha256))
     with track("looking for copies", 3 * different) as advance:
         twins = find_twins(images, sha256=sha256, family=family, advance=advance)
-    table = TwinTable(row=row, sha256=sha256, twins=twins)
+    # a plain dtype: that of HDF5 carries metadata, which NumPy does not save
+    plain = np.array(sha256.tolist(), "S64")
+    table = TwinTable(row=row, sha256=plain, twins=twins)
     with suppress(OSError):  # where nothing can be written it is searched again the next time
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, table)
@@ -117,7 +119,7 @@ def read_table(path: Path) -> TwinTable | None:
             groups = Groups(**{name: file[name] for name in ("exact", "near", "linked")})
             found = {name: file[name] for name in ("pairs", "kind", "correlation")}
             table = TwinTable(file["row"], file["sha256"], Twins(groups=groups, **found))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         return None
     same = {len(table.row), len(table.sha256), *map(len, vars(groups).values())}
     return table if len(same) == 1 else None

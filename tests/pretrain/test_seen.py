@@ -21,6 +21,8 @@ from fer_features.config import ExtractConfig, FitConfig
 from fer_features.errors import FerError
 from fer_features.extract import extract
 from fer_features.faces import open_faces, read_all
+from fer_features.faces.record import pixel_sha256
+from fer_features.faces.twin_table import untracked
 from fer_features.fit import fit
 from fer_features.guard import settle_split
 from fer_features.problem import make_problem, select
@@ -182,3 +184,45 @@ def test_unknown_images_get_a_word_on_what_that_does_not_mean(tmp_path: Path) ->
         asked = replace(FIT, cache=done.cache)
         assert settle_split(asked, select(cache, asked), note=notes.append) == asked
     assert "copies that were packed anew" in notes[0]
+
+
+def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    images = rng.integers(0, 256, (18, 48, 48), dtype=np.uint8)
+    images[17] = np.roll(images[0], (3, -2), axis=(0, 1))  # of PrivateTest, a copy of Training's
+    images[11] = np.roll(images[16], (-2, 2), axis=(0, 1))  # of PublicTest, a copy of PrivateTest's
+    lines = ["emotion,pixels,Usage"]
+    for row, image in enumerate(images):
+        part = ("Training", "PublicTest", "PrivateTest")[row // 6]
+        lines.append(f"{(0, 3)[row % 2]},{' '.join(map(str, image.ravel()))},{part}")
+    (tmp_path / "some.csv").write_text("\n".join(lines) + "\n")
+    weights = tmp_path / "some.h5"
+    network = get_backbone("fernet").build(48)
+    learnt = image_keys(pixel_sha256(images[:6]))
+    write_weights(weights, WeightsFile(arrays_of(network.variables), {}, np.unique(learnt), {}))
+    done = extract(
+        ExtractConfig(
+            data=str(tmp_path / "some.csv"),
+            backbone="fernet",
+            weights=str(weights),
+            engine="keras",
+            precision="float32",
+            outputs=("pooled",),
+            cache_dir=tmp_path,
+        ),
+        track_copies=untracked,
+    )
+    with Cache(done.cache) as cache:
+        selection = select(cache, FIT)
+        assert selection.seen is not None
+        assert np.flatnonzero(selection.seen.own).tolist() == list(range(6))
+        assert np.flatnonzero(selection.seen.copy).tolist() == [17]
+        with pytest.raises(FerError, match="1 of the test part"):
+            make_problem(selection, replace(FIT, split="usage"), seed=0)
+        clean = make_problem(selection, replace(FIT, split="usage", drop=("twins",)), seed=0)
+    # training row 0 has a copy in the test part, validation row 11 too: both go as twins
+    assert clean.selection.dropped == {"twins": 2, "copies of learnt images": 1}
+    assert clean.split.test.tolist() == list(range(12, 17))
+    assert 11 not in clean.split.validation
+    assert clean.seen == {"train": 5, "validation": 0, "test": 0}
