@@ -10,6 +10,7 @@ from typing import Any
 from fer_features.errors import FerError
 from fer_features.metrics import NUMBERS
 from fer_features.run_labels import (
+    UNKNOWN,
     base_features,
     created,
     data_key,
@@ -17,6 +18,7 @@ from fer_features.run_labels import (
     feature_labels,
     group_runs,
     is_random,
+    provenance_unknown,
     scored_seen,
     subject,
 )
@@ -178,6 +180,12 @@ def _notes(runs: Sequence[Run]) -> Iterable[str]:
         yield (
             f"{features}: SEEN IMAGES. The weights have learnt from {most:,} of the images that "
             "are scored here; these numbers say nothing about new images."
+        )
+    unknown = {base_features(run.record) for run in runs if provenance_unknown(run.record)}
+    for features in sorted(unknown):
+        yield (
+            f"{features}: {UNKNOWN}. Which images the weights have learnt from is not known, or "
+            "copies of them cannot be recognised; they may have learnt from those scored here."
         )
     leaked = runs[0].record["split"]["leaked"]
     if any(leaked.values()):

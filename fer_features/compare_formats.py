@@ -11,7 +11,14 @@ from typing import Any
 from fer_features.compare import COLUMNS, PUBLISHED, Comparison
 from fer_features.errors import FerError
 from fer_features.repeats import Flattery, OverSeeds
-from fer_features.run_labels import base_features, is_random, scored_seen
+from fer_features.run_labels import (
+    UNKNOWN,
+    base_features,
+    is_random,
+    marks,
+    provenance_unknown,
+    scored_seen,
+)
 from fer_features.verdicts import Verdict
 
 MARKDOWN = {
@@ -56,12 +63,16 @@ def to_json(
 
 
 def to_csv(tables: Sequence[Comparison]) -> str:
-    """One CSV text; its first column names the table that a row belongs to."""
+    """One CSV text; the first column names a row's table, the last its warnings in capitals."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["table", *COLUMNS])
+    writer.writerow(["table", *COLUMNS, "marks"])
     for table in tables:
-        writer.writerows([table.title, *row.values()] for row in table.rows())
+        rows = table.rows()
+        warnings = ["; ".join(marks(run.record)) for run in table.runs]
+        warnings += [""] * (len(rows) - len(warnings))  # of the published row
+        for row, warning in zip(rows, warnings, strict=True):
+            writer.writerow([table.title, *row.values(), warning])
     return out.getvalue()
 
 
@@ -120,6 +131,7 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
         random = sorted({base_features(one.record) for one in table.runs if is_random(one.record)})
         title = table.title + (f"\nRANDOM WEIGHTS: {', '.join(random)}" if random else "")
         title += "\nSEEN IMAGES" * any(scored_seen(one.record) for one in table.runs)
+        title += f"\n{UNKNOWN}" * any(provenance_unknown(one.record) for one in table.runs)
         published = PUBLISHED["accuracy"] if table.published else None
         bars = accuracy_bars(rows, title=title, published=published)
         matrices = confusion_matrices(rows, title=f"{title}\ncounts on the test part")
