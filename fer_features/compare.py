@@ -13,6 +13,7 @@ from fer_features.faces.drop import TWINS
 from fer_features.intervals import WITH_INTERVAL
 from fer_features.metrics import NUMBERS
 from fer_features.run_labels import (
+    UNKNOWN,
     base_features,
     created,
     data_key,
@@ -22,6 +23,7 @@ from fer_features.run_labels import (
     group_runs,
     is_random,
     learnt_from,
+    provenance_unknown,
     scored_seen,
     subject,
 )
@@ -215,6 +217,12 @@ def _notes(runs: Sequence[Run]) -> Iterable[str]:
         yield (
             f"{features}: SEEN IMAGES. The weights have learnt from {most:,} of the images that "
             "are scored here; these numbers say nothing about new images."
+        )
+    unknown = {base_features(run.record) for run in runs if provenance_unknown(run.record)}
+    for features in sorted(unknown):
+        yield (
+            f"{features}: {UNKNOWN}. Which images the weights have learnt from is not known, or "
+            "copies of them cannot be recognised; they may have learnt from those scored here."
         )
     leaked = runs[0].record["split"]["leaked"]
     if any(leaked.values()):

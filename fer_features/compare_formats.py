@@ -13,7 +13,14 @@ from fer_features.compare import COLUMNS, PUBLISHED, Comparison
 from fer_features.errors import FerError
 from fer_features.names import file_stem, shortened
 from fer_features.repeats import LeakEffect, OverSeeds
-from fer_features.run_labels import base_features, is_random, scored_seen
+from fer_features.run_labels import (
+    UNKNOWN,
+    base_features,
+    is_random,
+    marks,
+    provenance_unknown,
+    scored_seen,
+)
 from fer_features.verdicts import Verdict
 
 MARKDOWN = {
@@ -60,12 +67,16 @@ def to_json(
 
 
 def to_csv(tables: Sequence[Comparison]) -> str:
-    """One CSV text; its first column names the table that a row belongs to."""
+    """One CSV text; the first column names a row's table, the last its warnings in capitals."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["table", *COLUMNS])
+    writer.writerow(["table", *COLUMNS, "marks"])
     for table in tables:
-        writer.writerows([table.title, *row.values()] for row in table.rows())
+        rows = table.rows()
+        warnings = ["; ".join(marks(run.record)) for run in table.runs]
+        warnings += [""] * (len(rows) - len(warnings))  # of the published row
+        for row, warning in zip(rows, warnings, strict=True):
+            writer.writerow([table.title, *row.values(), warning])
     return out.getvalue()
 
 
@@ -150,6 +161,7 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
         random = sorted({base_features(one.record) for one in table.runs if is_random(one.record)})
         title = table.title + (f"\nRANDOM WEIGHTS: {', '.join(random)}" if random else "")
         title += "\nSEEN IMAGES" * any(scored_seen(one.record) for one in table.runs)
+        title += f"\n{UNKNOWN}" * any(provenance_unknown(one.record) for one in table.runs)
         published = PUBLISHED["accuracy"] if table.published else None
         learnt = [f"{name}: learnt from {text}" for name, text in table.learnt_from.items()]
         bars = accuracy_bars(rows, title="\n".join([title, *learnt]), published=published)

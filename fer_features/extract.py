@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features import __version__
-from fer_features.backbones.weights_file import seen_by
 from fer_features.config import ExtractConfig
 from fer_features.engines import Engine, NoNetwork, make_engine
 from fer_features.errors import FerError
@@ -160,7 +159,7 @@ def extract(
                 _take_up(plan)
     remember(plan.path, plan.choice)
     if plan.seen is not None:
-        keep_keys(plan.path.parent, plan.spec.weights_sha256, plan.seen)
+        keep_keys(plan.path.parent, plan.spec.weights_sha256, plan.seen.keys)
     if track_copies is not None:
         twin_table(plan.source, plan.path.parent, track=track_copies)
     return done
@@ -236,19 +235,18 @@ def _known_images(plan: Plan, work: Work) -> set[bytes]:
 
 def _known(plan: Plan) -> dict[str, Callable[[Batch], NDArray[np.uint8]]]:
     """What is known of images without a network, by its name in the cache."""
-
-    def seen(batch: Batch) -> NDArray[np.uint8]:
-        keys = np.empty(0, np.uint64) if plan.seen is None else plan.seen
-        return seen_by(keys, batch.rows.sha256[batch.computed]).astype(np.uint8)[:, None]
-
-    return {IMAGE: lambda batch: batch.images, SEEN: seen}
+    known: dict[str, Callable[[Batch], NDArray[np.uint8]]] = {IMAGE: lambda batch: batch.images}
+    seen = plan.seen
+    if seen is not None:
+        known[SEEN] = lambda batch: seen.marks(batch.images, batch.rows.sha256[batch.computed])
+    return known
 
 
 def _opening(plan: Plan, work: Work, engine: Engine) -> Opening:
     shapes = {
         **engine.outputs(),
         IMAGE: ((IMAGE_SIZE, IMAGE_SIZE), "uint8"),
-        SEEN: ((1,), "uint8"),
+        SEEN: ((1 if plan.seen is None else plan.seen.columns,), "uint8"),
     }
     software = {name: version(name) for name in ("keras", "numpy", "h5py")}
     return Opening(

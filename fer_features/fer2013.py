@@ -31,4 +31,4 @@ def is_fer2013(sha256: NDArray[np.bytes_]) -> bool | None:
         return None
     if known is None:
         return None
-    return bool(seen_by(known, sha256).mean() >= KNOWN_SHARE)
+    return bool(seen_by(known.keys, sha256).mean() >= KNOWN_SHARE)

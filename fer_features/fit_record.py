@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_features import __version__
 from fer_features.config import FitConfig
 from fer_features.fer2013 import is_fer2013
 from fer_features.intervals import score_intervals
 from fer_features.names import plain_text
+from fer_features.run_labels import marks, provenance
 from fer_features.runs import Part, Predictions, Run, new_run, read_run, write_record
+from fer_features.store import SEEN
 
 if TYPE_CHECKING:
     from fer_features.fit import Fitted
@@ -36,7 +39,8 @@ def write_run(
     with new_run(path, note=note) as folder:
         files = {"model": fitted.head.save(folder / "model").name}
         files["predictions"] = _predictions(fitted).save(folder).name
-        files |= _pictures(fitted, folder, title=f"{fitted.head.title}, {path.name}")
+        title = "\n".join([f"{fitted.head.title}, {path.name}", *marks(record)])
+        files |= _pictures(fitted, folder, title=title)
         write_record(folder, {"id": path.name, **record, "files": files})
     return read_run(path)
 
@@ -61,6 +65,7 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> dict[str, Any]:
             "dropped": selection.dropped,
             "seen": problem.seen,
             "fer2013": is_fer2013(selection.who.sha256),
+            "provenance": provenance(str(header.spec["weights"]), _marks(cache, selection.rows)),
             "counts": {
                 part: np.bincount(
                     selection.label[getattr(split, part)], minlength=len(task.classes)
@@ -109,6 +114,15 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> dict[str, Any]:
     }
 
 
+def _marks(cache: Cache, rows: NDArray[np.int64]) -> NDArray[np.uint8] | None:
+    """Which of the rows the weights have learnt from; None where they do not say."""
+    if SEEN not in cache.features:
+        return None
+    owner, _, name = SEEN.partition("/")
+    found: NDArray[np.uint8] = cache.read(owner, name, rows)
+    return found
+
+
 def _run_id(record: dict[str, Any]) -> str:
     """The same for the same fit, whatever it gave and how long it took."""
     params = {k: v for k, v in record["head"]["params"].items() if k != "n_jobs"}
@@ -119,7 +133,7 @@ def _run_id(record: dict[str, Any]) -> str:
         record["cv"] and record["cv"]["folds"],  # a plain fit must not take their place
         bool(record["sizes"]),
     ]
-    data = {name: value for name, value in record["data"].items() if name != "fer2013"}
+    data = {k: v for k, v in record["data"].items() if k not in ("fer2013", "provenance")}
     key = [record["cache"]["key"], data, record["split"], head, record["seed"], after]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:8]
     seed = "" if record["split"]["seed"] is None else f"-s{record['split']['seed']}"

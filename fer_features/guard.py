@@ -26,17 +26,9 @@ def settle_split(
     Args:
         config: what was asked for.
         selection: the rows.
-        note: told why, if another split than the usual one is taken; and if no image is known,
-            what that does not mean.
+        note: called with the reason, if another split than the usual one is taken.
     """
-    if selection.seen is None:
-        return config
-    if not selection.seen.own.any():
-        if note is not None:
-            note(
-                "the weights know none of these images to the byte; copies that were packed anew, "
-                "as JPEG say, would not be known again"
-            )
+    if selection.seen is None or not selection.seen.any_kind.any():
         return config
     if config.split is not None:
         return config
@@ -44,9 +36,9 @@ def settle_split(
         return config
     if note is not None:
         note(
-            f"the weights have learnt from {selection.seen.own.sum():,} of these "
-            f"{len(selection.rows):,} images: --split usage --drop twins is taken, which scores "
-            "none of them"
+            f"of these {len(selection.rows):,} images the weights have learnt from "
+            f"{selection.seen.own.sum():,}, and from copies of {selection.seen.copy.sum():,} more: "
+            "--split usage --drop twins is taken, which scores none of them"
         )
     drop = config.drop if TWINS in config.drop else (*config.drop, TWINS)
     return replace(config, split="usage", drop=drop)

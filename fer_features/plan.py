@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fer_features.backbones import Backbone, Weights, get_backbone, resolve_weights, seen_images
 from fer_features.backbones.backbone import PREPROCESSING
 from fer_features.backbones.learnt import learnt_from
+from fer_features.backbones.weights_file import Seen
 from fer_features.config import DataChoice, ExtractConfig, FeatureSpec, cache_key
 from fer_features.engines import PRECISIONS, EngineChoice, GraphSpec, choose_for
 from fer_features.engines.engine import check_batch
@@ -39,7 +40,7 @@ VIEWS = ("flip",)
 class Plan:
     """A configuration, checked and resolved: what is wanted, and where it goes.
 
-    `seen` are keys of the images that the weights have learnt from, None where that is not known.
+    `seen` are the images that the weights have learnt from, None where that is not known.
     """
 
     source: FaceSource
@@ -52,7 +53,7 @@ class Plan:
     compression: str | None
     bad: tuple[BadRow, ...]
     notes: tuple[str, ...]
-    seen: NDArray[np.uint64] | None
+    seen: Seen | None
 
     @property
     def repacks(self) -> bool:

@@ -178,7 +178,7 @@ def make_problem(selection: Selection, config: FitConfig, *, seed: int) -> Probl
     )
     if TWINS in config.drop:
         dropped = {**selection.dropped, TWINS: split.removed}
-        if selection.seen is not None and not config.allow_seen:
+        if selection.seen is not None and split.name == "usage" and not config.allow_seen:
             split, removed = without_seen_copies(split, selection.seen.copy)
             dropped |= {SEEN_COPIES: removed} if removed else {}
         selection = replace(selection, dropped=dropped)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from fer_features.console import emit_json, say, table, width
 from fer_features.errors import FerError
-from fer_features.run_labels import base_features, learnt_from, seen_parts
+from fer_features.run_labels import (
+    UNKNOWN,
+    base_features,
+    learnt_from,
+    provenance_unknown,
+    seen_parts,
+)
 
 if TYPE_CHECKING:
     from fer_features.compare import Comparison
@@ -52,6 +58,11 @@ def show_run(run: Run) -> None:
         say(
             f"  SEEN IMAGES: the weights have learnt from {n:,} of the "
             f"{record['split'][part]:,} {part} images"
+        )
+    if provenance_unknown(record):
+        say(
+            f"  {UNKNOWN}: which images the weights have learnt from is not known, or copies of "
+            "them cannot be recognised"
         )
     if record["cv"]:
         mean, std = record["cv"]["mean"], record["cv"]["std"]

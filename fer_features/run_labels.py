@@ -6,6 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fer_features.backbones.learnt import by_label
 from fer_features.errors import FerError
 from fer_features.runs import Run
@@ -26,9 +29,65 @@ def scored_seen(record: dict[str, Any]) -> int:
     return sum(seen_parts(record).values())
 
 
+def provenance(weights: str, seen: NDArray[np.uint8] | None) -> dict[str, Any]:
+    """Whether it is known which images weights have learnt from, as `run.json` holds it.
+
+    It is for weights that have learnt from none of such data (descriptors, random, ImageNet's), and
+    for a file with signatures of its images. A file with keys alone must recognise some image.
+
+    Args:
+        weights: the weights' name in the cache.
+        seen: the marks of the rows (`Seen.marks`); None where the weights say nothing.
+
+    Returns:
+        ``state``, ``known`` or ``unknown``; ``exact`` and ``copies``, how many of the rows were
+        recognised by their pixels and by a signature, None where that is not looked for.
+    """
+    exact = copies = None
+    if seen is not None:
+        exact = int(seen[:, 0].sum())
+    if seen is not None and seen.shape[1] > 1:
+        copies = int(seen[:, 1].sum())
+        exact = int(seen[:, 0].sum()) - copies
+    known = _says_itself(weights) or copies is not None or bool(exact)
+    return {"state": "known" if known else "unknown", "exact": exact, "copies": copies}
+
+
+def _says_itself(weights: str) -> bool:
+    """Whether a name of weights tells that they cannot have learnt from labelled faces."""
+    return weights in ("none", "imagenet") or weights.startswith("random:")
+
+
+def provenance_unknown(record: dict[str, Any]) -> bool:
+    """Whether a run's weights may have learnt from its images, and nobody can say.
+
+    Runs of older versions do not say it: of those, the weights are asked, and those of this
+    package are known.
+    """
+    found = record["data"].get("provenance")
+    if found is not None:
+        return bool(found["state"] == "unknown")
+    weights = str(record["cache"]["spec"]["weights"])
+    seen = record["data"].get("seen") or {}
+    return not (_says_itself(weights) or weights == "shipped" or any(seen.values()))
+
+
+UNKNOWN = "PROVENANCE UNKNOWN"
+
+
+def marks(record: dict[str, Any]) -> list[str]:
+    """What a reader must see beside a run's numbers, in capitals."""
+    found = {
+        "RANDOM WEIGHTS": is_random(record),
+        "SEEN IMAGES": bool(scored_seen(record)),
+        UNKNOWN: provenance_unknown(record),
+    }
+    return [mark for mark, there in found.items() if there]
+
+
 def is_random(record: dict[str, Any]) -> bool:
     """Whether a run's features come from random weights."""
-    return str(record["cache"]["spec"]["weights"]).startswith("random")
+    return str(record["cache"]["spec"]["weights"]).startswith("random:")
 
 
 def base_features(record: dict[str, Any]) -> str:

@@ -22,8 +22,8 @@ class SeenRows:
 
     Attributes:
         own: bool (N,), the image itself.
-        copy: bool (N,), not the image itself, but a copy of it: exact, near, mirrored, registered
-            or of the same family.
+        copy: bool (N,), not the image itself, but a copy of it: near, mirrored, registered, of the
+            same family, or recognised by its signature.
     """
 
     own: NDArray[np.bool_]
@@ -46,12 +46,14 @@ def seen_rows(cache: Cache, rows: NDArray[np.int64], table: TwinTable) -> SeenRo
     if SEEN not in cache.features:
         return None
     owner, _, name = SEEN.partition("/")
-    marked = cache.read(owner, name, np.arange(len(cache)))[:, 0] > 0
+    marks = cache.read(owner, name, np.arange(len(cache))) > 0  # `Seen.marks`
+    marked = marks[:, 0]
+    own = marked & ~marks[:, 1] if marks.shape[1] > 1 else marked
     who = cache.rows
     learnt = seen_by(_read_keys(cache), table.sha256)  # also rows that the cache does not hold
     learnt[np.searchsorted(table.row, who.source_row[marked])] = True
     copied = table.copied(learnt)[np.searchsorted(table.row, who.source_row)]
-    return SeenRows(own=marked[rows], copy=(copied & ~marked)[rows])
+    return SeenRows(own=own[rows], copy=((copied | marked) & ~own)[rows])
 
 
 def keep_keys(folder: Path, weights_sha256: str, keys: NDArray[np.uint64]) -> None:

@@ -101,7 +101,9 @@ def test_its_weights_are_small_and_say_where_they_come_from() -> None:
     assert len(content.seen) == told["data"]["seen"]
     seen = seen_images(weights)
     assert seen is not None
-    assert (np.diff(seen.astype(object)) > 0).all()
+    assert (np.diff(seen.keys.astype(object)) > 0).all()
+    assert seen.signatures is not None
+    assert seen.signatures.shape == (26_366, 12)
     assert set(told["scores"]) == {"validation", "test"}
 
 
@@ -146,6 +148,7 @@ def test_the_sample_was_never_seen(tmp_path: Path) -> None:
     )
     done = extract(config)
     with Cache(done.cache) as cache:
+        assert cache.shapes()["faces/seen"] == (360, 2)
         assert not cache.read("faces", "seen").any()
         rows, mirrored = (cache.read("block_6", name) for name in ("pooled", "pooled_flip"))
     assert rows.shape == mirrored.shape == (360, 192)

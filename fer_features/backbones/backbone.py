@@ -199,7 +199,7 @@ FERNET = Backbone(
     build=fernet.build,
     preprocess=fernet.preprocess,
     shipped=ShippedFile(
-        "fernet.h5", sha256="1114d9066bb851d3c8016e5b4c541cba5221a5213e8fe193e5c34c349f35de74"
+        "fernet.h5", sha256="f932c8700c5a5a07fb031554090874bb1f291ab40030ad3b378054af1c4a9a35"
     ),
     gflop=0.256,  # counted as above, with the gates
     channels=1,

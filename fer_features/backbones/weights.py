@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fer_features.backbones.backbone import BACKBONES, Backbone, PretrainedFile
 from fer_features.backbones.descriptors import recipes_sha256
-from fer_features.backbones.weights_file import assign, is_weights_file, read_weights
+from fer_features.backbones.weights_file import Seen, assign, is_weights_file, read_weights
 from fer_features.config import MAX_SEED
 from fer_features.errors import FerError, install_hint
 from fer_features.keras_runtime import import_keras
@@ -146,8 +145,8 @@ def _shipped(backbone: Backbone) -> Weights:
     return Weights(kind="shipped", label="shipped", sha256=file.sha256, path=file.path)
 
 
-def seen_images(weights: Weights) -> NDArray[np.uint64] | None:
-    """Keys of the images that weights have learnt from (`image_keys`); None where it is not known.
+def seen_images(weights: Weights) -> Seen | None:
+    """The images that weights have learnt from; None where it is not known.
 
     Files that `fer pretrain` wrote say it.
 
@@ -156,7 +155,8 @@ def seen_images(weights: Weights) -> NDArray[np.uint64] | None:
     """
     if weights.path is None or not is_weights_file(weights.path):
         return None
-    return read_weights(weights.path).seen
+    content = read_weights(weights.path)
+    return Seen(content.seen, content.signatures)
 
 
 def file_sha256(path: Path) -> str:

@@ -3,7 +3,8 @@
 A first line, the SHA-256 of the rest, and from byte 512 on HDF5. The attribute ``provenance`` is
 JSON: the data, the command, the scores. ``network/`` and ``top/`` hold a float16 array for each of
 the variables, by its path; ``seen`` the first 64 bits of the SHA-256 of each image that was learnt
-from. Of two different images the first 64 bits are the same once in 10¹⁹ pairs.
+from. Of two different images the first 64 bits are the same once in 10¹⁹ pairs. ``signatures``,
+since format 2, are those of the same images (`fer_features.backbones.signatures`).
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.backbones.signatures import find_copies
 from fer_features.drafts import draft_of
 from fer_features.errors import UPDATE, FerError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 USERBLOCK = 512
 """Bytes before the HDF5 content proper."""
 
@@ -42,12 +44,45 @@ class WeightsFile:
         top: those of the classifier on its pooled last layer: ``kernel`` (C, K), ``bias`` (K,).
         seen: uint64, ascending, `image_keys` of the images that were learnt from.
         provenance: what they were made of and how, plain JSON types.
+        signatures: uint8 (M, 12), `signature_list` of the same images; None in files of format 1.
     """
 
     network: Arrays
     top: Arrays
     seen: NDArray[np.uint64]
     provenance: dict[str, Any]
+    signatures: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The images that weights have learnt from.
+
+    Attributes:
+        keys: uint64, ascending, their `image_keys`.
+        signatures: uint8 (M, 12), theirs; None where the weights hold none.
+    """
+
+    keys: NDArray[np.uint64]
+    signatures: NDArray[np.uint8] | None
+
+    @property
+    def columns(self) -> int:
+        """How many columns `marks` has."""
+        return 1 if self.signatures is None else 2
+
+    def marks(self, images: NDArray[np.uint8], sha256: NDArray[np.bytes_]) -> NDArray[np.uint8]:
+        """Which images are among them: uint8 (N, 2), or (N, 1) without signatures.
+
+        The first column is 1 for an image that the weights have learnt from, the second where it
+        is not the same to the last pixel and recognised by its signature.
+        """
+        exact = seen_by(self.keys, sha256)
+        if self.signatures is None:
+            return exact[:, None].astype(np.uint8)
+        copy = np.zeros(len(exact), np.bool_)
+        copy[~exact] = find_copies(images[~exact], self.signatures)
+        return np.stack([exact | copy, copy], axis=1).astype(np.uint8)
 
 
 def image_keys(sha256: NDArray[np.bytes_]) -> NDArray[np.uint64]:
@@ -58,7 +93,7 @@ def image_keys(sha256: NDArray[np.bytes_]) -> NDArray[np.uint64]:
 
 
 def seen_by(seen: NDArray[np.uint64], sha256: NDArray[np.bytes_]) -> NDArray[np.bool_]:
-    """Which images are among those that were learnt from: bool (N,)."""
+    """Which images are among those that were learnt from, to the last pixel: bool (N,)."""
     return np.isin(image_keys(sha256), seen)
 
 
@@ -74,6 +109,8 @@ def write_weights(path: Path, content: WeightsFile) -> None:
     with h5py.File(content_bytes, "w", libver="v110") as file:
         file.attrs["provenance"] = json.dumps(content.provenance, allow_nan=False)
         file["seen"] = content.seen.astype("<u8")
+        if content.signatures is not None:
+            file["signatures"] = content.signatures
         for part in PARTS:
             for name, array in getattr(content, part).items():
                 if not np.isfinite(array).all():
@@ -84,10 +121,10 @@ def write_weights(path: Path, content: WeightsFile) -> None:
         draft.write_bytes(_userblock(raw) + raw)
 
 
-def _userblock(raw: bytes) -> bytes:
+def _userblock(raw: bytes, version: int = FORMAT_VERSION) -> bytes:
     """What stands before the HDF5 content: a line on what the file is, and its SHA-256."""
     text = (
-        f"{_FIRST_WORDS} {FORMAT_VERSION}, HDF5 from byte {USERBLOCK} on\n"
+        f"{_FIRST_WORDS} {version}, HDF5 from byte {USERBLOCK} on\n"
         f"sha256 of that: {hashlib.sha256(raw).hexdigest()}\n"
     )
     return text.encode().ljust(USERBLOCK, b"\n")
@@ -124,7 +161,7 @@ def read_weights(path: Path) -> WeightsFile:
             f"{FORMAT_VERSION}",
             hint=UPDATE,
         )
-    if head != _userblock(raw):
+    if head != _userblock(raw, int(version[1])):
         raise FerError(f"{path} is damaged", hint="fetch or train it again")
     arrays: dict[str, Arrays] = {part: {} for part in PARTS}
 
@@ -140,6 +177,7 @@ def read_weights(path: Path) -> WeightsFile:
             top=arrays["top"],
             seen=file["seen"][:].astype(np.uint64),
             provenance=json.loads(file.attrs["provenance"]),
+            signatures=file["signatures"][:] if "signatures" in file else None,
         )
 
 

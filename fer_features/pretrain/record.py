@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fer_features import __version__
 from fer_features.backbones import Backbone
+from fer_features.backbones.signatures import signature_list
 from fer_features.backbones.weights_file import (
     WeightsFile,
     arrays_of,
@@ -71,7 +72,8 @@ def finish(
             **{name: version(name) for name in ("keras", "numpy")},
         },
     }
-    content = WeightsFile(network, top, seen, provenance)
+    signatures = signature_list(lesson.images[lesson.train])
+    content = WeightsFile(network, top, seen, provenance, signatures)
     found = score_part(model_of(backbone, content), lesson, lesson.validation, task)
     provenance["scores"] = {"validation": found.to_dict()}
     write_weights(config.out, content)

@@ -14,7 +14,7 @@ from fer_features.compare import Comparison, compare, newest_seeds
 from fer_features.errors import FerError
 from fer_features.repeats import LeakEffect, OverSeeds, leak_effects, over_seeds
 from fer_features.report.album import Face, read_faces
-from fer_features.run_labels import is_random, scored_seen
+from fer_features.run_labels import is_random, provenance_unknown, scored_seen
 from fer_features.runs import Part, Predictions, Run
 from fer_features.verdicts import Verdict, verdict_of
 
@@ -96,6 +96,7 @@ class Gathered:
         leaks: the runs whose split leaks, and what that does to their scores.
         random: ids of the runs on features of networks with random weights.
         seen: ids of the runs that have scored images that their weights have learnt from.
+        unknown: ids of the runs of which it is not known what their weights have learnt from.
     """
 
     subjects: tuple[Subject, ...]
@@ -103,6 +104,7 @@ class Gathered:
     leaks: tuple[LeakEffect, ...]
     random: tuple[str, ...]
     seen: tuple[str, ...]
+    unknown: tuple[str, ...]
 
     @property
     def runs(self) -> list[Run]:
@@ -149,6 +151,7 @@ def gather(runs: Sequence[Run], *, every_seed: bool = True, note: Note) -> Gathe
         leaks=tuple(leak_effects(shown)),
         random=tuple(run.record["id"] for run in shown if is_random(run.record)),
         seen=tuple(run.record["id"] for run in shown if scored_seen(run.record)),
+        unknown=tuple(run.record["id"] for run in shown if provenance_unknown(run.record)),
     )
 
 

@@ -19,6 +19,7 @@ from fer_features.report.markup import Markup, join, tag
 from fer_features.report.parts import score
 from fer_features.report.provenance import provenance
 from fer_features.report.score_sections import confusion, results
+from fer_features.run_labels import UNKNOWN
 
 SECTIONS = {
     "data": ("Data", question),
@@ -83,6 +84,7 @@ def page(gathered: Gathered) -> str:
         tag("a", "Skip to the results", href="#results", class_="skip"),
         _random_weights(gathered.random),
         _seen_images(gathered.seen),
+        _unknown(gathered.unknown),
         tag("header", _bar(), _headline(gathered), class_="top"),
         tag("main", [write(gathered) for _, write in SECTIONS.values()]),
         tag("footer", tag("p", f"Written by fer_features {__version__}.")),
@@ -121,6 +123,16 @@ def _seen_images(runs: Sequence[str]) -> Markup | None:
         "SEEN IMAGES",
         f"{len(runs)} of the runs shown are scored on images that their weights have learnt from: "
         "their numbers say nothing about new images.",
+    )
+
+
+def _unknown(runs: Sequence[str]) -> Markup | None:
+    if not runs:
+        return None
+    return _banner(
+        UNKNOWN,
+        f"of {len(runs)} of the runs shown it is not known which images their weights have learnt "
+        "from, or copies of these cannot be recognised: they may be among those scored.",
     )
 
 

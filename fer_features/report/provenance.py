@@ -8,7 +8,7 @@ from typing import Any
 from fer_features.report.gather import Gathered
 from fer_features.report.markup import Markup, tag
 from fer_features.report.parts import seconds, section
-from fer_features.run_labels import base_features
+from fer_features.run_labels import base_features, provenance_unknown
 from fer_features.runs import Run
 
 
@@ -56,6 +56,7 @@ def _run(run: Run) -> Markup:
         "views": ", ".join(head["views"]) or None,
         "settings": _params(head["params"]),
         "chosen on validation": _params(_plain(head["chosen"])),
+        "images the weights have learnt from": _learnt(record),
         "clocks": clocks,
         "made": record["created"],
         "software": software or None,
@@ -64,6 +65,17 @@ def _run(run: Run) -> Markup:
         tag("pre", tag("code", record["command"]), tabindex=0) if record.get("command") else None
     )
     return _card(record["id"], facts, command)
+
+
+def _learnt(record: dict[str, Any]) -> str | None:
+    """How many of the rows the weights have learnt from; None where they have from no such data."""
+    if provenance_unknown(record):
+        return "provenance unknown"
+    found = record["data"].get("provenance") or {}
+    if found.get("exact") is None:
+        return None
+    copies = "copies not looked for" if found["copies"] is None else f"{found['copies']:,} copies"
+    return f"{found['exact']:,} exact, {copies}, of {record['data']['rows']:,}"
 
 
 def _plain(chosen: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ IMAGE = "faces/image"
 shows them, where the data that they came from is not at hand."""
 
 SEEN = "faces/seen"
-"""Whether the weights have learnt from an image, uint8 (N, 1), where they say what they have."""
+"""Whether the weights have learnt from an image, uint8, where they say what they have: (N, 2) from
+weights that hold signatures, whose second column is 1 where a signature told it; else (N, 1)."""
 
 OF_NO_NETWORK = (IMAGE, SEEN)
 """What a cache keeps beside the features of layers."""
