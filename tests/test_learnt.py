@@ -4,12 +4,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
 from fer_features.backbones import get_backbone, resolve_weights
 from fer_features.backbones.learnt import by_label, learnt_from
-from fer_features.backbones.weights_file import WeightsFile, image_keys, write_weights
+from fer_features.backbones.weights_file import Seen, WeightsFile, image_keys, write_weights
 from fer_features.config import ExtractConfig, FeatureSpec
 from fer_features.errors import FerError
 from fer_features.fer2013 import is_fer2013
@@ -41,7 +42,8 @@ def test_weights_of_fer_pretrain_record_what_they_have_learnt_from(tmp_path: Pat
 
 
 def test_of_weights_without_provenance_only_their_kind_is_known(tmp_path: Path) -> None:
-    (tmp_path / "keras.h5").write_bytes(b"no weights of fer pretrain")
+    with h5py.File(tmp_path / "keras.h5", "w") as file:  # not of fer pretrain
+        file["kernel"] = [1.0]
     network = get_backbone("inception_resnet_v2")
     assert learnt_from(resolve_weights(str(tmp_path / "keras.h5"), network)) == "unknown (keras.h5)"
     assert learnt_from(resolve_weights("imagenet", network)) == "ImageNet: 1,281,167 labels"
@@ -63,7 +65,7 @@ def test_images_are_fer2013_if_at_least_half_are_known(
 ) -> None:
     sha256 = np.array([hashlib.sha256(bytes([n])).hexdigest() for n in range(10)], "S64")
     keys = np.sort(image_keys(sha256[:known])) if known else np.empty(0, np.uint64)
-    monkeypatch.setattr("fer_features.fer2013.seen_images", lambda weights: keys)
+    monkeypatch.setattr("fer_features.fer2013.seen_images", lambda weights: Seen(keys, None))
     assert is_fer2013(sha256) is expected
 
 
