@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -43,6 +44,15 @@ def _print(text: str) -> None:
 def tell(text: str) -> None:
     """Print to stderr, where progress and remarks go, in the same way."""
     print(plain_text(text, keep="\n"), file=sys.stderr, flush=True)
+
+
+def hush_matplotlib() -> None:
+    """Drop Matplotlib's warning that its cache goes to a temporary folder (a read-only home)."""
+    logging.getLogger("matplotlib").addFilter(_not_about_folders)
+
+
+def _not_about_folders(record: logging.LogRecord) -> bool:
+    return not any(words in str(record.msg) for words in ("mkdir -p failed", "cache directory"))
 
 
 def emit_json(value: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from fer_features.console import hush_matplotlib
 from fer_features.errors import FerError, install_hint
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -60,6 +61,7 @@ def import_keras() -> ModuleType:
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", QUIET) == QUIET:
         for name in ("absl", "tensorflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
+    hush_matplotlib()  # Keras imports it
     with without_chatter():
         return _checked(_import())
 
@@ -188,11 +190,11 @@ def _checked(keras: Any) -> ModuleType:
     return keras  # type: ignore[no-any-return]
 
 
-def _settings_file() -> Path:
-    """The user's ``keras.json``, where Keras looks for it."""
-    home = Path("~").expanduser()
+def keras_home() -> Path:
+    """Keras's folder for its settings and downloads, as it chooses it."""
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  which raises nothing without a home
     folder = (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108  Keras's
-    return Path(os.environ.get("KERAS_HOME", folder)).expanduser() / "keras.json"
+    return Path(os.environ.get("KERAS_HOME", folder)).expanduser()
 
 
 def _backend_error(error: Exception) -> FerError:
@@ -200,7 +202,8 @@ def _backend_error(error: Exception) -> FerError:
     if Path(frames[-1].filename).parts[-2:] == ("backend", "config.py"):
         return FerError(
             f"Keras cannot read its settings: {_one_line(error)}",
-            hint=f"correct or remove {_settings_file()}, and variables KERAS_… of the environment",
+            hint=f"correct or remove {keras_home() / 'keras.json'}, and variables KERAS_… of the "
+            "environment",
         )
     missing = (getattr(error, "name", None) or "").split(".")[0]
     backend = os.environ.get("KERAS_BACKEND") or (missing if missing in BACKENDS else BACKENDS[0])

@@ -41,6 +41,13 @@ except FerError as error:
 """
 
 
+DRAW = """
+from fer_features.plots.style import new_figure
+with new_figure(1, 1):
+    pass
+"""
+
+
 def run_python(code, **environment):
     kept = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.run(  # noqa: S603  # our own words
@@ -55,6 +62,14 @@ def run_python(code, **environment):
 def test_nothing_is_printed_when_keras_starts_and_runs():
     done = run_python(USE_KERAS)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_home_that_cannot_be_written_is_no_cause_for_remarks(tmp_path):
+    home = tmp_path / "a file"
+    home.touch()
+    kept_in_home = {"MPLCONFIGDIR": "", "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
+    for code in (USE_KERAS, DRAW):
+        assert run_python(code, HOME=str(home), **kept_in_home).stderr == ""
 
 
 def test_the_backend_has_a_name():

@@ -19,7 +19,7 @@ from fer_features.backbones.descriptors import recipes_sha256
 from fer_features.backbones.weights_file import Seen, assign, is_weights_file, read_weights
 from fer_features.config import MAX_SEED
 from fer_features.errors import FerError, install_hint
-from fer_features.keras_runtime import import_keras
+from fer_features.keras_runtime import import_keras, keras_home
 
 DOWNLOAD_TIMEOUT_S = 10.0
 """How long a download may stand still before it is given up."""
@@ -216,7 +216,10 @@ def _draw(model: Any, *, seed: int) -> None:
 def _download(file: PretrainedFile) -> Path:
     """The file in Keras's own cache folder, downloaded by Keras if need be, hash checked."""
     keras = import_keras()
-    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    home = keras_home()
+    usual = Path(os.path.expanduser("~/.keras"))  # noqa: PTH111  which raises nothing without a home
+    if "KERAS_HOME" not in os.environ and (usual / "models" / file.file_name).is_file():
+        home = usual  # read-only, perhaps: Keras would look elsewhere
     folder = home / "models"
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)

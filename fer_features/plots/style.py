@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer_features.console import hush_matplotlib
 from fer_features.drafts import draft_of
 from fer_features.errors import FerError, reason_of
 
@@ -54,6 +55,7 @@ _NO_MATH: dict[Any, Any] = {"text.parse_math": False}
 @contextmanager
 def new_figure(width: float, height: float) -> Iterator[Figure]:
     """An empty figure of that many inches, in the house style."""
+    hush_matplotlib()
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
