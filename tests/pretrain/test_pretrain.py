@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fer_features.backbones import get_backbone
+from fer_features.backbones.signatures import signature_list
 from fer_features.backbones.weights_file import image_keys, read_weights, seen_by
 from fer_features.config import PretrainConfig
 from fer_features.errors import FerError
@@ -80,6 +81,8 @@ def test_what_was_learnt_from_is_noted_and_nothing_else(made: Path) -> None:
     held = np.concatenate([lesson.validation, lesson.test])
     assert not seen_by(content.seen, lesson.sha256[held]).any()
     assert content.provenance["data"]["seen"] == len(content.seen)
+    expected = signature_list(lesson.images[lesson.train])
+    np.testing.assert_array_equal(content.signatures, expected)
 
 
 def test_what_it_says_of_itself(made: Path) -> None:
