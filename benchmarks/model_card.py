@@ -1,7 +1,8 @@
 """The tables of docs/fernet.md: what a weights file's own classifier says of FER2013's PrivateTest.
 
 ``python benchmarks/model_card.py WEIGHTS FER2013_CSV FERPLUS_CSV``. Images that the weights have
-learnt from are never scored; 95 % intervals as `fer compare` gives them, Wilson's for shares.
+learnt from are never scored; 95 % intervals as `fer compare` gives them, Wilson's for shares. The
+copies of the data set are looked for first, unless ``cache/`` holds their table already.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 
 from fer_features.backbones import get_backbone
 from fer_features.backbones.weights_file import read_weights, seen_by
+from fer_features.config import CACHE_DIR
 from fer_features.faces import USAGES, open_faces, read_all
 from fer_features.faces.ferplus import NO_MAJORITY, majority, read_ferplus
+from fer_features.faces.twin_table import twin_table
 from fer_features.intervals import score_intervals, share_interval
 from fer_features.metrics import score
 from fer_features.pretrain.predict import model_of, probabilities
+from fer_features.progress import track
 from fer_features.tasks import Task
 
 
@@ -32,7 +36,8 @@ def main() -> None:
 
     content = read_weights(asked.weights)
     task = Task.from_dict(content.provenance["task"])
-    faces = read_all(open_faces(asked.data))
+    source = open_faces(asked.data)
+    faces = read_all(source)
     votes = read_ferplus(asked.ferplus).of(faces.row, usage=faces.usage, emotion=faces.emotion)
     seen = seen_by(content.seen, faces.sha256)
     test = np.flatnonzero(faces.usage == USAGES.index("PrivateTest"))
@@ -52,6 +57,28 @@ def main() -> None:
     for name in ("accuracy", "balanced_accuracy", "f1", "log_loss", "ece"):
         ends = f" [{low_high[name][0]:.3f}, {low_high[name][1]:.3f}]" if name in low_high else ""
         print(f"| {name.replace('_', ' ')} | {getattr(found, name):.4f}{ends} |")
+
+    table = twin_table(source, CACHE_DIR, track=lambda title, n: track(title, n, unit="images"))
+    learnt = table.copied(seen)[test]  # a copy of any kind of an image that was learnt from
+    training = table.copied(faces.usage == USAGES.index("Training"))[test]
+    print("\n| images of PrivateTest | images | accuracy | balanced accuracy |")
+    print("| --- | ---: | ---: | ---: |")
+    for text, rows in (
+        ("all", np.ones(len(test), np.bool_)),
+        ("with a copy among those learnt from", learnt),
+        ("without one", ~learnt),
+        ("without any copy in Training", ~training),
+    ):
+        recalls = [float(right[rows & (label == k)].mean()) for k in range(len(task.classes))]
+        share = _share(rows & right, rows)
+        print(f"| {text} | {rows.sum():,} | {share} | {np.mean(recalls):.4f} |")
+    weights_of_all = np.bincount(label) / len(label)
+    same_mix = sum(
+        weights_of_all[k] * float(right[learnt & (label == k)].mean())
+        for k in range(len(task.classes))
+        if (learnt & (label == k)).any()
+    )
+    print(f"\nwith a copy, at the class shares of all of PrivateTest: {same_mix:.4f}")
 
     print("\n| class | images | recall | precision | most often taken for |")
     print("| --- | ---: | ---: | ---: | --- |")
