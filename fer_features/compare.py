@@ -9,7 +9,7 @@ from typing import Any
 
 from fer_features.backbones.learnt import IMAGENET
 from fer_features.errors import FerError
-from fer_features.faces.drop import TWINS
+from fer_features.faces.drop import SEEN_COPIES, TWINS
 from fer_features.intervals import WITH_INTERVAL
 from fer_features.metrics import NUMBERS
 from fer_features.run_labels import (
@@ -189,7 +189,8 @@ def _table(group: list[Run]) -> Comparison:
 def _is_published_task(record: dict[str, Any]) -> bool:
     """Whether a run is about the published task: 8,500 images of each class of FER2013."""
     data = record["data"]
-    dropped = sum(n for name, n in data["dropped"].items() if name != TWINS)  # twins are still rows
+    still_rows = (TWINS, SEEN_COPIES)  # rows that the split leaves out of its parts
+    dropped = sum(n for name, n in data["dropped"].items() if name not in still_rows)
     return (
         data.get("fer2013") is True
         and Task.from_dict(record["task"]).classes == BINARY.classes
@@ -227,9 +228,10 @@ def _notes(runs: Sequence[Run]) -> Iterable[str]:
     leaked = runs[0].record["split"]["leaked"]
     if any(leaked.values()):
         yield (
-            f"test images with a twin in training or validation: {leaked['exact']:,} exact and "
-            f"{leaked['near']:,} more near, of {runs[0].record['split']['test']:,}. That flatters "
-            "every row; --split grouped avoids it."
+            f"test images with a copy in training or validation: {leaked['exact']:,} exact, "
+            f"{leaked['near']:,} near and {leaked.get('registered', 0):,} shifted or scaled, of "
+            f"{runs[0].record['split']['test']:,}. That flatters every row; --split grouped avoids "
+            "it."
         )
     for run in runs:
         if run.record["calibration"]:

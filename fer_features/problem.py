@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fer_features.config import FitConfig
 from fer_features.errors import FerError
-from fer_features.faces.drop import DROPS, TWINS, rows_to_drop
+from fer_features.faces.drop import DROPS, SEEN_COPIES, TWINS, rows_to_drop
 from fer_features.faces.ferplus import Votes, majority, read_ferplus, soft
 from fer_features.faces.twin_table import (
     Track,
@@ -27,10 +27,6 @@ from fer_features.seen import SeenRows, seen_rows
 from fer_features.splits import GROUPED, Split, make_split, without_seen_copies
 from fer_features.store import Cache, Choice, Rows, last_choice
 from fer_features.tasks import OUTSIDE, Task, choose_rows, load_task
-
-SEEN_COPIES = "copies of learnt images"
-"""What `Selection.dropped` calls validation and test rows left out because the weights have learnt
-from a copy of them."""
 
 LABELS = ("original", "ferplus", "soft")
 """Whose labels: the data's own, FER+'s majority, or that with its votes to train on."""

@@ -196,7 +196,7 @@ _RECORD: dict[str, Any] = {
         "name": _text,
         "seed": _maybe(_count),
         **dict.fromkeys(("train", "validation", "test"), _count),
-        "leaked": {"exact": _count, "near": _count},
+        "leaked": {"exact": _count, "near": _count, "registered?": _count},
     },
     "seed": _count,
     "head": {

@@ -379,6 +379,7 @@ def stub_torch(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 PEER_JOB = {"size": 139, "precision": "float32", "batch_size": None, "images": None}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("stub_torch")
 def test_the_peer_takes_the_batch_size_that_is_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {8: 1.0, 16: 1.0, 32: 4.0, 64: 8.0}  # 8, 16, 8 and 8 images a second

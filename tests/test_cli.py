@@ -97,8 +97,7 @@ def test_the_whole_job(tiny: Backbone, folder: Path) -> None:
     assert runs[0]["test"]["n"] == 16
 
     (table,) = ok("compare")["tables"]
-    assert len(table["rows"]) == 3
-    assert table["rows"][-1]["head"] == "published, not re-run"
+    assert sorted(row["head"] for row in table["rows"]) == ["logreg", "svm"]  # not FER2013's images
     assert any("RANDOM WEIGHTS" in note for note in table["notes"])
     assert len(list((folder / "runs" / "compare").glob("*.png"))) == 4
 
@@ -116,8 +115,7 @@ def test_people_get_lines_on_stdout_and_progress_on_stderr(tiny: Backbone) -> No
     assert "fitting logreg on cache/sample-tiny-random0-float32-" in result.stderr
 
     table = fer("compare").stdout
-    assert "published, not re-run" in table
-    assert "0.7944" in table
+    assert "published, not re-run" not in table  # the images are not FER2013's
     assert "RANDOM WEIGHTS" in table
 
 
@@ -338,6 +336,7 @@ def test_the_same_head_twice_is_named_by_its_run(tiny: Backbone) -> None:
 def test_the_published_row_is_marked_in_a_narrow_table_too(
     tiny: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("fer_features.compare._is_published_task", lambda record: True)
     ok(*EXTRACT)
     for Cs in ("(0.1,)", "(1.0,)"):
         ok("fit", "--head", "logreg", "--set", f"Cs={Cs}")

@@ -90,7 +90,13 @@ def test_caches_of_other_choices_of_classes_are_apart_and_say_which() -> None:
 
 def test_a_cache_of_data_without_notes_does_not_mention_them() -> None:
     with Cache(extract(ExtractConfig(**ALL)).cache) as cache:
-        assert list(cache.choices[0].info) == ["per_class", "seed", "skip_bad", "task"]
+        assert list(cache.choices[0].info) == [
+            "per_class",
+            "seed",
+            "skip_bad",
+            "source_rows",
+            "task",
+        ]
 
 
 def test_a_folder_of_train_and_test_splits_as_it_says() -> None:

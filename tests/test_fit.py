@@ -61,7 +61,7 @@ def test_a_run_records_where_it_came_from(config: FitConfig) -> None:
     record = one(config).record
     assert record["task"] == BINARY.to_dict()
     assert record["split"]["name"] == "grouped"
-    assert record["split"]["leaked"] == {"exact": 0, "near": 0}
+    assert record["split"]["leaked"] == {"exact": 0, "near": 0, "registered": 0}
     assert record["cache"]["spec"]["weights"] == "random:0"
     assert record["data"]["name"] == "sample"
     assert record["head"]["chosen"]["C"] in record["head"]["params"]["Cs"]

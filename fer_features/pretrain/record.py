@@ -109,9 +109,13 @@ def command(config: PretrainConfig) -> str:
     words = ["fer", "pretrain", Path(config.data).name]
     for one in fields(config):
         value = getattr(config, one.name)
-        if one.name in ("data", "out", "test") or value == one.default:
+        if one.name in ("data", "out", "test", "ignore", "classes") or value == one.default:
             continue
         value = value.name if isinstance(value, Path) else value
         words.append(f"--{one.name.replace('_', '-')}")
         words += [] if value is True else [str(value)]
+    for name in config.ignore:
+        words += ["--ignore", name]
+    for name, emotion in config.classes.items():
+        words += ["--map", f"{name}={emotion}"]
     return shlex.join(words)

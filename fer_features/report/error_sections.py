@@ -98,9 +98,10 @@ def leak(gathered: Gathered) -> Markup:
     """What leaked, and how much it flatters."""
     intro = tag(
         "p",
-        "FER2013 holds many images twice or more often. A twin of a test image among the training "
-        "or validation images makes that test image easy: it flatters. “Exact” twins are equal in "
-        "every pixel, “near” ones almost.",
+        "Data sets gathered from the web hold many photographs twice or more often. A copy of a "
+        "test image among the training or validation images makes that test image easy: it "
+        "flatters. “Exact” copies are equal in every pixel, “near” ones almost; “registered” ones "
+        "fit when one is shifted, scaled or mirrored, and older versions did not look for them.",
     )
     return section("leak", "What leaked", intro, _leaked(gathered), _effects(gathered))
 
@@ -110,10 +111,14 @@ def _leaked(gathered: Gathered) -> Markup:
     for subject in gathered.subjects:
         for table in subject.tables:
             split = table.runs[0].record["split"]
-            counts = [f"{split['leaked'][kind]:,}" for kind in ("exact", "near")]
+            leaked = {"registered": "–", **split["leaked"]}
+            counts = [
+                f"{n:,}" if isinstance(n := leaked[kind], int) else n
+                for kind in ("exact", "near", "registered")
+            ]
             rows.append([table.title, f"{split['test']:,}", *counts])
-    columns = ["images and split", "test images", "with an exact twin", "with only a near one"]
-    return data_table("Test images with a twin in training or validation", columns, rows)
+    columns = ["images and split", "test images", "exact copy", "near copy", "registered copy"]
+    return data_table("Test images with a copy in training or validation", columns, rows)
 
 
 def _effects(gathered: Gathered) -> Markup:

@@ -71,6 +71,7 @@ def test_another_seed_gives_other_weights(made: Path, tmp_path: Path) -> None:
     assert (other.network[name] != read_weights(made).network[name]).any()
 
 
+@pytest.mark.long
 def test_what_was_learnt_from_is_noted_and_nothing_else(made: Path) -> None:
     content = read_weights(made)
     source = open_faces("sample")
@@ -85,6 +86,7 @@ def test_what_was_learnt_from_is_noted_and_nothing_else(made: Path) -> None:
     np.testing.assert_array_equal(content.signatures, expected)
 
 
+@pytest.mark.long
 def test_what_it_says_of_itself(made: Path) -> None:
     told = read_weights(made).provenance
     assert told["command"] == (
@@ -97,6 +99,7 @@ def test_what_it_says_of_itself(made: Path) -> None:
     assert made.with_suffix(".curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.long
 def test_the_test_part_is_scored_only_when_asked_for(made: Path) -> None:
     before = read_weights(made)
     done = pretrain(replace(SMALL, out=made, test=True))
@@ -107,6 +110,7 @@ def test_the_test_part_is_scored_only_when_asked_for(made: Path) -> None:
     assert pretrain(replace(SMALL, out=made, test=True)).found
 
 
+@pytest.mark.long
 def test_the_file_alone_gives_the_scores_that_it_tells(made: Path, tmp_path: Path) -> None:
     """What the learner scores at its end and what a network of the file's arrays does is one."""
     copy = tmp_path / "copy.h5"
