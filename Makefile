@@ -4,7 +4,8 @@ PYTHON  ?= python3
 VENV    ?= .venv
 DATA    ?= sample
 WEIGHTS ?= random:0
-SPLIT   ?= $(if $(filter %.csv %.gz %.xz %.zip,$(DATA)),usage --drop twins)
+COMMA   := ,
+SPLIT   ?= $(if $(filter %.csv %.gz %.tgz %.tar %.xz %.zip,$(DATA)),usage --drop twins$(COMMA)learnt)
 CHOICE  ?=
 # fernet's weights have learnt from FER2013's Training part, which other splits would score.
 FERNET  ?= $(if $(filter sample,$(DATA))$(filter usage,$(SPLIT))$(if $(SPLIT),,yes),yes)
@@ -27,8 +28,6 @@ help: ## list what can be done
 	@echo '  FIT="flags for the heads", PYTHON=python3.12'
 
 compare: $(VENV)/.installed ## features of HOG, fernet and the network, all heads on each, the table and the report
-	@$(FER) extract "$(DATA)" --backbone hog $(CHOICE)
-	@$(FER) $(FIT_ALL)
 ifneq ($(FERNET),)
 	@$(FER) extract "$(DATA)" --backbone fernet --views flip $(CHOICE)
 	@$(FER) $(FIT_ALL) --views flip || \
@@ -36,6 +35,8 @@ ifneq ($(FERNET),)
 else
 	@echo "fernet is left out: its weights may have seen what --split $(SPLIT) scores" >&2
 endif
+	@$(FER) extract "$(DATA)" --backbone hog $(CHOICE)
+	@$(FER) $(FIT_ALL)
 	@$(FER) extract "$(DATA)" --weights "$(WEIGHTS)" $(CHOICE) $(EXTRACT)
 	@$(FER) $(FIT_ALL)
 	@$(FER) compare

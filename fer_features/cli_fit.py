@@ -73,7 +73,9 @@ def fit(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Rows to leave out, with commas between: constant, conflict, notface, twins.",
+            help="Rows to leave out, with commas between: constant, conflict, notface; twins (rows "
+            "with a copy in a later part); learnt (validation and test rows of which any backbone "
+            "in the folder of caches has learnt a copy).",
         ),
     ] = None,
     allow_seen: Annotated[

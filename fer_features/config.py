@@ -215,7 +215,7 @@ class FitConfig:
         labels: ``original``, ``ferplus`` (the voters' majority) or ``soft`` (that, with the votes'
             shares to train on).
         ferplus: the file of FER+'s votes.
-        drop: rows to leave out: ``notface``, ``constant``, ``conflict``, ``twins``.
+        drop: rows to leave out: ``notface``, ``constant``, ``conflict``, ``twins``, ``learnt``.
         allow_seen: score images that the weights have learnt from, too.
         seed: seed of the choice of rows, the split and the heads.
         seeds: how many seeds are tried, from `seed` on, each with a split of its own.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fer_features.config import FitConfig
 from fer_features.errors import FerError
-from fer_features.faces.drop import DROPS, SEEN_COPIES, TWINS, rows_to_drop
+from fer_features.faces.drop import DROPS, LEARNT, SEEN_COPIES, TWINS, rows_to_drop
 from fer_features.faces.ferplus import Votes, majority, read_ferplus, soft
 from fer_features.faces.twin_table import (
     Track,
@@ -23,7 +23,7 @@ from fer_features.faces.twin_table import (
 )
 from fer_features.faces.twins import Groups
 from fer_features.guard import refuse_seen
-from fer_features.seen import SeenRows, seen_rows
+from fer_features.seen import SeenRows, learnt_rows, seen_rows
 from fer_features.splits import GROUPED, Split, make_split, without_seen_copies
 from fer_features.store import Cache, Choice, Rows, last_choice
 from fer_features.tasks import OUTSIDE, Task, choose_rows, load_task
@@ -44,6 +44,8 @@ class Selection:
         who: emotion, usage and hash of these rows.
         groups: of copies, linked through rows of the data set that are not among these too.
         seen: which images the weights have learnt from; None if they do not say.
+        learnt: bool (N,), of which rows any weights in the cache's folder have learnt a copy, or
+            themselves.
         labels: whose labels, one of `LABELS`.
         targets: float64 (N, K), the voters' shares for each class, where heads train on them.
         dropped: how many rows were left out, by the reason.
@@ -56,6 +58,7 @@ class Selection:
     who: Rows
     groups: Groups
     seen: SeenRows | None
+    learnt: NDArray[np.bool_]
     labels: str
     targets: NDArray[np.float64] | None
     dropped: dict[str, int]
@@ -151,6 +154,7 @@ def select(cache: Cache, config: FitConfig, *, track: Track | None = None) -> Se
         who=who[keep],
         groups=table.groups(who.source_row[keep]),
         seen=seen_rows(cache, rows[keep], table),
+        learnt=learnt_rows(cache, rows[keep], table),
         labels=config.labels,
         targets=None if targets is None else targets[keep],
         dropped=dropped,
@@ -174,14 +178,24 @@ def make_problem(selection: Selection, config: FitConfig, *, seed: int) -> Probl
     )
     if TWINS in config.drop:
         dropped = {**selection.dropped, TWINS: split.removed}
-        if selection.seen is not None and split.name == "usage" and not config.allow_seen:
-            split, removed = without_seen_copies(split, selection.seen.copy)
-            dropped |= {SEEN_COPIES: removed} if removed else {}
         selection = replace(selection, dropped=dropped)
+    copy = _copies_to_leave_out(selection, config)
+    if split.name == "usage" and copy.any():
+        split, removed = without_seen_copies(split, copy)
+        selection = replace(selection, dropped={**selection.dropped, SEEN_COPIES: removed})
     problem = Problem(selection, split, seed)
     if not config.allow_seen:
         refuse_seen(problem, cv=bool(config.cv))
     return problem
+
+
+def _copies_to_leave_out(selection: Selection, config: FitConfig) -> NDArray[np.bool_]:
+    """Rows that may not be validated or tested on, since weights have learnt a copy: bool (N,)."""
+    copy = selection.learnt if LEARNT in config.drop else np.zeros(len(selection.rows), np.bool_)
+    if TWINS in config.drop and selection.seen is not None and not config.allow_seen:
+        # rows that were learnt themselves are refused, not left out
+        copy = (copy & ~selection.seen.own) | selection.seen.copy
+    return copy
 
 
 def _check(config: FitConfig) -> None:
@@ -192,9 +206,10 @@ def _check(config: FitConfig) -> None:
             f"--labels {config.labels} needs the votes", hint="name their file with --ferplus"
         )
     for name in config.drop:
-        if name not in (*DROPS, TWINS):
+        if name not in (*DROPS, TWINS, LEARNT):
             raise FerError(
-                f"no such rows to drop: {name}", hint=f"known are {', '.join((*DROPS, TWINS))}"
+                f"no such rows to drop: {name}",
+                hint=f"known are {', '.join((*DROPS, TWINS, LEARNT))}",
             )
 
 
@@ -234,7 +249,7 @@ def _kept(
     config: FitConfig, who: Rows, votes: Votes | None, label: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], dict[str, int]]:
     """Places of the rows that stay, and how many go for which reason, each for the first of its."""
-    names: Sequence[str] = [name for name in config.drop if name != TWINS]
+    names: Sequence[str] = [name for name in config.drop if name in DROPS]
     reasons = rows_to_drop(names, emotion=who.emotion, sha256=who.sha256, votes=votes)
     if config.labels != "original":
         reasons["no label"] = label == OUTSIDE

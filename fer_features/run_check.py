@@ -170,7 +170,12 @@ _RECORD: dict[str, Any] = {
     "cache": {
         "path?": _text,
         "key": _text,
-        "spec": {"backbone": _text, "weights": _text, "precision": _text},
+        "spec": {
+            "backbone": _text,
+            "weights": _text,
+            "precision": _text,
+            "learnt_from?": _text,
+        },
         "dataset?": {"name": _text},
     },
     "data": {
@@ -181,6 +186,11 @@ _RECORD: dict[str, Any] = {
         "dropped": _each(_count),
         "seen?": _maybe(_each(_count)),
         "counts?": {"train?": [_count]},
+        "provenance?": {
+            "state": _text,
+            "exact?": _maybe(_count),
+            "copies?": _maybe(_count),
+        },
     },
     "task": {
         "name": _text,
@@ -197,6 +207,7 @@ _RECORD: dict[str, Any] = {
         "seed": _maybe(_count),
         **dict.fromkeys(("train", "validation", "test"), _count),
         "leaked": {"exact": _count, "near": _count, "registered?": _count},
+        "validation_from?": _text,
     },
     "seed": _count,
     "head": {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fer_features.backbones.learnt import by_label
 from fer_features.errors import FerError
+from fer_features.faces.drop import SEEN_COPIES, TWINS
 from fer_features.runs import Run
 
 
@@ -148,7 +149,12 @@ def data_key(record: dict[str, Any]) -> list[Any]:
 
 def family_key(record: dict[str, Any]) -> list[Any]:
     """The same for the same images and labels on the same kind of split, whatever the seed."""
-    return [*data_key(record), record["split"]["name"], "twins" in record["data"]["dropped"]]
+    return [*data_key(record), record["split"]["name"], _left_out(record)]
+
+
+def _left_out(record: dict[str, Any]) -> list[str]:
+    """What a split has left out of its parts."""
+    return [name for name in (TWINS, SEEN_COPIES) if name in record["data"]["dropped"]]
 
 
 def fit_key(record: dict[str, Any]) -> list[Any]:

@@ -15,6 +15,8 @@ from fer_features.errors import FerError
 from fer_features.faces.twin_table import TwinTable
 from fer_features.store import SEEN, Cache
 
+_PREFIX = "learnt-"
+
 
 @dataclass(frozen=True, eq=False)
 class SeenRows:
@@ -56,6 +58,22 @@ def seen_rows(cache: Cache, rows: NDArray[np.int64], table: TwinTable) -> SeenRo
     return SeenRows(own=own[rows], copy=((copied | marked) & ~own)[rows])
 
 
+def learnt_rows(cache: Cache, rows: NDArray[np.int64], table: TwinTable) -> NDArray[np.bool_]:
+    """Of which rows any weights in a cache's folder have learnt a copy, or themselves: bool (N,).
+
+    Args:
+        cache: the cache.
+        rows: places of the rows in it.
+        table: the copies of its data set.
+    """
+    found = [_load_keys(path) for path in sorted(cache.path.parent.glob(f"{_PREFIX}*.npy"))]
+    learnt = seen_by(np.concatenate([np.empty(0, np.uint64), *found]), table.sha256)
+    copied: NDArray[np.bool_] = table.copied(learnt)[
+        np.searchsorted(table.row, cache.rows.source_row[rows])
+    ]
+    return copied
+
+
 def keep_keys(folder: Path, weights_sha256: str, keys: NDArray[np.uint64]) -> None:
     """Keep what weights have learnt from beside the caches made with them.
 
@@ -73,11 +91,14 @@ def keep_keys(folder: Path, weights_sha256: str, keys: NDArray[np.uint64]) -> No
 
 
 def _keys_path(folder: Path, weights_sha256: str) -> Path:
-    return Path(folder) / f"learnt-{weights_sha256[:16]}.npy"
+    return Path(folder) / f"{_PREFIX}{weights_sha256[:16]}.npy"
 
 
 def _read_keys(cache: Cache) -> NDArray[np.uint64]:
-    path = _keys_path(cache.path.parent, str(cache.header.spec["weights_sha256"]))
+    return _load_keys(_keys_path(cache.path.parent, str(cache.header.spec["weights_sha256"])))
+
+
+def _load_keys(path: Path) -> NDArray[np.uint64]:
     with suppress(OSError, EOFError, ValueError):
         keys: NDArray[np.uint64] = np.load(path, allow_pickle=False).astype(np.uint64)
         return keys

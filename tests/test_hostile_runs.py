@@ -114,13 +114,13 @@ def show(runs: list[Run]) -> str:
     from fer_features.compare import compare
     from fer_features.compare_formats import to_csv, to_markdown
     from fer_features.render_runs import show_comparisons
-    from fer_features.repeats import flattery, over_seeds
+    from fer_features.repeats import leak_effects, over_seeds
     from fer_features.report import gather, page
     from fer_features.verdicts import verdict_of
 
     tables = compare(runs)
     verdicts = [verdict_of(one, note=lambda text: None) for one in tables]
-    show_comparisons(tables, verdicts, seeds=over_seeds(runs), leaks=flattery(runs))
+    show_comparisons(tables, verdicts, seeds=over_seeds(runs), leaks=leak_effects(runs))
     to_csv(tables)
     to_markdown(tables, verdicts)
     return page(gather(runs, note=lambda text: None))
