@@ -158,12 +158,15 @@ def leak_effects(runs: Iterable[Run]) -> list[LeakEffect]:
         if leak:
             n = leak["test_twins"]
             others, on_others = run.record["split"]["test"] - n, leak["accuracy_on_others"]
+            without = None
+            if others > 0 and on_others is not None:
+                without = TestPart(others, round(others * on_others))
             found.append(
                 LeakEffect(
                     run,
                     features_of(run.record),
                     with_copy=TestPart(n, round(n * leak["accuracy_on_twins"])),
-                    without_copy=TestPart(others, round(others * on_others)) if others else None,
+                    without_copy=without,
                 )
             )
     return found

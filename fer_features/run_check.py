@@ -99,6 +99,10 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
+def _share(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
+
+
 def _count(value: Any) -> bool:
     return isinstance(value, int) and value >= 0
 
@@ -224,9 +228,9 @@ _RECORD: dict[str, Any] = {
     "intervals": _each(_maybe(_pair)),
     "leak": _maybe(
         {
-            "test_twins": _count,
-            "accuracy_on_twins": _number,
-            "accuracy_on_others": _maybe(_number),
+            "test_twins": lambda value: _count(value) and value > 0,
+            "accuracy_on_twins": _share,
+            "accuracy_on_others": _maybe(_share),
         }
     ),
     "calibration": _maybe({"method": _text, "before?": {"test": _LOSSES}}),

@@ -140,6 +140,8 @@ class Elements(HTMLParser):
 
 def test_no_text_adds_an_element_to_a_page(good: Run, capsys: pytest.CaptureFixture[str]) -> None:
     usual = Elements(show([good])).found
+    write(good, with_text(good.record, ("cache", "spec", "weights"), "other.h5"))
+    usual = usual + Elements(show(list_runs(good.path.parent))).found  # provenance unknown
     shown = 0
     for place in texts(good.record):
         write(good, with_text(good.record, place, HOSTILE[-1]))

@@ -201,18 +201,15 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
     network = get_backbone("fernet").build(48)
     learnt = image_keys(pixel_sha256(images[:6]))
     write_weights(weights, WeightsFile(arrays_of(network.variables), {}, np.unique(learnt), {}))
-    done = extract(
-        ExtractConfig(
-            data=str(tmp_path / "some.csv"),
-            backbone="fernet",
-            weights=str(weights),
-            engine="keras",
-            precision="float32",
-            outputs=("pooled",),
-            cache_dir=tmp_path,
-        ),
-        track_copies=untracked,
+    asked = ExtractConfig(
+        data=str(tmp_path / "some.csv"),
+        backbone="fernet",
+        weights=str(weights),
+        engine="auto",
+        outputs=("pooled",),
+        cache_dir=tmp_path,
     )
+    done = extract(asked, track_copies=untracked)
     with Cache(done.cache) as cache:
         selection = select(cache, FIT)
         assert selection.seen is not None
@@ -221,6 +218,18 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
         with pytest.raises(FerError, match="1 of the test part"):
             make_problem(selection, replace(FIT, split="usage"), seed=0)
         clean = make_problem(selection, replace(FIT, split="usage", drop=("twins",)), seed=0)
+    hog = extract(replace(asked, backbone="hog", weights=None), track_copies=untracked)
+    with Cache(hog.cache) as cache:
+        selection = select(cache, FIT)
+        assert selection.seen is None
+        usual = make_problem(selection, replace(FIT, split="usage", drop=("twins",)), seed=0)
+        same = make_problem(
+            selection, replace(FIT, split="usage", drop=("twins", "learnt")), seed=0
+        )
+    assert usual.split.test.tolist() == list(range(12, 18))
+    for part in ("train", "validation", "test"):
+        assert getattr(same.split, part).tolist() == getattr(clean.split, part).tolist()
+    assert same.selection.dropped == clean.selection.dropped
     # training row 0 has a copy in the test part, validation row 11 too: both go as twins
     assert clean.selection.dropped == {"twins": 2, "copies of learnt images": 1}
     assert clean.split.test.tolist() == list(range(12, 17))
