@@ -134,7 +134,14 @@ app(["fit", sys.argv[2], "--head", "mlp", "--set", "epochs=200000", "--set", "pa
 """
 
 
-@pytest.mark.parametrize("moment", FIT_MOMENTS)
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("Keras is imported", marks=pytest.mark.long),
+        "a step is traced",
+        pytest.param("a run is written", marks=pytest.mark.long),
+    ],
+)
 def test_ctrl_c_ends_a_fit_with_one_line(moment: str, tiny_cache: Path, tmp_path: Path) -> None:
     arguments = [FIT_MOMENTS[moment], str(tiny_cache), str(tmp_path / "runs")]
     program = FIT.replace("200000", "1") if moment == "a run is written" else FIT

@@ -64,6 +64,7 @@ def test_nothing_is_printed_when_keras_starts_and_runs():
     assert (done.stdout, done.stderr) == ("", "")
 
 
+@pytest.mark.long
 def test_a_home_that_cannot_be_written_is_no_cause_for_remarks(tmp_path):
     home = tmp_path / "a file"
     home.touch()
