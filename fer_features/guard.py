@@ -20,7 +20,7 @@ def settle_split(
 ) -> FitConfig:
     """Where no split was asked for, and the weights have learnt from some rows, the honest one.
 
-    That is `usage` with twins removed, if the source names FER2013's parts: weights that are shown
+    That is `usage` with twins removed, if the source names its parts: weights that are shown
     around have learnt from its Training part.
 
     Args:
@@ -32,7 +32,7 @@ def settle_split(
         return config
     if config.split is not None:
         return config
-    if not _names_all_parts(selection):
+    if not _names_parts(selection):
         return config
     if note is not None:
         note(
@@ -62,7 +62,7 @@ def refuse_seen(problem: Problem, *, cv: bool) -> None:
     parts = " and ".join(f"{n:,} of the {part} part" for part, n in held.items() if n)
     if cv:
         way_out = "leave --cv out, which scores training images too; "
-    elif _names_all_parts(problem.selection):
+    elif _names_parts(problem.selection):
         way_out = "--split usage --drop twins scores none of FER2013's Training part; "
     else:
         way_out = "these data name no official parts that could be kept apart; "
@@ -73,6 +73,6 @@ def refuse_seen(problem: Problem, *, cv: bool) -> None:
     )
 
 
-def _names_all_parts(selection: Selection) -> bool:
-    """Whether the source names FER2013's three parts, and each has images."""
-    return set(selection.who.usage.tolist()) >= set(range(len(USAGES)))
+def _names_parts(selection: Selection) -> bool:
+    """Whether the source names a training and a test part that both have images."""
+    return {0, len(USAGES) - 1} <= set(selection.who.usage.tolist())

@@ -85,7 +85,7 @@ def make_lesson(
         )
     table = twin_table(source, cache_dir, track=track)
     split = make_split(
-        "usage" if _in_every_part(label, faces.usage) else GROUPED,
+        "usage" if _names_its_parts(label, faces.usage) else GROUPED,
         label=label,
         usage=faces.usage,
         groups=table.groups(faces.row),
@@ -104,9 +104,14 @@ def make_lesson(
     )
 
 
-def _in_every_part(label: NDArray[np.int64], usage: NDArray[np.int8]) -> bool:
+def _names_its_parts(label: NDArray[np.int64], usage: NDArray[np.int8]) -> bool:
+    """Whether the source names training and test, each with every class, and so validation if any.
+
+    A folder of ``train/`` and ``test/`` alone does: validation is then cut from training.
+    """
     classes = len(np.unique(label))
-    return all(len(np.unique(label[usage == part])) == classes for part in range(len(USAGES)))
+    found = [len(np.unique(label[usage == part])) for part in range(len(USAGES))]
+    return found[0] == found[2] == classes and found[1] in (0, classes)
 
 
 def targets_of(lesson: Lesson, *, classes: int, smoothing: float) -> NDArray[np.float32]:

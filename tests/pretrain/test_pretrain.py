@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fer_features.backbones import get_backbone
 from fer_features.backbones.signatures import signature_list
@@ -146,6 +147,25 @@ def test_the_votes_are_learnt_beside_the_labels(tmp_path: Path) -> None:
     content = read_weights(pretrain(config).path)
     assert content.top["kernel"].shape == (192, 2 + 10)
     assert content.provenance["scores"]["validation"]["classes"] == ["not happy", "happy"]
+
+
+def test_a_folder_of_train_and_test_is_never_learnt_from_its_test_part(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    for part, n in (("train", 12), ("test", 4)):
+        for emotion in ("happy", "sad"):
+            folder = tmp_path / "data" / part / emotion
+            folder.mkdir(parents=True)
+            for number in range(n):
+                pixels = rng.integers(0, 256, (48, 48), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    source = open_faces(tmp_path / "data")
+    lesson = make_lesson(source, BINARY, ferplus=None, seed=0, cache_dir=tmp_path)
+    usage = source.index().usage
+    assert lesson.split == "usage"
+    assert set(usage[lesson.train]) == set(usage[lesson.validation]) == {0}
+    assert set(usage[lesson.test]) == {2}
+    assert [len(lesson.train), len(lesson.validation), len(lesson.test)] == [18, 6, 8]
 
 
 def test_parts_that_lack_a_class_are_drawn_anew() -> None:
