@@ -116,23 +116,30 @@ def twins(
     ] = None,
     cache_dir: CacheDir = CACHE_DIR,
     skip_bad: SkipBad = False,
+    ignore: Ignore = None,
+    map_class: MapClass = None,
     json: Json = False,
 ) -> None:
-    """Find copies of one photograph: exact, near, mirrored, shifted or scaled.
+    """Find copies of one photograph: exact, near, mirrored, registered, and families.
+
+    Registered copies fit each other when one is shifted, scaled or mirrored. A family has file
+    names that say so, as Training_3908.jpg and Training_3908.jpg3.jpg do, whatever they show.
 
     The file has a line for each pair: row_a, row_b, sha256_a, sha256_b, kind, correlation. Rows are
     counted from 0, without the header; the hashes are of the 2,304 pixel bytes.
     """
     from fer_features.faces import open_faces
     from fer_features.faces.twin_table import twin_table
+    from fer_features.render import show_notes
     from fer_features.render_audit import show_twins, twins_dict, write_pairs
 
-    source = open_faces(data, skip_bad=skip_bad)
+    source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
     table = twin_table(source, cache_dir, track=functools.partial(track, unit="images"))
-    usage = source.index().usage
+    usage, notes = source.index().usage, source.index().notes
+    show_notes(notes)
     written = None if out is None else str(write_pairs(table, out))
     if json:
-        emit_json({**twins_dict(table, usage), "pairs_file": written})
+        emit_json({**twins_dict(table, usage), "notes": list(notes), "pairs_file": written})
         return
     show_twins(table, usage, name=source.name)
     if written:

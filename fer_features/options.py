@@ -14,8 +14,8 @@ from fer_features.errors import FerError
 Data = Annotated[
     str,
     typer.Argument(
-        help="[b]sample[/b] (built in), a fer2013.csv (also .gz, .xz, .zip), or a folder of "
-        "class folders."
+        help="[b]sample[/b] (built in), a fer2013.csv (also .gz, .xz, .zip, .tar.gz), or a folder "
+        "of class folders."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

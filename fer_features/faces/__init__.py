@@ -69,6 +69,8 @@ def open_faces(
         from fer_features.faces.csv import CsvFaces
 
         return CsvFaces(path, skip_bad=skip_bad, ignore=ignore, classes=classes)
+    if path.exists():
+        raise FerError(f"{data} is neither a regular file nor a folder")
     raise FerError(
         f"no such file or folder: {data}",
         hint="give the path of fer2013.csv, of a folder of class folders, or the word sample",

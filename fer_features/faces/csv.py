@@ -195,7 +195,7 @@ def _scan(path: Path, labels: Labels, *, skip_bad: bool) -> _Table:
         emotion=columns[1].astype(np.int8),
         usage=columns[2].astype(np.int8),
         bad=tuple(bad.rows),
-        notes=labels.notes(),
+        notes=labels.notes(path.name),
         ignored=labels.ignored,
     )
     places = columns[3:]

@@ -110,14 +110,21 @@ class Labels:
             hint=hint,
         )
 
-    def notes(self) -> tuple[str, ...]:
-        """What was left out and mapped, a line for each rule."""
+    def notes(self, source: str) -> tuple[str, ...]:
+        """What was left out and mapped, a line for each rule.
+
+        Raises:
+            FerError: no row has a label that a rule names, as one that is misspelt.
+        """
         lines = []
         for key, code in self._rules.items():
             name, rows = self._names[key], self._used[key]
             if not rows:
-                lines.append(f"no row has the label {name}, which --ignore or --map names")
-            elif code == IGNORED:
+                raise FerError(
+                    f"no row of {source} has the label {name}",
+                    hint="--ignore and --map take labels as they stand in the file",
+                )
+            if code == IGNORED:
                 lines.append(f"left out by --ignore {name}: {rows:,} rows")
             else:
                 lines.append(f"the label {name} is read as {EMOTIONS[code]}")

@@ -477,13 +477,10 @@ def test_known_labels_can_be_left_out_or_mapped_too(tmp_path: Path) -> None:
         CsvFaces(path, ignore=["happy", "0"]).index()
 
 
-def test_rules_that_no_row_meets_change_no_digest_and_are_noted(tmp_path: Path) -> None:
-    source = CsvFaces(write(tmp_path, GOOD), ignore=["contempt"], classes={"8": "sad"})
-    assert source.digest() == hashlib.sha256(GOOD.encode()).hexdigest()
-    assert [note.split(",")[0] for note in source.index().notes] == [
-        "no row has the label contempt",
-        "no row has the label 8",
-    ]
+@pytest.mark.parametrize("rule", [{"ignore": ["contmpt"]}, {"classes": {"8": "sad"}}])
+def test_a_rule_that_no_row_meets_is_an_error(tmp_path: Path, rule: dict[str, list[str]]) -> None:
+    with pytest.raises(FerError, match=r"has the label (contmpt|8) "):
+        CsvFaces(write(tmp_path, GOOD), **rule).index()
     assert CsvFaces(write(tmp_path, GOOD)).index().notes == ()
 
 
