@@ -181,7 +181,7 @@ def make_problem(selection: Selection, config: FitConfig, *, seed: int) -> Probl
         selection = replace(selection, dropped=dropped)
     copy = _copies_to_leave_out(selection, config)
     if split.name == "usage" and copy.any():
-        split, removed = without_seen_copies(split, copy)
+        split, removed = without_seen_copies(split, copy, label=selection.label)
         selection = replace(selection, dropped={**selection.dropped, SEEN_COPIES: removed})
     problem = Problem(selection, split, seed)
     if not config.allow_seen:

@@ -95,13 +95,7 @@ def make_split(
         validation = validation[~np.isin(linked[validation], linked[test])]
         later = np.concatenate([linked[validation], linked[test]])
         train = train[~np.isin(linked[train], later)]
-    parts = {"training": train, "validation": validation, "test": test}
-    for part, rows in parts.items():
-        if len(np.unique(label[rows])) < len(np.unique(label)):
-            raise FerError(
-                f"split {name}: a class has no image in the {part} part",
-                hint="take more images (--per-class) or another split",
-            )
+    _check_parts(name, label, train, validation, test)
     known = np.concatenate([train, validation])
     exact, near, any_kind = (
         np.isin(group[test], group[known]) for group in (groups.exact, groups.near, linked)
@@ -120,12 +114,28 @@ def make_split(
     )
 
 
-def without_seen_copies(split: Split, copy: NDArray[np.bool_]) -> tuple[Split, int]:
+def _check_parts(name: str, label: NDArray[np.int64], *parts: Rows) -> None:
+    """Raise a `FerError` if training, validation or test lacks a class."""
+    for part, rows in zip(("training", "validation", "test"), parts, strict=True):
+        if len(np.unique(label[rows])) < len(np.unique(label)):
+            raise FerError(
+                f"split {name}: a class has no image in the {part} part",
+                hint="take more images (--per-class) or another split",
+            )
+
+
+def without_seen_copies(
+    split: Split, copy: NDArray[np.bool_], *, label: NDArray[np.int64]
+) -> tuple[Split, int]:
     """A split whose validation and test rows the weights have seen no copy of, and rows removed.
 
     Args:
         split: as it is.
         copy: bool (N,), rows of which the weights have learnt from a copy and not from themselves.
+        label: class codes (N,).
+
+    Raises:
+        FerError: a part would lack a class.
     """
     validation = split.validation[~copy[split.validation]]
     kept = ~copy[split.test]
@@ -136,6 +146,13 @@ def without_seen_copies(split: Split, copy: NDArray[np.bool_]) -> tuple[Split, i
         exact=split.exact[kept],
         near=split.near[kept],
         registered=split.registered[kept],
+    )
+    _check_parts(
+        f"{split.name} without copies of learnt images",
+        label,
+        split.train,
+        validation,
+        without.test,
     )
     return without, len(split.validation) - len(validation) + int((~kept).sum())
 

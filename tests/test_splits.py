@@ -78,12 +78,18 @@ def test_a_registered_copy_is_counted_apart_from_both() -> None:
 def test_rows_of_which_a_copy_was_learnt_are_left_out_of_validation_and_test() -> None:
     made = split("usage", LABEL, np.arange(100))
     copy = np.isin(np.arange(100), [0, 1, 4, 2, 98])  # of training, validation twice, test twice
-    without, removed = without_seen_copies(made, copy)
+    without, removed = without_seen_copies(made, copy, label=LABEL)
     assert removed == 4
     assert without.train.tolist() == made.train.tolist()
     assert {1, 4}.isdisjoint(without.validation)
     assert {2, 98}.isdisjoint(without.test)
     assert len(without.copied) == len(without.test) == len(made.test) - 2
+
+
+def test_a_part_of_nothing_but_copies_of_learnt_images_is_an_error() -> None:
+    made = split("usage", LABEL, np.arange(100))
+    with pytest.raises(FerError, match="in the test part"):
+        without_seen_copies(made, np.isin(np.arange(100), made.test), label=LABEL)
 
 
 @pytest.mark.parametrize("kind", ["near", "linked"])
