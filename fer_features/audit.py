@@ -186,7 +186,7 @@ def audit(
         total = source.index().source_rows
         votes = cast.of(faces.row, usage=faces.usage, emotion=faces.emotion, total=total)
     if threshold == NEAR:
-        twins = twin_table(source, cache_dir, track=track).twins
+        twins = twin_table(source, cache_dir, faces=faces, track=track).twins
     else:
         with track("looking for copies", 3 * len(np.unique(faces.sha256))) as advance:
             twins = find_twins(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fer_features.config import NEAR, REGISTERED
 from fer_features.drafts import draft_of
-from fer_features.faces.record import FaceSource, read_all
+from fer_features.faces.record import Faces, FaceSource, read_all
 from fer_features.faces.twins import Groups, Twins, find_twins
 from fer_features.progress import Advance
 
@@ -59,12 +59,15 @@ class TwinTable:
         return copied
 
 
-def twin_table(source: FaceSource, folder: Path, *, track: Track = untracked) -> TwinTable:
+def twin_table(
+    source: FaceSource, folder: Path, *, faces: Faces | None = None, track: Track = untracked
+) -> TwinTable:
     """The copies among all usable rows of a source: read from the folder, or found and kept there.
 
     Args:
         source: of the images.
         folder: of caches; the table is ``twins-DIGEST.npz`` in it.
+        faces: all of the source's usable rows, if they have been read already.
         track: shows progress, where the table has to be made.
 
     Raises:
@@ -75,11 +78,11 @@ def twin_table(source: FaceSource, folder: Path, *, track: Track = untracked) ->
     table = read_table(path)
     if table is not None and np.array_equal(table.row, rows):
         return table
-    with track("reading", len(rows)) as advance:
-        faces = read_all(source, advance=advance)
-    family = getattr(faces, "family", None)
+    if faces is None:
+        with track("reading", len(rows)) as advance:
+            faces = read_all(source, advance=advance)
     return make_table(
-        path, faces.row, faces.images, sha256=faces.sha256, family=family, track=track
+        path, faces.row, faces.images, sha256=faces.sha256, family=faces.family, track=track
     )
 
 
