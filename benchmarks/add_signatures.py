@@ -13,7 +13,7 @@ import numpy as np
 
 from fer_features.backbones.signatures import signature_list
 from fer_features.backbones.weights_file import image_keys, read_weights, write_weights
-from fer_features.faces import open_faces, read_all
+from fer_features.data import open_faces, read_all
 
 
 def main(weights: str, data: str, out: str) -> None:

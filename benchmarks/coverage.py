@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from fer_features.intervals import WITH_INTERVAL, score_intervals
 from fer_features.metrics import score
+from fer_features.metrics.intervals import WITH_INTERVAL, score_intervals
 
 SIZES = (73, 500, 3400)
 TRUTH_ROWS = 1_000_000

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from fer_features.backbones import get_backbone
 from fer_features.backbones.weights_file import read_weights, seen_by
 from fer_features.config import CACHE_DIR
-from fer_features.faces import USAGES, open_faces, read_all
-from fer_features.faces.ferplus import NO_MAJORITY, majority, read_ferplus
-from fer_features.faces.twin_table import twin_table
-from fer_features.intervals import score_intervals, share_interval
+from fer_features.data import USAGES, open_faces, read_all
+from fer_features.data.ferplus import NO_MAJORITY, majority, read_ferplus
+from fer_features.data.tasks import Task
+from fer_features.data.twin_table import twin_table
 from fer_features.metrics import score
-from fer_features.pretrain.predict import model_of, probabilities
-from fer_features.progress import track
-from fer_features.tasks import Task
+from fer_features.metrics.intervals import score_intervals, share_interval
+from fer_features.runtime.progress import track
+from fer_features.training.predict import model_of, probabilities
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ def read_ours(path: Path, rows: int) -> tuple[float, int]:
     """The seconds taken, and the sum of all pixels, by which the readers are compared."""
     import numpy as np
 
-    from fer_features.faces import open_faces
+    from fer_features.data import open_faces
 
     begun = time.perf_counter()
     source = open_faces(path)
@@ -45,7 +45,7 @@ def read_ours(path: Path, rows: int) -> tuple[float, int]:
 
 def read_ours_and_hash(path: Path, rows: int) -> tuple[float, int]:
     """The same, and the SHA-256 of the file."""
-    from fer_features.faces import open_faces
+    from fer_features.data import open_faces
 
     begun = time.perf_counter()
     open_faces(path).digest()

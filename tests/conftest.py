@@ -10,8 +10,8 @@ import pytest
 
 from fer_features.backbones import BACKBONES, Backbone
 from fer_features.config import ExtractConfig
-from fer_features.extract import extract
-from fer_features.keras_runtime import import_keras
+from fer_features.extract.extract import extract
+from fer_features.runtime.keras_runtime import import_keras
 
 
 def build_tiny(size: int) -> Any:

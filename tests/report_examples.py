@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from run_examples import record
 
+from fer_features.cache import Choice, Header, JournalWriter, Opening, Rows, fold, journal_of
+from fer_features.data.tasks import BINARY, Task
 from fer_features.metrics import score
-from fer_features.runs import Part, Predictions, Run, read_run, write_record
-from fer_features.store import Choice, Header, JournalWriter, Opening, Rows, fold, journal_of
-from fer_features.tasks import BINARY, Task
+from fer_features.runs.run import Part, Predictions, Run, read_run, write_record
 
 ROWS = 40
 """Rows of the cache: the first half is training, a quarter validation, a quarter test."""

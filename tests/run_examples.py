@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fer_features.compare import SCORES
-from fer_features.runs import Run
-from fer_features.tasks import BINARY, Task
+from fer_features.data.tasks import BINARY, Task
+from fer_features.runs.compare import SCORES
+from fer_features.runs.run import Run
 
 
 def record(

@@ -37,9 +37,9 @@ from fer_features.bench.whole import Whole, WholeRound, measure_whole
 from fer_features.bench.whole_child import config_from_job, config_to_job
 from fer_features.bench.worker import Worker
 from fer_features.cli import app
+from fer_features.cli.render_bench import show_precision, show_speed, show_whole
 from fer_features.config import ExtractConfig, PrecisionConfig, SpeedConfig, WholeConfig
 from fer_features.errors import FerError
-from fer_features.render_bench import show_precision, show_speed, show_whole
 
 # A child that speaks the protocol by our own `serve`, and does what its job says.
 FAKE = """

@@ -17,10 +17,10 @@ from fer_features.bench.heads_child import STOCK, HeadContender, fit_stock
 from fer_features.bench.heads_data import synthetic_features
 from fer_features.bench.protocol import LeftOut
 from fer_features.cli import app
+from fer_features.cli.render_bench import show_heads
 from fer_features.config import HeadsConfig
 from fer_features.errors import FerError
 from fer_features.heads import make_head
-from fer_features.render_bench import show_heads
 
 SMALL = {"cache": None, "rows": 300, "features": 24, "seed": 0}
 

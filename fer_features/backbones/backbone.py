@@ -11,7 +11,7 @@ from fer_features.backbones import descriptors as classical
 from fer_features.backbones import fernet
 from fer_features.backbones.descriptors import Recipe
 from fer_features.errors import FerError
-from fer_features.keras_runtime import import_keras
+from fer_features.runtime.keras_runtime import import_keras
 
 PREPROCESSING = ("keras", "raw")
 """``keras``: the network's own `preprocess_input`; ``raw``: grey levels 0 to 255 as they are."""

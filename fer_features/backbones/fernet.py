@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fer_features.keras_runtime import import_keras
+from fer_features.runtime.keras_runtime import import_keras
 
 SIZE = 48
 STEM = 24

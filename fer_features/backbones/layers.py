@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fer_features.backbones.backbone import Backbone
-from fer_features.keras_runtime import keras_settings
+from fer_features.runtime.keras_runtime import keras_settings
 
 
 def layer_shapes(backbone: Backbone, *, size: int | None = None) -> dict[str, tuple[int, ...]]:

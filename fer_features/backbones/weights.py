@@ -19,7 +19,7 @@ from fer_features.backbones.descriptors import recipes_sha256
 from fer_features.backbones.weights_file import Seen, assign, is_weights_file, read_weights
 from fer_features.config import MAX_SEED
 from fer_features.errors import FerError, install_hint
-from fer_features.keras_runtime import import_keras, keras_home
+from fer_features.runtime.keras_runtime import import_keras, keras_home
 
 DOWNLOAD_TIMEOUT_S = 10.0
 """How long a download may stand still before it is given up."""

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.backbones.signatures import find_copies
-from fer_features.drafts import draft_of
 from fer_features.errors import UPDATE, FerError
+from fer_features.runtime.files import draft_of
 
 FORMAT_VERSION = 2
 USERBLOCK = 512
@@ -183,7 +183,7 @@ def read_weights(path: Path) -> WeightsFile:
 
 def arrays_of(variables: Iterable[Any]) -> Arrays:
     """A Keras model's variables by their paths, in half precision."""
-    from fer_features.keras_runtime import import_keras
+    from fer_features.runtime.keras_runtime import import_keras
 
     to_numpy = import_keras().ops.convert_to_numpy
     return {one.path: to_numpy(one.value).astype(np.float16) for one in variables}

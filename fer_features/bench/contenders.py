@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from fer_features.backbones import get_backbone, load_weights, resolve_weights
 from fer_features.backbones.weights import fetch_weights
 from fer_features.bench.protocol import LeftOut, Message
+from fer_features.data import IMAGE_SIZE
 from fer_features.engines import Features, GraphSpec, choose_engine, make_engine
 from fer_features.errors import FerError
-from fer_features.faces import IMAGE_SIZE
-from fer_features.keras_runtime import backend_name, import_keras, keras_settings
-from fer_features.pipeline import AHEAD
+from fer_features.extract.pipeline import AHEAD
+from fer_features.runtime.keras_runtime import backend_name, import_keras, keras_settings
 
 ROUND_S = 3.0
 """How long a round is to take where the number of images is left to the program."""
@@ -193,7 +193,7 @@ def _graph_spec(job: Message, precision: str) -> GraphSpec:
 
 def _check_keras_bfloat16() -> None:
     from fer_features.engines.hardware import keras_has_bfloat16
-    from fer_features.keras_runtime import backend_name
+    from fer_features.runtime.keras_runtime import backend_name
 
     if not keras_has_bfloat16():
         raise LeftOut(f"Keras on {backend_name()} would only emulate it on this machine")
@@ -202,7 +202,7 @@ def _check_keras_bfloat16() -> None:
 def keras_device() -> Message:
     """Where Keras computes: ``device`` (CPU or GPU) and ``device_name``, empty for a CPU."""
     from fer_features.engines.hardware import keras_devices
-    from fer_features.keras_runtime import backend_name
+    from fer_features.runtime.keras_runtime import backend_name
 
     devices: tuple[Any, ...] = keras_devices()  # also keeps TensorFlow from taking all memory
     if not devices:

@@ -16,10 +16,10 @@ from fer_features.bench.results import Spread, ratios
 from fer_features.bench.speed import PAUSE_S
 from fer_features.bench.worker import Worker
 from fer_features.config import HeadsConfig
-from fer_features.console import tell
 from fer_features.errors import FerError
 from fer_features.heads import head_class
-from fer_features.progress import track
+from fer_features.runtime.console import tell
+from fer_features.runtime.progress import track
 
 Measure = Literal["fit_s", "fit_cpu_s"]
 

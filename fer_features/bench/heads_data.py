@@ -54,10 +54,10 @@ def cached_features(path: Path) -> Parts:
     Raises:
         FerError: the cache cannot be used.
     """
+    from fer_features.cache import Cache
     from fer_features.config import FitConfig
-    from fer_features.guard import settle_split
-    from fer_features.problem import make_problem, select
-    from fer_features.store import Cache
+    from fer_features.fit.contamination import settle_split
+    from fer_features.fit.problem import make_problem, select
 
     with Cache(path) as cache:
         config = FitConfig(cache=path)

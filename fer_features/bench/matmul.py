@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fer_features.bench.contenders import keras_device
 from fer_features.bench.protocol import LeftOut, Message
 from fer_features.engines import PRECISIONS
-from fer_features.openvino_runtime import import_openvino
+from fer_features.runtime.openvino_runtime import import_openvino
 
 CPU_SIDE = 2048
 GPU_SIDE = 8192
@@ -104,7 +104,7 @@ def _openvino() -> MatrixProducts:
 
 
 def _keras() -> MatrixProducts:
-    from fer_features.keras_runtime import backend_name, import_keras
+    from fer_features.runtime.keras_runtime import backend_name, import_keras
 
     ops, backend, device = import_keras().ops, backend_name(), keras_device()
     side = GPU_SIDE if device["device"] == "GPU" else CPU_SIDE

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.cache import Cache, last_choice
 from fer_features.config import FitConfig, PrecisionConfig
 from fer_features.engines import PRECISIONS, choose_engine
 from fer_features.errors import FerError
-from fer_features.extract import Track, extract
-from fer_features.fit import EpochProgress, fit
-from fer_features.store import Cache, last_choice
+from fer_features.extract.extract import Track, extract
+from fer_features.fit.fit import EpochProgress, fit
 
 EXACT = PRECISIONS[0]
 

@@ -15,12 +15,12 @@ from fer_features.bench.machine import describe_machine
 from fer_features.bench.protocol import LeftOut, Message
 from fer_features.bench.results import NAIVE, Measured, Products, Round, Speed
 from fer_features.bench.worker import Worker
+from fer_features.cache import GRAPHS
 from fer_features.config import SpeedConfig
-from fer_features.console import tell
 from fer_features.engines import ENGINES, PRECISIONS
 from fer_features.errors import FerError
-from fer_features.progress import track
-from fer_features.store import GRAPHS
+from fer_features.runtime.console import tell
+from fer_features.runtime.progress import track
 
 PEERS = {"timm": ("torch", "timm")}
 """Peers, and the packages that each of them needs."""

@@ -15,13 +15,13 @@ from fer_features.bench.machine import describe_machine
 from fer_features.bench.protocol import LeftOut, Message
 from fer_features.bench.whole_child import config_to_job
 from fer_features.bench.worker import Worker
+from fer_features.cache import GRAPHS
 from fer_features.config import ExtractConfig, WholeConfig
-from fer_features.console import tell
+from fer_features.data import open_faces
+from fer_features.data.tasks import load_task
 from fer_features.errors import FerError
-from fer_features.faces import open_faces
-from fer_features.progress import track
-from fer_features.store import GRAPHS
-from fer_features.tasks import load_task
+from fer_features.runtime.console import tell
+from fer_features.runtime.progress import track
 
 CLOCKS = ("prepare", "read", "run", "write")
 

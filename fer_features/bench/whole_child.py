@@ -9,7 +9,7 @@ from pathlib import Path
 from fer_features.bench.contenders import peak_bytes
 from fer_features.bench.protocol import Message
 from fer_features.config import ExtractConfig
-from fer_features.extract import extract
+from fer_features.extract.extract import extract
 
 
 def config_to_job(config: ExtractConfig) -> Message:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fer_features.backbones import fetch_weights, load_weights
 from fer_features.engines.engine import GraphSpec
-from fer_features.keras_runtime import import_keras, keras_settings
+from fer_features.runtime.keras_runtime import import_keras, keras_settings
 
 
 @keras_settings()

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fer_features.keras_runtime import backend_name
+from fer_features.runtime.keras_runtime import backend_name
 
 _DEVICE_FILES = ("dev/nvidia[0-9]*", "dev/kfd", "dev/accel*", "dev/vfio/[0-9]*", "dev/dxg")
 _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")

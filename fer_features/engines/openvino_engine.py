@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fer_features.backbones.weights import file_sha256
 from fer_features.engines.engine import Features, GraphSpec, OutputSpecs, fill_up
 from fer_features.errors import FerError
-from fer_features.openvino_runtime import import_openvino
+from fer_features.runtime.openvino_runtime import import_openvino
 
 BATCH = 32
 GRAPH_VERSION = 2
@@ -148,7 +148,7 @@ def find_graph(spec: GraphSpec, graphs: Path, *, note: Callable[[str], None] | N
 
 def _export(spec: GraphSpec, folder: Path) -> None:
     from fer_features.engines.graph import build_graph
-    from fer_features.keras_runtime import keras_settings, without_chatter
+    from fer_features.runtime.keras_runtime import keras_settings, without_chatter
 
     model = build_graph(replace(spec, precision="float32"))  # OpenVINO narrows it by itself
     folder.parent.mkdir(parents=True, exist_ok=True)

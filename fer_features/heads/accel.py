@@ -50,7 +50,7 @@ def estimators() -> Estimators:
 
     That it is not installed is no fault. If it is and cannot be imported, a warning says so: most
     likely the program had imported OpenVINO before, whose older TBB it cannot use;
-    `fer_features.openvino_runtime.import_openvino` avoids that.
+    `fer_features.runtime.openvino_runtime.import_openvino` avoids that.
     """
     if not find_spec("sklearnex"):
         return plain()

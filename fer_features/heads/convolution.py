@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fer_features.keras_runtime import import_keras
+from fer_features.runtime.keras_runtime import import_keras
 
 
 def convolution(*, learning: bool, **parameters: Any) -> Any:

@@ -23,7 +23,7 @@ from fer_features.heads.network import (
     training_targets,
 )
 from fer_features.heads.training import train
-from fer_features.keras_runtime import import_keras, keras_settings, without_chatter
+from fer_features.runtime.keras_runtime import import_keras, keras_settings, without_chatter
 
 NOTES = "head.json"
 """The entry of a model file with what Keras does not keep: labels, parameters, history."""

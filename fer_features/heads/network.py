@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_features.heads.choice import HeadError, Part
 from fer_features.heads.convolution import convolution
-from fer_features.keras_runtime import import_keras
+from fer_features.runtime.keras_runtime import import_keras
 
 Progress = Callable[[int, dict[str, float]], None]
 """Called after each epoch with its number, from 1, and what it adds to `history_`."""

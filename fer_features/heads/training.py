@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fer_features.heads.choice import Part
 from fer_features.heads.network import CURVES, PREDICTED, Progress
-from fer_features.keras_runtime import import_keras
+from fer_features.runtime.keras_runtime import import_keras
 
 STEPS = 8
 """Training steps compiled together, where the backend can: fewer returns to Python."""

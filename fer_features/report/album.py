@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.data.record import EMOTIONS, USAGES
 from fer_features.errors import FerError
-from fer_features.faces.record import EMOTIONS, USAGES
 from fer_features.report.markup import Markup, tag
 
 
@@ -42,7 +42,7 @@ def read_faces(record: dict[str, Any], rows: Iterable[int]) -> dict[int, Face]:
     Raises:
         FerError: the cache is gone, is another one now, or does not hold its images.
     """
-    from fer_features.store import IMAGE, Cache
+    from fer_features.cache import IMAGE, Cache
 
     path = Path(record["cache"].get("path", ""))
     layer, _, output = IMAGE.partition("/")

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_features.compare import Comparison
-from fer_features.curves import ENOUGH, reliability_of, roc_of
+from fer_features.metrics.curves import ENOUGH, reliability_of, roc_of
 from fer_features.report.charts import (
     STYLES,
     Axis,
@@ -23,7 +22,8 @@ from fer_features.report.charts import (
 from fer_features.report.gather import Gathered, Subject
 from fer_features.report.markup import Markup, tag
 from fer_features.report.parts import data_table, figure, note, score, section
-from fer_features.runs import Part, Run
+from fer_features.runs.compare import Comparison
+from fer_features.runs.run import Part, Run
 
 
 def curves(gathered: Gathered) -> Markup:

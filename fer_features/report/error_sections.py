@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fer_features.repeats import TestPart
 from fer_features.report.album import picture
 from fer_features.report.gather import Gathered, Mistake, Subject
 from fer_features.report.markup import Markup, tag
@@ -15,6 +14,7 @@ from fer_features.report.parts import (
     section,
     subject_heading,
 )
+from fer_features.runs.repeats import TestPart
 
 
 def mistakes(gathered: Gathered) -> Markup:

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from fer_features.compare import Comparison, compare, newest_seeds
 from fer_features.errors import FerError
-from fer_features.repeats import LeakEffect, OverSeeds, leak_effects, over_seeds
 from fer_features.report.album import Face, read_faces
-from fer_features.run_labels import is_random, provenance_unknown, scored_seen
-from fer_features.runs import Part, Predictions, Run
-from fer_features.verdicts import Verdict, verdict_of
+from fer_features.runs.compare import Comparison, compare, newest_seeds
+from fer_features.runs.labels import is_random, provenance_unknown, scored_seen
+from fer_features.runs.repeats import LeakEffect, OverSeeds, leak_effects, over_seeds
+from fer_features.runs.run import Part, Predictions, Run
+from fer_features.runs.verdicts import Verdict, verdict_of
 
 SAMPLES = 10
 """How many faces of each class are shown."""

@@ -8,8 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from fer_features import __version__
-from fer_features.compare import PUBLISHED, PUBLISHED_MARK
-from fer_features.drafts import draft_of
 from fer_features.errors import FerError, reason_of
 from fer_features.report.curve_sections import curves, learning
 from fer_features.report.data_sections import faces, question
@@ -19,7 +17,9 @@ from fer_features.report.markup import Markup, join, tag
 from fer_features.report.parts import score
 from fer_features.report.provenance import provenance
 from fer_features.report.score_sections import confusion, results
-from fer_features.run_labels import UNKNOWN
+from fer_features.runs.compare import PUBLISHED, PUBLISHED_MARK
+from fer_features.runs.labels import UNKNOWN
+from fer_features.runtime.files import draft_of
 
 SECTIONS = {
     "data": ("Data", question),

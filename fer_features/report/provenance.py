@@ -8,8 +8,8 @@ from typing import Any
 from fer_features.report.gather import Gathered
 from fer_features.report.markup import Markup, tag
 from fer_features.report.parts import seconds, section
-from fer_features.run_labels import base_features, provenance_unknown
-from fer_features.runs import Run
+from fer_features.runs.labels import base_features, provenance_unknown
+from fer_features.runs.run import Run
 
 
 def provenance(gathered: Gathered) -> Markup:

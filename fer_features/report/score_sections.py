@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from fer_features.compare import Comparison
-from fer_features.repeats import OverSeeds
 from fer_features.report.charts import interval_bar
 from fer_features.report.gather import Gathered
 from fer_features.report.markup import Child, Markup, tag
 from fer_features.report.parts import boxed, caption_of, data_table, note, score, seconds, section
-from fer_features.runs import Run
-from fer_features.verdicts import Verdict
+from fer_features.runs.compare import Comparison
+from fer_features.runs.repeats import OverSeeds
+from fer_features.runs.run import Run
+from fer_features.runs.verdicts import Verdict
 
 _COLUMNS = {
     "head": "Head",

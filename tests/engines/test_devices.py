@@ -25,7 +25,7 @@ devices = tuple(jax.devices())
 PROGRAM = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from fer_features.keras_runtime import import_keras
+from fer_features.runtime.keras_runtime import import_keras
 import_keras()
 {devices}
 import numpy as np
@@ -63,7 +63,7 @@ def test_a_batch_is_cut_among_all_devices(backend: str) -> None:
             sys.executable,
             "-c",
             PROGRAM.format(devices=TWO_DEVICES[backend]),
-            str(Path(__file__).parents[1]),
+            str(Path(__file__).parents[2]),
         ],
         env={
             **os.environ,

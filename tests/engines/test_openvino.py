@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from fer_features.backbones import Backbone, get_backbone, resolve_weights
+from fer_features.data import open_faces, read_all
 from fer_features.engines import GraphSpec, make_engine
 from fer_features.engines.hardware import cpu_has_bfloat16, has_openvino
 from fer_features.engines.openvino_engine import OpenVinoEngine, find_graph
-from fer_features.faces import open_faces, read_all
 
 # Not importorskip: that would import it before scikit-learn-intelex, whose TBB has to be first.
 if not has_openvino():
@@ -88,7 +88,7 @@ def test_many_batches_in_flight_come_back_in_their_order(
 
 def test_nothing_is_reported_to_openvinos_makers() -> None:
     program = """
-from fer_features.openvino_runtime import import_openvino
+from fer_features.runtime.openvino_runtime import import_openvino
 import_openvino()
 from openvino.tools.ovc import telemetry_utils
 import sys

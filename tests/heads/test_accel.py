@@ -121,7 +121,7 @@ head = make_head("svm").fit(X, (X[:, 0] > 0) * 1)
 print(head.chosen_["solver"].split()[0])
 """
 ENGINE = """
-from fer_features.openvino_runtime import import_openvino
+from fer_features.runtime.openvino_runtime import import_openvino
 ov = import_openvino()
 from openvino import opset13 as ops
 import numpy as np

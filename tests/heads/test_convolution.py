@@ -6,7 +6,7 @@ import pytest
 from fer_features.engines import hardware
 from fer_features.heads import make_head
 from fer_features.heads.convolution import _quick_convolution, convolution
-from fer_features.keras_runtime import import_keras
+from fer_features.runtime.keras_runtime import import_keras
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from fer_features import FerError, metrics
 from fer_features.heads import load_head, make_head
 from fer_features.heads.choice import HeadError, Part
 from fer_features.heads.network import channel_moments, network, outputs
-from fer_features.keras_runtime import import_keras
+from fer_features.runtime.keras_runtime import import_keras
 
 SMALL = {
     "filters": 4,

@@ -14,7 +14,7 @@ from fer_features import FerError, metrics
 from fer_features.heads import load_head, make_head
 from fer_features.heads.choice import HeadError, Part
 from fer_features.heads.network import outputs, perceptron, training_targets
-from fer_features.keras_runtime import import_keras
+from fer_features.runtime.keras_runtime import import_keras
 
 SMALL = {"units": (8,), "batch_size": 16, "learning_rate": 0.02, "epochs": 8, "dropout": 0.2}
 
@@ -198,7 +198,7 @@ def test_a_loaded_head_is_the_saved_one(fitted, tmp_path):
 PROGRAM = """
 import numpy as np
 from fer_features.heads import load_head, make_head
-from fer_features.keras_runtime import backend_name
+from fer_features.runtime.keras_runtime import backend_name
 y = np.arange(48) % 2
 maps = np.random.default_rng(0).normal(size=(48, 2, 2, 3)) + y[:, None, None, None] * 3.0
 maps = maps.astype(np.float16)

@@ -1,0 +1,111 @@
+"""Caches as people read them, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fer_features.cache import OF_NO_NETWORK, Cache, Journal, journal_of, writer_of
+from fer_features.runtime.console import say, table
+
+
+def cache_dict(path: Path) -> dict[str, Any]:
+    """What a cache says of itself, as plain JSON types; a begun one says how far it is.
+
+    Raises:
+        FerError: there is no such cache, or it cannot be read.
+    """
+    journal_path = journal_of(path)
+    info: dict[str, Any] = {"cache": str(path), "rows": 0, "bytes": 0, "features": {}}
+    info |= {"choices": [], "spec": None, "dataset": None, "key": None, "software": []}
+    waiting, opening = 0, None
+    if journal_path.exists():
+        with Journal(journal_path) as journal:
+            opening = journal.opening
+            waiting = sum(len(record.rows) for record in journal.records)
+    if path.exists() or opening is None:
+        with Cache(path) as cache:
+            info |= asdict(cache.header) | {"software": cache.software, "rows": len(cache)}
+            info["features"] = {name: list(shape) for name, shape in cache.shapes().items()}
+            info["choices"] = [
+                {**one.to_dict(), "rows": len(one.rows), "done": int(cache.done_of(one).sum())}
+                for one in cache.choices
+            ]
+    else:
+        begun = {**opening.choice.to_dict(), "rows": len(opening.choice.rows), "done": waiting}
+        info |= asdict(opening.header) | {"software": [opening.software], "choices": [begun]}
+    files = [one for one in (path, journal_path) if one.exists()]
+    changed = max(one.stat().st_mtime for one in files)
+    return info | {
+        "bytes": sum(one.stat().st_size for one in files),
+        "waiting_rows": waiting,
+        "writer": writer_of(path),
+        "complete": not waiting and all(one["done"] == one["rows"] for one in info["choices"]),
+        "changed": datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
+    }
+
+
+def show_caches(caches: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Caches as a table, one line each."""
+    if not caches:
+        say(f"no caches in {folder}")
+        return
+    rows = [
+        [
+            Path(one["cache"]).name,
+            one["dataset"]["name"],
+            ", ".join(dict.fromkeys(choice["task"]["name"] for choice in one["choices"])),
+            _layers(one),
+            f"{one['spec']['weights']}, {one['spec']['size']} px, {one['spec']['preprocess']}, "
+            f"{one['spec']['precision']}",
+            f"{one['rows']:,}",
+            f"{one['bytes'] / 1e6:,.1f}",
+            _state(one),
+        ]
+        for one in caches
+    ]
+    columns = ["cache", "data", "tasks", "layers", "spec", "rows", "MB", "state"]
+    table(columns, rows, text_columns=[*columns[:5], "state"])
+
+
+def _layers(info: dict[str, Any]) -> str:
+    names = info["features"] or [one for choice in info["choices"] for one in choice["features"]]
+    layers = (name.split("/")[0] for name in names if name not in OF_NO_NETWORK)
+    return ", ".join(dict.fromkeys(layers))
+
+
+def _state(info: dict[str, Any]) -> str:
+    if info["writer"]:
+        return f"being written by {info['writer']}"
+    if info["complete"]:
+        return "complete"
+    if info["waiting_rows"]:
+        return f"interrupted, {info['waiting_rows']:,} rows to be taken up"
+    begun = next(one for one in info["choices"] if one["done"] < one["rows"])
+    return f"interrupted at {begun['done'] / begun['rows']:.0%}"
+
+
+def show_cache(info: dict[str, Any]) -> None:
+    """One cache, field by field."""
+    say(
+        f"{info['cache']}: {info['rows']:,} rows, {info['bytes'] / 1e6:,.1f} MB, "
+        f"{_state(info)}, {info['changed']}"
+    )
+    for name, shape in info["features"].items():
+        say(f"  features/{name}  {' × '.join(str(n) for n in shape)}")
+    for one in info["choices"]:
+        say(
+            f"choice {one['id']}: task {one['task']['name']}, {one['done']:,} of {one['rows']:,} "
+            f"rows, seed {one['seed']}"
+        )
+    for part in ("spec", "dataset"):
+        say(f"{part}:")
+        for name, value in info[part].items():
+            say(f"  {name}: {value}")
+    for one in info["software"]:
+        say("software:")
+        for name, value in one.items():
+            say(f"  {name}: {value}")

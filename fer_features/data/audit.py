@@ -1,0 +1,282 @@
+"""What to know of a data set before trusting a score on it: twins, leaks, labels, empty images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.config import CACHE_DIR, NEAR
+from fer_features.data.drop import conflicting, rows_to_drop
+from fer_features.data.ferplus import NO_MAJORITY, Votes, majority, not_a_face, read_ferplus
+from fer_features.data.record import EMOTIONS, USAGES, Faces, FaceSource, read_all
+from fer_features.data.twin_table import Track, twin_table, untracked
+from fer_features.data.twins import KINDS, MIRRORED, Groups, Twins, find_twins
+from fer_features.errors import FerError
+
+LEAKS = ((1, (0,)), (2, (0,)), (2, (0, 1)))
+"""Official parts that are scored, each with the parts whose images it must not show again."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """How many images of a part have copies in others; each count contains the one before it.
+
+    Attributes:
+        part: the part that is scored.
+        others: parts whose images it should not show again.
+        images: images of the part.
+        exact: with an exact copy.
+        near: with an exact, near or mirrored one.
+        linked: with a copy of any kind.
+    """
+
+    part: str
+    others: tuple[str, ...]
+    images: int
+    exact: int
+    near: int
+    linked: int
+
+
+@dataclass(frozen=True, eq=False)
+class Opinion:
+    """What FER+'s voters say of the images.
+
+    Attributes:
+        majority: int8 (N,), the emotion that most voters chose, or `NO_MAJORITY`.
+        counts: int64 (7, 8), images by label and by majority; those without one are the last.
+        no_face: int64 (7,), images by label that most voters call no face.
+    """
+
+    majority: NDArray[np.int8]
+    counts: NDArray[np.int64]
+    no_face: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What was found in a source of N images.
+
+    Attributes:
+        name: the source's name.
+        digest: hex SHA-256 of the source.
+        threshold: images whose pixels correlate more than this were taken as near twins.
+        row: int64 (N,), row numbers in the source.
+        usage: int8 (N,), a place in `USAGES`, or -1.
+        emotion: int8 (N,), a place in `EMOTIONS`.
+        twins: groups of exact and near twins.
+        group: int64 (N,), 1 for the worst group of twins, 2 for the next, 0 for an image without
+            a twin. Groups with several labels come first, and of those the largest.
+        findings: what is wrong, each with bool (N,), the images that it is about.
+        leaks: official parts that show images of other parts again; those present only.
+        opinion: what voters say, if their votes were given.
+    """
+
+    name: str
+    digest: str
+    threshold: float
+    row: NDArray[np.int64]
+    usage: NDArray[np.int8]
+    emotion: NDArray[np.int8]
+    twins: Twins
+    group: NDArray[np.int64]
+    findings: dict[str, NDArray[np.bool_]]
+    leaks: tuple[Leak, ...]
+    opinion: Opinion | None
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def copies(self) -> int:
+        """Surplus exact copies: images less different images."""
+        return len(self) - len(np.unique(self.twins.groups.exact))
+
+    @property
+    def largest_group(self) -> int:
+        """How many images the largest group of twins has; 0 if there are no twins."""
+        return int(np.bincount(self.group, minlength=2)[1:].max())
+
+    def groups(self, finding: str) -> int:
+        """How many pictures, twins counted once, a finding is about."""
+        groups = self.twins.groups
+        kind = finding.partition(" ")[0]
+        group = {"near": groups.near, "similar,": groups.near, "registered": groups.linked}.get(
+            kind, groups.exact
+        )
+        return len(np.unique(group[self.findings[finding]]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The audit as plain JSON types, without its rows."""
+        return {
+            "name": self.name,
+            "sha256": self.digest,
+            "threshold": self.threshold,
+            "rows": len(self),
+            "surplus_copies": self.copies,
+            "pairs": {name: self.twins.count(kind) for kind, name in enumerate(KINDS) if kind},
+            "largest_group": self.largest_group,
+            "findings": {
+                name: {"images": int(found.sum()), "groups": self.groups(name)}
+                for name, found in self.findings.items()
+            },
+            "leaks": [{**vars(leak), "others": list(leak.others)} for leak in self.leaks],
+            "ferplus": None if self.opinion is None else _opinion_dict(self.opinion),
+        }
+
+
+def _opinion_dict(opinion: Opinion) -> dict[str, Any]:
+    counts = opinion.counts
+    agree = np.diagonal(counts)
+    known = counts[:, :-1].sum(axis=1)
+    return {
+        "majorities": int(known.sum()),
+        "agree": int(agree.sum()),
+        "by_emotion": {
+            emotion: {
+                "images": int(counts[code].sum()),
+                "majorities": int(known[code]),
+                "agree": int(agree[code]),
+                "no_face": int(opinion.no_face[code]),
+                "majority": dict(zip(EMOTIONS, counts[code, :-1].tolist(), strict=True)),
+            }
+            for code, emotion in enumerate(EMOTIONS)
+        },
+    }
+
+
+def audit(
+    source: FaceSource,
+    *,
+    ferplus: Path | None = None,
+    threshold: float = NEAR,
+    track: Track = untracked,
+    cache_dir: Path = CACHE_DIR,
+) -> tuple[Audit, Faces]:
+    """Look at every image of a source, and compare each with all others.
+
+    Args:
+        source: of the images.
+        ferplus: FER+'s votes on the rows of the source, in its order.
+        threshold: images whose pixels correlate more than this are near twins; 0.5 to below 1.
+        track: shows progress.
+        cache_dir: where the table of copies is kept, unless the threshold is not the usual one.
+
+    Returns:
+        What was found, and the images.
+
+    Raises:
+        FerError: the source or the votes cannot be read or do not go together, or there is no such
+            threshold.
+    """
+    if not 0.5 <= threshold < 1:
+        raise FerError(
+            f"images cannot be near twins above a correlation of {threshold}",
+            hint="--threshold takes 0.5 to below 1",
+        )
+    cast = None if ferplus is None else read_ferplus(ferplus)
+    with track("reading", len(source.index())) as advance:
+        faces = read_all(source, advance=advance)
+    votes = None
+    if cast is not None:
+        total = source.index().source_rows
+        votes = cast.of(faces.row, usage=faces.usage, emotion=faces.emotion, total=total)
+    if threshold == NEAR:
+        twins = twin_table(source, cache_dir, faces=faces, track=track).twins
+    else:
+        with track("looking for copies", 3 * len(np.unique(faces.sha256))) as advance:
+            twins = find_twins(
+                faces.images,
+                sha256=faces.sha256,
+                family=faces.family,
+                threshold=threshold,
+                advance=advance,
+            )
+    found = Audit(
+        name=source.name,
+        digest=source.digest(),
+        threshold=threshold,
+        row=faces.row,
+        usage=faces.usage,
+        emotion=faces.emotion,
+        twins=twins,
+        group=_worst_first(twins.groups.linked, faces.emotion),
+        findings=_findings(faces, twins, votes),
+        leaks=leaks_between(faces.usage, twins.groups),
+        opinion=None if votes is None else _opinion(votes, faces.emotion),
+    )
+    return found, faces
+
+
+def _findings(faces: Faces, twins: Twins, votes: Votes | None) -> dict[str, NDArray[np.bool_]]:
+    groups, emotion = twins.groups, faces.emotion
+    exact, near, linked = groups.exact, groups.near, groups.linked
+    copies, near_copies, all_copies = (np.bincount(one)[one] for one in (exact, near, linked))
+    turned = twins.pairs[twins.kind == MIRRORED].ravel()
+    found = {
+        "exact twin": copies > 1,
+        "near twin": near_copies > copies,
+        "mirrored twin": np.isin(exact, exact[turned]),
+        "registered twin": all_copies > near_copies,
+        "exact conflict": conflicting(emotion, faces.sha256),
+        "similar, other label": conflicting(emotion, near),
+        **rows_to_drop(["constant"], emotion=emotion, sha256=faces.sha256),
+    }
+    for kind, group in (("exact", exact), ("near", near), ("registered", linked)):
+        found[f"{kind} leak"] = _seen_before(group, faces.usage)
+    if votes is not None:
+        said = majority(votes)
+        found["no face"] = not_a_face(votes)
+        found["other majority"] = (said != NO_MAJORITY) & (said != emotion)
+    return found
+
+
+def _seen_before(group: NDArray[np.int64], usage: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Where an image's group has an image in an earlier official part: bool (N,)."""
+    seen = np.zeros(len(group), np.bool_)
+    for part in range(1, len(USAGES)):
+        earlier = group[(usage >= 0) & (usage < part)]
+        seen |= (usage == part) & np.isin(group, earlier)
+    return seen
+
+
+def leaks_between(usage: NDArray[np.int8], groups: Groups) -> tuple[Leak, ...]:
+    """How many images of the official parts that are scored have a copy in the parts before."""
+    leaks = []
+    for part, others in LEAKS:
+        test, seen = usage == part, np.isin(usage, others)
+        if test.any() and all((usage == other).any() for other in others):
+            counts = [
+                int(np.isin(group[test], group[seen]).sum())
+                for group in (groups.exact, groups.near, groups.linked)
+            ]
+            names = tuple(USAGES[other] for other in others)
+            leaks.append(Leak(USAGES[part], names, int(test.sum()), *counts))
+    return tuple(leaks)
+
+
+def _worst_first(linked: NDArray[np.int64], emotion: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Groups numbered from 1, those with several labels first, then by size; 0 for no twin."""
+    _, first, group = np.unique(linked, return_index=True, return_inverse=True)
+    size = np.bincount(group)
+    several = np.zeros(len(size), np.bool_)
+    several[group[conflicting(emotion, linked)]] = True
+    order = np.lexsort((first, -size, ~several, size == 1))
+    number = np.empty(len(size), np.int64)
+    number[order] = np.arange(1, len(size) + 1)
+    return np.where(size > 1, number, 0)[group]
+
+
+def _opinion(votes: Votes, emotion: NDArray[np.int8]) -> Opinion:
+    said = majority(votes)
+    counts = np.zeros((len(EMOTIONS), len(EMOTIONS) + 1), np.int64)
+    np.add.at(counts, (emotion, said), 1)  # NO_MAJORITY, -1, is the last column
+    return Opinion(
+        majority=said,
+        counts=counts,
+        no_face=np.bincount(emotion[not_a_face(votes)], minlength=len(EMOTIONS)),
+    )

@@ -1,0 +1,255 @@
+"""FER+: ten people's votes on each image of FER2013.
+
+Barsoum, Zhang, Canton Ferrer and Zhang (2016), https://arxiv.org/abs/1608.01041; the file is
+https://github.com/microsoft/FERPlus, ``fer2013new.csv``.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom
+
+from fer_features.data.record import EMOTIONS, USAGES
+from fer_features.data.vote_order import find_stretch
+from fer_features.errors import FerError
+
+COLUMNS = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
+)
+"""What could be voted for; ``NF`` is not a face."""
+
+_EMOTION_OF = {
+    "anger": "angry",
+    "disgust": "disgust",
+    "fear": "fear",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprise": "surprise",
+    "neutral": "neutral",
+}
+_ORDER = [COLUMNS.index(vote) for vote in _EMOTION_OF]  # FER2013's order of emotions
+_NOT_A_FACE = COLUMNS.index("NF")
+
+_USAGE_CODES = {usage.lower(): code for code, usage in enumerate(USAGES)}
+_VOTE = re.compile(r"[0-9]{1,3}(\.0*)?")
+
+NO_MAJORITY = -1
+
+_LEAST_AGREEMENT = 0.4
+"""In FER2013's own order two of three majorities agree with the label; in another, one in six."""
+
+_AGREEMENT = np.array([0.52, 0.38, 0.14, 0.93, 0.43, 0.82, 0.88])
+"""By the label, for rows of few classes: what share of the majorities is angry for angry, …."""
+
+_FEW_ROWS = 0.1
+"""So little agreement must be less probable than this in the right order, as for 3 or 4 rows it
+need not be; from some 50 rows on it is less probable than 0.0001."""
+
+_ORDER_HINT = "both must have the rows of fer2013.csv in its own order"
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Votes on some images.
+
+    Attributes:
+        counts: int64 (N, 10), votes for each of `COLUMNS`.
+        usage: int8 (N,), the official part that the file names for each.
+    """
+
+    counts: NDArray[np.int64]
+    usage: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def of(
+        self,
+        rows: NDArray[np.int64],
+        *,
+        usage: NDArray[np.int8],
+        emotion: NDArray[np.int8],
+        total: int | None = None,
+    ) -> Votes:
+        """The votes on some rows of ``fer2013.csv``, joined by their order, with checks of it.
+
+        Args:
+            rows: numbers of the source's rows (n,), ascending.
+            usage: what the source says of their official part (n,), -1 where it says nothing.
+            emotion: their labels (n,).
+            total: how many rows the source has, with those that are left out; None if unknown.
+
+        Raises:
+            FerError: the file has another number of rows, names other parts, or its majorities
+                have, in all rows or from one row to another, so little to do with the labels that
+                they must be of other images or in another order.
+        """
+        self._check_number(rows, usage, total)
+        found = Votes(self.counts[rows], self.usage[rows])
+        differs = (usage >= 0) & (found.usage != usage)
+        if differs.any():
+            at = int(np.argmax(differs))
+            raise FerError(
+                f"row {rows[at]:,} is of {USAGES[usage[at]]} in the data and of "
+                f"{USAGES[found.usage[at]]} in the votes: they are not in the same order",
+                hint=_ORDER_HINT,
+            )
+        _check_agreement(found, rows, emotion)
+        return found
+
+    def _check_number(
+        self, rows: NDArray[np.int64], usage: NDArray[np.int8], total: int | None
+    ) -> None:
+        """Refuse votes on more or fewer rows than the source has."""
+        hint = "--ferplus takes the votes on the whole of fer2013.csv, in its order"
+        if total is not None and total != len(self):
+            whole = len(rows) == total and bool((usage >= 0).all())
+            raise FerError(
+                f"the votes have {len(self):,} rows{_by_part(self.usage)}, the data has {total:,}"
+                f"{_by_part(usage) if whole else ''}",
+                hint=hint,
+            )
+        if len(rows) and rows.max() >= len(self):
+            raise FerError(
+                f"the votes end at row {len(self) - 1:,}; the data has a row {rows.max():,}",
+                hint=hint,
+            )
+
+
+def _by_part(usage: NDArray[np.int8]) -> str:
+    counts = np.bincount(usage, minlength=len(USAGES))
+    return f" ({', '.join(f'{n:,} {name}' for name, n in zip(USAGES, counts, strict=True))})"
+
+
+def _check_agreement(votes: Votes, rows: NDArray[np.int64], emotion: NDArray[np.int8]) -> None:
+    """Refuse votes that have too little to do with the labels, everywhere or in a stretch."""
+    voted = majority(votes)
+    known = voted != NO_MAJORITY
+    if not known.any():
+        return
+    usual, share = float(_AGREEMENT[emotion[known]].mean()), agreement(votes, emotion)
+    least = min(_LEAST_AGREEMENT, 0.6 * usual)
+    odd = find_stretch(voted, emotion)
+    if odd is not None and max(share, odd.usual) >= least:
+        first, last = rows[odd.first], rows[odd.last]
+        raise FerError(
+            f"from about row {first:,} of {USAGES[votes.usage[odd.first]]} to row {last:,} only "
+            f"{odd.agreement:.0%} of the voters' majorities agree with the labels, elsewhere "
+            f"{odd.usual:.0%}: there the votes are of other rows",
+            hint=f"look for a row that is missing or twice near row {first:,}; {_ORDER_HINT}",
+        )
+    if share < least and binom.cdf(share * known.sum(), known.sum(), usual) < _FEW_ROWS:
+        raise FerError(
+            f"only {share:.0%} of the voters' majorities agree with the labels: the votes are "
+            "not on these images, or in another order",
+            hint=_ORDER_HINT,
+        )
+
+
+def read_ferplus(path: Path) -> Votes:
+    """Read a file of FER+ votes: columns ``Usage`` and each of `COLUMNS`, a line for each image.
+
+    Names of columns and parts may be in upper or lower case; blank lines are no rows. The column
+    ``Image name`` is not used: in the published file many of the names are wrong.
+
+    Raises:
+        FerError: there is no such file, a column is missing or there twice, or a line cannot be
+            understood.
+    """
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            lines = (line for line in csv.reader(file) if any(field.strip() for field in line))
+            header = [name.strip().lower() for name in next(lines, [])]
+            places = _places(path, header)
+            table = [_line(path, number, line, header, places) for number, line in enumerate(lines)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FerError(
+            f"{path}: the votes cannot be read: {getattr(error, 'strerror', None) or error}",
+            hint="--ferplus takes fer2013new.csv of https://github.com/microsoft/FERPlus",
+        ) from error
+    if not table:
+        raise FerError(f"{path}: a header and no votes")
+    votes = np.array(table, np.int64)
+    return Votes(counts=votes[:, 1:], usage=votes[:, 0].astype(np.int8))
+
+
+def _places(path: Path, header: list[str]) -> list[int]:
+    """Where ``Usage`` and each of `COLUMNS` stand in a line."""
+    for name in ("Usage", *COLUMNS):
+        found = header.count(name.lower())
+        if found != 1:
+            number = "more than one" if found else "no"
+            raise FerError(
+                f"{path}: {number} column {name}: not a file of FER+ votes",
+                hint="fer2013new.csv of https://github.com/microsoft/FERPlus is one",
+            )
+    return [header.index(name.lower()) for name in ("Usage", *COLUMNS)]
+
+
+def _line(
+    path: Path, number: int, line: list[str], header: list[str], places: list[int]
+) -> list[int]:
+    if len(line) > len(header):
+        raise FerError(f"{path}, row {number}: {len(line)} fields instead of {len(header)}")
+    line += [""] * (len(header) - len(line))
+    usage, *fields = (line[place].strip() for place in places)
+    if usage.lower() not in _USAGE_CODES:
+        raise FerError(
+            f"{path}, row {number}: no such usage: {usage}", hint=f"known are {', '.join(USAGES)}"
+        )
+    if not all(_VOTE.fullmatch(field) for field in fields):
+        raise FerError(f"{path}, row {number}: a vote that is no whole number from 0 to 999")
+    return [_USAGE_CODES[usage.lower()], *(int(field.partition(".")[0]) for field in fields)]
+
+
+def majority(votes: Votes) -> NDArray[np.int8]:
+    """What most voters chose, as FER2013's emotion codes (N,).
+
+    `NO_MAJORITY` where the most votes went to contempt, to unknown or to not a face, and where two
+    have equally many.
+    """
+    most = votes.counts.max(axis=1)
+    alone = (votes.counts == most[:, None]).sum(axis=1) == 1
+    codes = np.full(len(COLUMNS), NO_MAJORITY, np.int8)
+    codes[_ORDER] = np.arange(len(EMOTIONS))
+    return np.where(alone & (most > 0), codes[votes.counts.argmax(axis=1)], NO_MAJORITY).astype(
+        np.int8
+    )
+
+
+def soft(votes: Votes) -> NDArray[np.float64]:
+    """Shares of the votes for FER2013's seven emotions: float64 (N, 7), rows sum to 1, or to 0."""
+    counts = votes.counts[:, _ORDER].astype(np.float64)
+    total = counts.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = np.zeros_like(counts)
+    np.divide(counts, total, out=shares, where=total > 0)
+    return shares
+
+
+def not_a_face(votes: Votes) -> NDArray[np.bool_]:
+    """Where not a face has more votes than anything else: bool (N,)."""
+    others = np.delete(votes.counts, _NOT_A_FACE, axis=1).max(axis=1)
+    none: NDArray[np.bool_] = votes.counts[:, _NOT_A_FACE] > others
+    return none
+
+
+def agreement(votes: Votes, emotion: NDArray[np.int8]) -> float:
+    """Of the images that have a majority, the share where it is the label; 1 where none has."""
+    said = majority(votes)
+    known = said != NO_MAJORITY
+    return float((said == emotion)[known].mean()) if known.any() else 1.0

@@ -1,0 +1,216 @@
+"""Which emotions make which class, and the balanced choice of rows."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.data.record import EMOTIONS
+from fer_features.errors import FerError
+from fer_features.runtime.text import checked_name
+
+REFERENCE_PER_CLASS = 8500
+"""Images in each class of the published binary task."""
+
+OUTSIDE = -1
+"""The label of an emotion that belongs to no class of a task."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A classification task over the seven emotions.
+
+    Attributes:
+        name: ``binary``, ``seven``, or the name in the user's file.
+        classes: for each class its name and the emotions that make it; a class's code is its
+            place here.
+        positive: the class that precision, recall and F1 speak of; None for more than two
+            classes, where they are macro averages.
+    """
+
+    name: str
+    classes: tuple[tuple[str, tuple[str, ...]], ...]
+    positive: str | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes' names, in the order of their codes."""
+        return tuple(name for name, _ in self.classes)
+
+    def labels(self, emotion: NDArray[np.int8]) -> NDArray[np.int64]:
+        """Class codes (N,) of emotion codes (N,); `OUTSIDE` where an emotion is in no class."""
+        table = np.full(len(EMOTIONS), OUTSIDE, np.int64)
+        for code, (_, emotions) in enumerate(self.classes):
+            table[[EMOTIONS.index(one) for one in emotions]] = code
+        return table[emotion]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The task as plain JSON types; `Task.from_dict` reads it back."""
+        return {
+            "name": self.name,
+            # a list, not an object: the order is the classes' codes, and JSON objects have none
+            "classes": [
+                {"name": name, "emotions": list(emotions)} for name, emotions in self.classes
+            ],
+            "positive": self.positive,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Task:
+        """The inverse of `to_dict`.
+
+        Raises:
+            FerError: a name cannot be printed.
+        """
+        checked_name(data["name"], "the task's name")
+        classes = tuple(
+            (checked_name(one["name"], "a class's name"), tuple(one["emotions"]))
+            for one in data["classes"]
+        )
+        return cls(name=data["name"], classes=classes, positive=data["positive"])
+
+
+BINARY = Task(
+    name="binary",
+    classes=(("not happy", ("angry", "fear", "sad")), ("happy", ("happy",))),
+    positive="happy",
+)
+"""Happy (1) against angry, fear and sad (0): the published task."""
+
+SEVEN = Task(name="seven", classes=tuple((name, (name,)) for name in EMOTIONS))
+"""Every emotion a class of its own."""
+
+TASKS = {task.name: task for task in (BINARY, SEVEN)}
+
+
+def load_task(task: str) -> Task:
+    """The task of that name, or the one described in a TOML file.
+
+    A file holds a table ``[classes]`` with a list of emotions for each class, and optionally
+    ``name`` and, for two classes, ``positive`` (default: the class that is named last)::
+
+        name = "pleasant"
+        positive = "pleasant"
+
+        [classes]
+        unpleasant = ["angry", "disgust", "fear", "sad"]
+        pleasant = ["happy"]
+
+    Raises:
+        FerError: no such task or file, or the file's contents are not as above.
+    """
+    if task in TASKS:
+        return TASKS[task]
+    try:
+        path = Path(task).expanduser()
+        there = path.is_file()
+    except (OSError, RuntimeError, ValueError):  # no user of that name, a name that is too long
+        there = False
+    if not there:
+        raise FerError(
+            f"no such task: {_short(task)}",
+            hint=f"give {', '.join(TASKS)} or the path of a TOML file with a [classes] table",
+        )
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise FerError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:  # also numbers of 5,000 digits, deep nesting
+        raise FerError(f"{path}: not a TOML file: {_short(error)}") from error
+    return _task_from_toml(data, path)
+
+
+def _task_from_toml(data: dict[str, Any], path: Path) -> Task:
+    """Check what a task file says, and make a task of it."""
+    unknown = sorted(set(data) - {"name", "positive", "classes"})
+    if unknown:
+        raise FerError(
+            f"{path}: unknown key: {_short(unknown[0])}",
+            hint="known are name, positive and [classes]",
+        )
+    classes = data.get("classes")
+    if not isinstance(classes, dict) or len(classes) < 2:
+        raise FerError(f"{path}: a task needs a [classes] table with at least two classes")
+    seen: dict[str, str] = {}
+    for name, emotions in classes.items():
+        checked_name(name, f"{path}: a class's name")
+        if not isinstance(emotions, list) or not emotions:
+            raise FerError(f"{path}: class {name} needs a list of emotions")
+        for emotion in emotions:
+            if emotion not in EMOTIONS:
+                raise FerError(
+                    f"{path}: class {name}: no such emotion: {_short(emotion)}",
+                    hint=f"known are {', '.join(EMOTIONS)}",
+                )
+            if emotion in seen:
+                raise FerError(f"{path}: {emotion} stands in both {seen[emotion]} and {name}")
+            seen[emotion] = name
+    positive = data.get("positive", list(classes)[-1] if len(classes) == 2 else None)
+    if positive is not None and (len(classes) != 2 or positive not in list(classes)):
+        raise FerError(
+            f"{path}: positive must name one of exactly two classes",
+            hint=f"the classes are {', '.join(classes)}; with more than two, leave positive out",
+        )
+    task_name = data.get("name", path.stem)
+    checked_name(task_name, f"{path}: name")
+    return Task(
+        name=task_name,
+        classes=tuple((name, tuple(emotions)) for name, emotions in classes.items()),
+        positive=positive,
+    )
+
+
+def _short(text: object) -> str:
+    """At most 60 characters of a text on one line, for a message."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= 60 else f"{line[:60]}…"
+
+
+def choose_rows(
+    task: Task, emotion: NDArray[np.int8], *, per_class: int | str | None = None, seed: int = 0
+) -> NDArray[np.int64]:
+    """Choose rows for a task, the same number in each class.
+
+    Args:
+        task: which emotions make which class.
+        emotion: emotion codes (N,).
+        per_class: how many rows of each class are drawn; ``"all"`` takes every row of every
+            class, balanced or not; None means 8,500 for the published binary task where the data
+            has that many, else the size of the smallest class.
+        seed: seed of the draw.
+
+    Returns:
+        Places in `emotion`, ascending, int64.
+
+    Raises:
+        FerError: a class has fewer rows than asked for, or none.
+    """
+    label = task.labels(emotion)
+    counts = np.bincount(label[label != OUTSIDE], minlength=len(task.classes))
+    told = ", ".join(f"{n} of {name!r}" for name, n in zip(task.class_names, counts, strict=True))
+    if counts.min() == 0:
+        raise FerError(f"task {task.name}: a class has no images at all ({told})")
+    if per_class == "all":
+        return np.flatnonzero(label != OUTSIDE)
+    wanted = int(counts.min()) if per_class is None else int(per_class)
+    if per_class is None and task == BINARY:
+        wanted = min(wanted, REFERENCE_PER_CLASS)
+    if wanted < 1:
+        raise FerError(f"--per-class must be at least 1, not {wanted}")
+    if wanted > counts.min():
+        raise FerError(
+            f"task {task.name}: {wanted} images of each class are asked for, there are {told}",
+            hint=f"--per-class {counts.min()} is the most that can be balanced; --per-class all "
+            "takes everything",
+        )
+    rng = np.random.default_rng(seed)
+    drawn = [
+        rng.choice(np.flatnonzero(label == code), wanted, replace=False)
+        for code in range(len(task.classes))
+    ]
+    return np.sort(np.concatenate(drawn))

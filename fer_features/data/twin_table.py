@@ -1,0 +1,148 @@
+"""The copies of a data set, found once and kept beside its caches."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.config import NEAR, REGISTERED
+from fer_features.data.record import Faces, FaceSource, read_all
+from fer_features.data.twins import Groups, Twins, find_twins
+from fer_features.runtime.files import draft_of
+from fer_features.runtime.progress import Advance
+
+VERSION = 1
+"""Of the search: tables of another one are not read, but made again."""
+
+Track = Callable[[str, int], AbstractContextManager[Advance]]
+"""Called with what is done and the number of images; see `fer_features.runtime.progress.track`."""
+
+
+def untracked(title: str, total: int) -> AbstractContextManager[Advance]:
+    """Shows nothing."""
+    return nullcontext(lambda _: None)
+
+
+@dataclass(frozen=True, eq=False)
+class TwinTable:
+    """The copies among the rows of a data set.
+
+    Attributes:
+        row: int64 (N,), row numbers in the source, ascending.
+        sha256: ``S64`` (N,), hashes of the images' bytes.
+        twins: what was found; its places are places in `row`.
+    """
+
+    row: NDArray[np.int64]
+    sha256: NDArray[np.bytes_]
+    twins: Twins
+
+    def holds(self, rows: NDArray[np.int64]) -> bool:
+        """Whether all of these rows of the source were searched."""
+        return bool(np.isin(rows, self.row).all())
+
+    def groups(self, rows: NDArray[np.int64]) -> Groups:
+        """Groups of these rows of the source, linked through rows that are not among them too."""
+        return self.twins.groups[np.searchsorted(self.row, rows)]
+
+    def copied(self, marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which rows are a copy, of any kind, of a marked one, or marked: bool (N,)."""
+        linked = self.twins.groups.linked
+        copied: NDArray[np.bool_] = np.isin(linked, linked[marked])
+        return copied
+
+
+def twin_table(
+    source: FaceSource, folder: Path, *, faces: Faces | None = None, track: Track = untracked
+) -> TwinTable:
+    """The copies among all usable rows of a source: read from the folder, or found and kept there.
+
+    Args:
+        source: of the images.
+        folder: of caches; the table is ``twins-DIGEST.npz`` in it.
+        faces: all of the source's usable rows, if they have been read already.
+        track: shows progress, where the table has to be made.
+
+    Raises:
+        FerError: a row cannot be read.
+    """
+    path = table_path(folder, source.digest())
+    rows = source.index().row
+    table = read_table(path)
+    if table is not None and np.array_equal(table.row, rows):
+        return table
+    if faces is None:
+        with track("reading", len(rows)) as advance:
+            faces = read_all(source, advance=advance)
+    return make_table(
+        path, faces.row, faces.images, sha256=faces.sha256, family=faces.family, track=track
+    )
+
+
+def make_table(
+    path: Path,
+    row: NDArray[np.int64],
+    images: NDArray[np.uint8],
+    *,
+    sha256: NDArray[np.bytes_],
+    family: NDArray[np.int64] | None = None,
+    track: Track,
+) -> TwinTable:
+    """Search images for copies, and keep what is found at `path`."""
+    different = len(np.unique(sha256))
+    with track("looking for copies", 3 * different) as advance:
+        twins = find_twins(images, sha256=sha256, family=family, advance=advance)
+    # a plain dtype: that of HDF5 carries metadata, which NumPy does not save
+    plain = np.array(sha256.tolist(), "S64")
+    table = TwinTable(row=row, sha256=plain, twins=twins)
+    with suppress(OSError):  # where nothing can be written it is searched again the next time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, table)
+    return table
+
+
+def table_path(folder: Path, digest: str) -> Path:
+    """Where the table of the data set with that SHA-256 is kept."""
+    return Path(folder) / f"twins-{digest[:16]}.npz"
+
+
+def read_table(path: Path) -> TwinTable | None:
+    """The table at `path`; None if there is none of this version, or it is damaged."""
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            if json.loads(str(file["about"])) != about():
+                return None
+            groups = Groups(**{name: file[name] for name in ("exact", "near", "linked")})
+            found = {name: file[name] for name in ("pairs", "kind", "correlation")}
+            table = TwinTable(file["row"], file["sha256"], Twins(groups=groups, **found))
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+        return None
+    same = {len(table.row), len(table.sha256), *map(len, vars(groups).values())}
+    return table if len(same) == 1 else None
+
+
+def _write(path: Path, table: TwinTable) -> None:
+    twins = table.twins
+    with draft_of(path) as draft, draft.open("wb") as file:
+        np.savez_compressed(
+            file,
+            about=np.array(json.dumps(about())),
+            row=table.row,
+            sha256=table.sha256,
+            **vars(twins.groups),
+            pairs=twins.pairs,
+            kind=twins.kind,
+            correlation=twins.correlation,
+        )
+
+
+def about() -> dict[str, float]:
+    """What another search would differ in."""
+    return {"version": VERSION, "near": NEAR, "registered": REGISTERED}

@@ -1,0 +1,1 @@
+"""Stage 1: what is missing is read, run and written."""

@@ -1,0 +1,1 @@
+"""Stage 2: labelled rows, splits, contamination, fitting, calibration."""

@@ -1,0 +1,126 @@
+"""The features that a head is fitted on: layers joined, views averaged, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.cache import Cache
+from fer_features.errors import FerError
+from fer_features.extract.plan import VIEWS
+
+_BLOCK = 2048
+
+
+@dataclass
+class Reader:
+    """Reads the features of some rows of a cache, each kind once.
+
+    Attributes:
+        cache: where they are.
+        rows: places in the cache, ascending.
+        layers: layers whose features are put side by side.
+        views: ``flip`` averages each image's features with those of its mirror image.
+    """
+
+    cache: Cache
+    rows: NDArray[np.int64]
+    layers: tuple[str, ...]
+    views: tuple[str, ...] = ()
+    _read: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def names(self, output: str) -> list[str]:
+        """What the cache calls the features that are wanted."""
+        ends = ["", *(f"_{view}" for view in self.views)]
+        return [f"{layer}/{output}{end}" for layer in self.layers for end in ends]
+
+    def missing(self, output: str) -> list[str]:
+        """Those of them that the cache does not hold for all rows."""
+        return [
+            name for name in self.names(output) if not self.cache.done((name,))[self.rows].all()
+        ]
+
+    def check(self, output: str) -> None:
+        """Make sure that all is there and fits together.
+
+        Raises:
+            FerError: the cache holds no such features, or maps of different sizes.
+        """
+        shapes = self.cache.shapes()
+        for name in self.names(output):
+            if name not in shapes:
+                raise FerError(
+                    f"{self.cache.path} holds no {name}",
+                    hint=f"it holds {', '.join(shapes)}; fer extract with --layer, --output and "
+                    "--views adds more",
+                )
+        sizes = {shapes[name][1:-1] for name in self.names(output)}
+        if len(sizes) > 1:
+            raise FerError(
+                f"maps of {' and '.join(' × '.join(map(str, size)) for size in sorted(sizes))} "
+                "places cannot be joined",
+                hint="join layers of one size, or take a head on pooled features",
+            )
+
+    def read(self, output: str) -> NDArray[Any]:
+        """Features of all rows, ``pooled`` float32 (N, C) or ``map`` float16 (N, h, w, C).
+
+        Raises:
+            FerError: the cache does not hold them, or they do not fit together.
+        """
+        if output not in self._read:
+            self.check(output)
+            self._read[output] = self._joined(output)
+        return self._read[output]
+
+    def _joined(self, output: str) -> NDArray[Any]:
+        if len(self.names(output)) == 1:
+            return self.cache.read(self.layers[0], output, self.rows)
+        shapes = self.cache.shapes()
+        widths = [shapes[f"{layer}/{output}"][-1] for layer in self.layers]
+        edges = np.cumsum([0, *widths])
+        first = shapes[f"{self.layers[0]}/{output}"]
+        dtype = np.float32 if output == "pooled" else np.float16
+        out = np.empty((len(self.rows), *first[1:-1], edges[-1]), dtype)
+        for start in range(0, len(self.rows), _BLOCK):
+            block = self.rows[start : start + _BLOCK]
+            for place, layer in enumerate(self.layers):
+                part = out[start : start + _BLOCK, ..., edges[place] : edges[place + 1]]
+                part[...] = self._mean_of_views(layer, output, block)
+        return out
+
+    def _mean_of_views(self, layer: str, output: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        mean = self.cache.read(layer, output, rows).astype(np.float32)
+        for view in self.views:
+            mean += self.cache.read(layer, f"{output}_{view}", rows)
+        return mean / (1 + len(self.views))
+
+
+def parse_layers(text: str) -> tuple[str, ...]:
+    """The layers that ``a+b`` names, in its order.
+
+    Raises:
+        FerError: it names none, or one twice.
+    """
+    layers = tuple(one.strip() for one in text.split("+"))
+    if not all(layers) or len(set(layers)) < len(layers):
+        raise FerError(
+            f"--features {text}: not different layers with a + between",
+            hint="--features mixed_6a+conv_7b_ac, say",
+        )
+    return layers
+
+
+def check_views(views: Sequence[str]) -> None:
+    """Make sure that views are known.
+
+    Raises:
+        FerError: one is not.
+    """
+    for view in views:
+        if view not in VIEWS:
+            raise FerError(f"no such view: {view}", hint=f"known are {', '.join(VIEWS)}")

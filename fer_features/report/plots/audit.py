@@ -1,0 +1,104 @@
+"""The picture of an audit: the worst groups of twins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.data.record import EMOTIONS, USAGES, Faces
+from fer_features.report.plots.style import GREY, ORANGE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FACE = 0.95  # inches
+_TITLE_WIDE = 5  # faces that a title is as wide as
+_SHORT_USAGES = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
+
+
+def twin_sheet(
+    faces: Faces,
+    group: NDArray[np.int64],
+    exact: NDArray[np.int64],
+    *,
+    name: str,
+    groups: int = 12,
+    columns: int = 12,
+) -> Figure:
+    """Groups of twins, a line for each, worst first; identical images stand side by side.
+
+    Under each face are its label, its row and its official part. Labels other than the group's
+    most frequent are set in bold and framed.
+
+    Args:
+        faces: all images (N).
+        group: number of each image's group of twins (N,), 1 for the worst, 0 for none; at least
+            one is 1.
+        exact: numbers (N,), the same for identical images.
+        name: of their source.
+        groups: how many groups at most.
+        columns: how many images of a group at most; the rest is counted.
+    """
+    shown = range(1, min(groups, int(group.max())) + 1)
+    members = [np.flatnonzero(group == number) for number in shown]
+    wide = max(_TITLE_WIDE, min(columns, max(map(len, members))))
+    with new_figure(_FACE * wide + 1.5, 1.5 * _FACE * len(members) + 0.7) as figure:
+        grid = figure.subplots(len(members), wide, squeeze=False)
+        for number, line, axes_line in zip(shown, members, grid, strict=True):
+            for axes in axes_line:
+                axes.set_axis_off()
+            _one_group(axes_line[:columns], faces, line, exact, number=number)
+        title = f"{name}: the worst {len(members)} of {group.max():,} groups of twins"
+        if any(len(np.unique(faces.emotion[line])) > 1 for line in members):
+            title += "\nframed: labels other than the group's most frequent"
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def _one_group(
+    axes_line: NDArray[Any],
+    faces: Faces,
+    members: NDArray[np.int64],
+    exact: NDArray[np.int64],
+    *,
+    number: int,
+) -> None:
+    """One line: images of the group's rarer labels come first, so that none is cut off."""
+    label = faces.emotion[members]
+    count = np.bincount(label, minlength=len(EMOTIONS))
+    usual = int(count.argmax())
+    _, first, copy = np.unique(exact[members], return_index=True, return_inverse=True)
+    order = np.lexsort((faces.row[members], first[copy], count[label]))
+    text = f"group {number}\n{len(members)} images,\n{len(first)} different"
+    hidden = len(members) - len(axes_line)
+    if hidden > 0:
+        text += f"\n({hidden} not shown)"
+    axes_line[0].text(
+        -0.12, 0.5, text, transform=axes_line[0].transAxes, ha="right", va="center", fontsize=8
+    )
+    for axes, place in zip(axes_line, members[order], strict=False):
+        _one_face(axes, faces, place, odd=int(faces.emotion[place]) != usual)
+
+
+def _one_face(axes: Any, faces: Faces, place: int, *, odd: bool) -> None:
+    axes.imshow(faces.images[place], cmap="gray", vmin=0, vmax=255)
+    usage = int(faces.usage[place])
+    part = f" {_SHORT_USAGES[USAGES[usage]]}" if usage >= 0 else ""
+    below = {"transform": axes.transAxes, "ha": "center", "va": "top"}
+    axes.text(
+        0.5,
+        -0.04,
+        EMOTIONS[faces.emotion[place]],
+        fontsize=8,
+        fontweight="bold" if odd else "normal",
+        **below,
+    )
+    axes.text(0.5, -0.22, f"{faces.row[place]}{part}", fontsize=6.5, color=GREY, **below)
+    if odd:
+        axes.set_axis_on()
+        axes.set(xticks=[], yticks=[])
+        axes.grid(visible=False)
+        for spine in axes.spines.values():
+            spine.set(visible=True, color=ORANGE, linewidth=2)

@@ -1,0 +1,87 @@
+"""The house style of all pictures: quiet, colour-blind safe, legible in grey print.
+
+Figures are made without pyplot: no global state, no window, no display needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_features.errors import FerError, reason_of
+from fer_features.runtime.console import hush_matplotlib
+from fer_features.runtime.files import draft_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), dark and light enough in grey.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#777777"
+VERMILION, PURPLE, BLACK = "#D55E00", "#CC79A7", "#000000"
+
+LINES: tuple[dict[str, Any], ...] = (
+    {"color": BLUE, "ls": "-", "marker": "o"},
+    {"color": VERMILION, "ls": (0, (6, 2)), "marker": "s"},
+    {"color": GREEN, "ls": (0, (1.5, 1.5)), "marker": "^"},
+    {"color": PURPLE, "ls": (0, (6, 2, 1.5, 2)), "marker": "D"},
+    {"color": BLACK, "ls": "-", "marker": "|", "lw": 1},
+    {"color": ORANGE, "ls": (0, (10, 3)), "marker": "_"},
+)
+"""Looks of lines that are told apart by their dashes and markers as well as by their colours."""
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "figure.dpi": 120,
+    "savefig.dpi": 120,
+}
+
+
+_NO_MATH: dict[Any, Any] = {"text.parse_math": False}
+"""A dollar sign in a name is no formula."""
+
+
+@contextmanager
+def new_figure(width: float, height: float) -> Iterator[Figure]:
+    """An empty figure of that many inches, in the house style."""
+    hush_matplotlib()
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_STYLE | _NO_MATH):
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Save a figure under a temporary name and rename it.
+
+    Raises:
+        FerError: the file's suffix is not a picture's, or it cannot be written.
+    """
+    import matplotlib as mpl
+
+    known = figure.canvas.get_supported_filetypes()
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in known:
+        raise FerError(f"{path}: not a picture's name", hint="give a name that ends in .png")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft_of(path) as draft, mpl.rc_context(_NO_MATH):
+            figure.savefig(draft, format=kind)
+    except OSError as error:
+        raise FerError(
+            f"{path} cannot be written: {reason_of(error)}",
+            hint="make room there, or name another place",
+        ) from error
+    return path

@@ -1,0 +1,1 @@
+"""A run as a file; comparison as a function of such files."""

@@ -1,0 +1,1 @@
+"""Keras and OpenVINO imported quietly, console, progress, atomic files."""

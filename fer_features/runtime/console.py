@@ -1,0 +1,113 @@
+"""What a person or a program reads on stdout: tables, lines, or one JSON object."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fer_features.errors import FerError, reason_of
+from fer_features.runtime.text import plain_text
+
+FILE_WIDTH = 180
+"""Columns assumed where stdout is no terminal, so that nothing is folded in a file."""
+
+WIDEST_WHOLE_WORD = 20
+"""Longer words of a text column may be broken, so that no column of numbers is pushed out."""
+
+
+_AS_IT_IS: Any = {"highlight": False, "markup": False, "emoji": False}
+"""Brackets and colons in a name are no markup."""
+
+
+def say(text: str = "") -> None:
+    """Print to stdout; what cannot be printed is shown as escapes."""
+    _print(plain_text(text, keep="\n"))
+
+
+def _print(text: str) -> None:
+    try:
+        print(text)
+    except BrokenPipeError:  # the reader has had enough
+        raise
+    except OSError as error:
+        raise FerError(
+            f"standard output cannot be written: {reason_of(error)}",
+            hint="make room where it goes",
+        ) from error
+
+
+def tell(text: str) -> None:
+    """Print to stderr, where progress and remarks go, in the same way."""
+    print(plain_text(text, keep="\n"), file=sys.stderr, flush=True)
+
+
+def hush_matplotlib() -> None:
+    """Drop Matplotlib's warning that its cache goes to a temporary folder (a read-only home)."""
+    logging.getLogger("matplotlib").addFilter(_not_about_folders)
+
+
+def _not_about_folders(record: logging.LogRecord) -> bool:
+    return not any(words in str(record.msg) for words in ("mkdir -p failed", "cache directory"))
+
+
+def emit_json(value: dict[str, Any]) -> None:
+    """Print one JSON object and nothing else."""
+    _print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str = "",
+    text_columns: Sequence[str] = (),
+    last_apart: bool = False,
+) -> None:
+    """Print a table.
+
+    Args:
+        columns: headings.
+        rows: cells as text.
+        title: a line above the table.
+        text_columns: headings of the columns that are set to the left; the others hold numbers.
+        last_apart: draw a line above the last row.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(
+        box=box.SIMPLE_HEAD,
+        title=plain_text(title) or None,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    cells = list(rows)
+    for place, name in enumerate(columns):
+        if name in text_columns:
+            words = [word for row in cells for word in row[place].split()]
+            longest = max(map(len, words), default=1)
+            drawn.add_column(name, overflow="fold", min_width=min(longest, WIDEST_WHOLE_WORD))
+        else:
+            drawn.add_column(name, justify="right", no_wrap=True)
+    for place, row in enumerate(cells):
+        drawn.add_row(*map(plain_text, row), end_section=last_apart and place == len(cells) - 2)
+    if sys.stdout.isatty():
+        Console(**_AS_IT_IS).print(drawn)
+        return
+    text = io.StringIO()
+    Console(file=text, width=FILE_WIDTH, **_AS_IT_IS).print(drawn)
+    for line in text.getvalue().splitlines():
+        _print(line.rstrip())
+
+
+def width() -> int:
+    """How many columns a table may take: the terminal's, or `FILE_WIDTH` where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else FILE_WIDTH

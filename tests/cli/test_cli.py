@@ -1,0 +1,389 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from fer_features import __version__
+from fer_features.backbones import Backbone
+from fer_features.cli import app
+
+COMMANDS = [
+    [],
+    ["data"],
+    ["data", "info"],
+    ["data", "show"],
+    ["data", "audit"],
+    ["extract"],
+    ["pretrain"],
+    ["fit"],
+    ["compare"],
+    ["cache"],
+    ["cache", "list"],
+    ["cache", "info"],
+    ["cache", "verify"],
+    ["cache", "remove"],
+    ["data", "layers"],
+]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fer(*args: str) -> Result:
+    return CliRunner().invoke(app, args)
+
+
+def ok(*args: str) -> dict[str, object]:
+    """Run with --json; stdout must be one JSON object and nothing else."""
+    result = fer(*args, "--json")
+    assert result.exit_code == 0, result.stderr
+    value = json.loads(result.stdout)
+    assert isinstance(value, dict)
+    return value
+
+
+EXTRACT = ["extract", "--backbone", "tiny", "--weights", "random:0", "--per-class", "40"]
+EXTRACT += ["--engine", "keras", "--precision", "float32"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(command: list[str]) -> None:
+    result = fer(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+
+
+def test_the_version_is_printed() -> None:
+    assert fer("--version").stdout.strip() == __version__
+
+
+@pytest.mark.long
+def test_weights_of_ones_own(folder: Path) -> None:
+    small = ["pretrain", "--task", "binary", "--epochs", "1", "--batch-size", "64"]
+    small += ["--out", "mine.h5"]
+    made = ok(*small)
+    assert made["found"] is False
+    assert made["command"] == "fer pretrain sample --task binary --epochs 1 --batch-size 64"
+    assert ok(*small)["found"] is True
+
+    extract = ["extract", "--backbone", "fernet", "--weights", "mine.h5", "--engine", "keras"]
+    ok(*extract, "--output", "pooled")
+    refused = fer("fit", "--head", "ridge", "--split", "grouped")
+    assert refused.exit_code == 2
+    assert "the weights have learnt from images that would be scored" in refused.stderr
+    result = fer("fit", "--head", "ridge", "--json")
+    assert result.exit_code == 0
+    assert "--split usage --drop twins is taken" in result.stderr
+    (run,) = json.loads(result.stdout)["runs"]
+    assert run["split"]["name"] == "usage"
+    assert run["data"]["seen"]["test"] == 0
+
+
+def test_the_whole_job(tiny: Backbone, folder: Path) -> None:
+    done = ok(*EXTRACT)
+    assert done["rows"] == 80
+    assert done["reused"] is False
+    assert ok(*EXTRACT)["reused"] is True
+
+    runs = ok("fit", "--head", "logreg", "--head", "svm", "--split", "reference")["runs"]
+    assert [run["head"] for run in runs] == ["logreg", "svm"]
+    assert runs[0]["test"]["n"] == 16
+
+    (table,) = ok("compare")["tables"]
+    assert sorted(row["head"] for row in table["rows"]) == ["logreg", "svm"]  # not FER2013's images
+    assert any("RANDOM WEIGHTS" in note for note in table["notes"])
+    assert len(list((folder / "runs" / "compare").glob("*.png"))) == 4
+
+
+def test_people_get_lines_on_stdout_and_progress_on_stderr(tiny: Backbone) -> None:
+    result = fer(*EXTRACT)
+    assert len(result.stdout.splitlines()) == 1
+    assert "80 images, 80 computed at" in result.stdout
+    assert "extracting 80 images with tiny (random:0)" in result.stderr
+    assert "nothing to compute" in fer(*EXTRACT).stdout
+
+    result = fer("fit", "--head", "logreg", "--cv", "2")
+    assert "logreg: validation accuracy" in result.stdout
+    assert "2 folds: accuracy" in result.stdout
+    assert "fitting logreg on cache/sample-tiny-random0-float32-" in result.stderr
+
+    table = fer("compare").stdout
+    assert "published, not re-run" not in table  # the images are not FER2013's
+    assert "RANDOM WEIGHTS" in table
+
+
+def test_a_fit_takes_the_cache_that_was_asked_for_last(tiny: Backbone) -> None:
+    first = ok(*EXTRACT)["cache"]
+    second = ok(*EXTRACT, "--size", "16")["cache"]
+    assert ok("cache", "info")["cache"] == second
+    ok(*EXTRACT)
+    assert ok("cache", "info")["cache"] == first
+    assert [one["cache"] for one in ok("cache", "list")["caches"]] == [second, first]
+
+
+def test_formats_of_a_comparison(tiny: Backbone) -> None:
+    ok(*EXTRACT)
+    ok("fit", "--head", "logreg")
+    assert fer("compare", "--format", "markdown").stdout.startswith("### binary: 80 images")
+    assert fer("compare", "--format", "csv").stdout.startswith("table,head,features")
+    assert json.loads(fer("compare", "--format", "json").stdout)["tables"]
+    assert fer("compare", "--format", "xml").exit_code == 2
+
+
+def test_other_images_are_shown_apart_and_only_when_asked(tiny: Backbone) -> None:
+    for seed in ("0", "1"):
+        ok(*EXTRACT, "--seed", seed)
+        ok("fit", "--head", "logreg")
+    result = fer("compare")
+    assert "1 runs on other images are not shown" in result.stderr
+    assert len(ok("compare", "--all")["tables"]) == 2
+
+
+def test_data_info_counts(folder: Path) -> None:
+    info = ok("data", "info")
+    assert info["rows"] == 600
+    text = fer("data", "info").stdout
+    assert "sample: 600 images" in text
+    assert "happy" in text
+
+
+def test_data_show_draws_a_picture(folder: Path) -> None:
+    shown = ok("data", "show", "--out", "some/faces.png", "--per-emotion", "3")
+    assert len(shown["rows"]) == 21
+    assert (folder / "some" / "faces.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_parameters_of_a_head_can_be_set(tiny: Backbone) -> None:
+    ok(*EXTRACT)
+    ok("fit", "--head", "logreg", "--set", "Cs=(0.5,)", "--set", "max_iter=50")
+    (run,) = Path("runs").glob("logreg-*/run.json")
+    params = json.loads(run.read_text())["head"]["params"]
+    assert params["Cs"] == [0.5]
+    assert params["max_iter"] == 50
+
+
+def test_a_cache_is_verified_and_found_damaged(tiny: Backbone) -> None:
+    path = Path(str(ok(*EXTRACT)["cache"]))
+    assert ok("cache", "verify") == {"cache": str(path), "bytes": path.stat().st_size, "good": True}
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    result = fer("cache", "verify")
+    assert result.exit_code == 2
+    assert "is damaged" in result.stderr
+
+
+def test_a_cache_is_removed_only_after_a_yes(tiny: Backbone) -> None:
+    path = Path(str(ok(*EXTRACT)["cache"]))
+    refused = CliRunner().invoke(app, ["cache", "remove", str(path)], input="n\n")
+    assert refused.exit_code == 2
+    nobody = CliRunner().invoke(app, ["cache", "remove", str(path)], input="")
+    assert nobody.exit_code == 2
+    assert "--yes deletes without asking" in nobody.stderr
+    unasked = fer("cache", "remove", str(path), "--json")
+    assert (unasked.exit_code, unasked.stdout) == (2, "")
+    assert path.exists()
+    agreed = CliRunner().invoke(app, ["cache", "remove", str(path)], input="y\n")
+    assert agreed.exit_code == 0
+    assert not path.exists()
+    path = Path(str(ok(*EXTRACT)["cache"]))
+    size = path.stat().st_size
+    assert ok("cache", "remove", str(path), "--yes") == {"removed": str(path), "bytes": size}
+    assert fer("cache", "remove", str(path), "--yes").exit_code == 2
+
+
+def test_a_cache_that_is_being_written_is_listed_as_such(
+    tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ok(*EXTRACT)
+    monkeypatch.setattr("fer_features.cli.render_cache.writer_of", lambda path: "process 7 on a")
+    assert "being written by process 7 on a" in fer("cache", "list").stdout
+    assert ok("cache", "list")["caches"][0]["writer"] == "process 7 on a"
+
+
+def test_a_task_whose_rows_are_not_in_the_cache_says_what_adds_them(tiny: Backbone) -> None:
+    ok(*EXTRACT)
+    result = fer("fit", "--task", "seven", "--head", "logreg")
+    assert result.exit_code == 2
+    assert "fer extract --task adds those of a task" in result.stderr
+
+
+def test_a_begun_cache_is_listed_with_how_far_it_is(
+    tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fer_features.extract.extract._take_up", lambda plan, **how: how and killed())
+        assert fer(*EXTRACT).exit_code == 130
+    (begun,) = ok("cache", "list")["caches"]
+    assert (begun["complete"], begun["rows"], begun["waiting_rows"]) == (False, 0, 80)
+    assert "interrupted, 80 rows to be taken up" in fer("cache", "list").stdout
+    assert "80 of 80 rows" in fer("cache", "info", begun["cache"]).stdout
+    assert ok(*EXTRACT)["found"] == 80
+    assert ok("cache", "info")["complete"] is True
+
+
+def test_layers_are_listed_with_their_shapes(tiny: Backbone) -> None:
+    found = ok("data", "layers", "tiny")
+    assert found["layers"] == [
+        {"layer": "first", "shape": [12, 12, 4]},
+        {"layer": "second", "shape": [3, 3, 6]},
+    ]
+    text = fer("data", "layers", "tiny").stdout
+    assert "12 × 12 × 4" in text
+    assert "second (the default)" in text
+
+
+MISTAKES = [
+    (["extract", "nowhere.csv"], "no such file or folder: nowhere.csv"),
+    (["extract", "--backbone", "none"], "no such backbone: none"),
+    (["extract", "--weights", "random:0", "--task", "none"], "no such task: none"),
+    (["extract", "--weights", "none.h5"], "no such weights: none.h5"),
+    (["extract", "--per-class", "many"], "neither a number"),
+    (["extract", "--per-class", "0"], "neither a number"),
+    (["extract", "--per-class", "9" * 5000], "neither a number"),
+    (["extract", "--output", "vector"], "no such outputs: vector"),
+    (["data", "info", "nowhere"], "no such file or folder: nowhere"),
+    (["data", "show", "--out", "faces.txtt"], "not a picture's name"),
+    (["fit"], "no cache in cache"),
+    (["fit", "none.h5"], "no such cache: none.h5"),
+    (["fit", "--set", "x"], "--set x: not of the form NAME=VALUE"),
+    (["compare"], "no runs to compare"),
+    (["compare", "nowhere"], "no run in nowhere"),
+    (["cache", "info"], "no cache in cache"),
+    (["cache", "info", "pyproject.toml"], "no such cache: pyproject.toml"),
+]
+
+
+@pytest.mark.parametrize(("args", "told"), MISTAKES, ids=[" ".join(args) for args, _ in MISTAKES])
+def test_a_callers_mistake_is_two_lines_and_status_2(args: list[str], told: str) -> None:
+    result = fer(*args)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("error: ")
+    assert told in lines[0]
+    assert len(lines) <= 2
+    assert all(line.startswith("hint: ") for line in lines[1:])
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+@pytest.mark.parametrize(
+    "command", ["extract", "fit", "pretrain", "data show", "bench heads", "bench precision"]
+)
+def test_every_command_refuses_a_seed_that_numpy_does_not_take(command: str, seed: str) -> None:
+    result = fer(*command.split(), "--seed", seed)
+    assert result.exit_code == 2
+    assert "--seed" in result.stderr
+
+
+def test_an_interruption_is_one_line_and_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fer_features.data.open_faces", interrupted)
+    result = fer("data", "info")
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_full_disk_is_one_line_and_status_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device", "somewhere.h5")
+
+    monkeypatch.setattr("fer_features.data.open_faces", full)
+    result = fer("data", "info")
+    assert result.exit_code == 2
+    assert result.stderr == "error: somewhere.h5: No space left on device\n"
+
+
+def test_runs_go_nowhere_before_the_work_and_not_after(tiny: Backbone, folder: Path) -> None:
+    ok(*EXTRACT)
+    (folder / "file").write_text("")
+    result = fer("fit", "--head", "logreg", "--runs-dir", "file")
+    assert result.exit_code == 2
+    assert "no folder for runs can be made there" in result.stderr
+    assert "fitting" not in result.stderr
+
+
+def test_a_damaged_cache_does_not_hide_the_others(tiny: Backbone, folder: Path) -> None:
+    cache = Path(str(ok(*EXTRACT)["cache"]))
+    (cache.parent / "broken.h5").write_bytes(cache.read_bytes()[:3000])
+    result = fer("cache", "list")
+    assert result.exit_code == 0
+    assert cache.name in result.stdout
+    assert "warning: cache/broken.h5" in result.stderr
+
+
+def test_the_same_head_twice_is_named_by_its_run(tiny: Backbone) -> None:
+    ok(*EXTRACT)
+    for Cs in ("(0.1,)", "(1.0,)"):
+        ok("fit", "--head", "logreg", "--set", f"Cs={Cs}")
+    table = fer("compare").stdout
+    assert table.count("logreg-grouped-s0-") == 4  # in the table and in the verdict
+
+
+def test_the_published_row_is_marked_in_a_narrow_table_too(
+    tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_features.runs.compare._is_published_task", lambda record: True)
+    ok(*EXTRACT)
+    for Cs in ("(0.1,)", "(1.0,)"):
+        ok("fit", "--head", "logreg", "--set", f"Cs={Cs}")
+    monkeypatch.setattr("fer_features.cli.render_runs.width", lambda: 80)
+    table = fer("compare").stdout
+    assert "More columns in a wider terminal" in table
+    assert "published, not re-run" in table
+
+
+def loaded(code: str) -> set[str]:
+    """The names of all modules that are loaded after `code` has run in a fresh Python."""
+    program = f"{code}\nimport sys\nprint('MODULES', *sys.modules)"
+    done = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.rsplit("MODULES", 1)[1].split())
+
+
+CALL = """
+import fer_features.cli as cli
+try:
+    cli.app({args!r})
+except SystemExit as end:
+    assert not end.code, end.code
+"""
+
+
+def test_import_and_help_load_nothing_heavy() -> None:
+    heavy = {"tensorflow", "keras", "jax", "matplotlib", "sklearn", "h5py", "scipy"}
+    assert not loaded("import fer_features") & (heavy | {"numpy"})
+    assert not loaded(CALL.format(args=["--help"])) & (heavy | {"numpy"})
+    assert not loaded(CALL.format(args=["fit", "--help"])) & (heavy | {"numpy"})
+
+
+def test_a_light_head_loads_no_tensorflow(tiny_cache: Path) -> None:
+    modules = loaded(CALL.format(args=["fit", str(tiny_cache), "--head", "logreg"]))
+    assert "sklearn" in modules
+    assert not modules & {"tensorflow", "keras", "jax", "torch", "matplotlib"}
+
+
+def test_a_clone_runs_without_being_installed() -> None:
+    script = Path(__file__).parents[2] / "cli.py"
+    done = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, str(script), "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    assert done.stdout.strip() == __version__

@@ -1,0 +1,106 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fer_features import metrics
+from fer_features.errors import FerError
+from fer_features.fit.calibration import Calibrator, choose_threshold, fit_calibrator, parse_operate
+
+
+def overconfident(n_classes: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Probabilities three times as sure of themselves as they should be, and what was true."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(4000, n_classes))
+    true = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    said = np.exp(3 * z) / np.exp(3 * z).sum(axis=1, keepdims=True)
+    codes = (true.cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
+    return said, codes
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_overconfident_probabilities_become_true_ones(method: str, n_classes: int) -> None:
+    p, codes = overconfident(n_classes)
+    fitted = fit_calibrator(method, p[:2000], codes[:2000])
+    after = fitted.apply(p[2000:])
+    assert after.sum(axis=1) == pytest.approx(1)
+    before, now = (
+        metrics.expected_calibration_error(codes[2000:], one) for one in (p[2000:], after)
+    )
+    assert before > 0.1
+    assert now < 0.05
+    again = Calibrator.from_dict(json.loads(json.dumps(fitted.to_dict())))
+    assert (again.apply(p) == fitted.apply(p)).all()
+
+
+def test_platt_keeps_the_order_of_two_classes() -> None:
+    p, codes = overconfident(2)
+    after = fit_calibrator("platt", p, codes).apply(p)
+    assert (np.argsort(after[:, 1], kind="stable") == np.argsort(p[:, 1], kind="stable")).all()
+
+
+def test_isotonic_gives_the_shares_of_pooled_neighbours() -> None:
+    happy = np.array([0.1, 0.2, 0.3, 0.4])
+    codes = np.array([0, 1, 0, 1])  # 0.2 and 0.3 are in the wrong order, and pooled
+    fitted = fit_calibrator("isotonic", np.column_stack([1 - happy, happy]), codes)
+    middle = fitted.apply(np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4], [0.0, 1.0]]))
+    assert middle[:, 1].tolist() == [0, 0.5, 0.5, 1, 1]
+
+
+def test_a_row_that_no_curve_gives_anything_is_even() -> None:
+    flat = Calibrator("isotonic", {"x": [[0, 1]] * 3, "y": [[0, 0]] * 3})
+    assert flat.apply(np.eye(3)).tolist() == [[1 / 3] * 3] * 3
+
+
+HAPPY = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
+TRUE = np.array([1, 1, 0, 1, 0])
+
+
+def test_of_the_thresholds_that_do_the_one_with_most_of_the_other_is_taken() -> None:
+    found = choose_threshold(TRUE, HAPPY, wish="precision", value=0.7)
+    assert (found.threshold, found.precision, found.recall) == (0.6, 0.75, 1.0)
+    strict = choose_threshold(TRUE, HAPPY, wish="precision", value=0.9)
+    assert (strict.threshold, strict.precision, strict.recall) == (0.8, 1.0, 2 / 3)
+    caught = choose_threshold(TRUE, HAPPY, wish="recall", value=0.6)
+    assert (caught.threshold, caught.precision) == (0.8, 1.0)
+
+
+def test_equal_probabilities_are_called_together() -> None:
+    found = choose_threshold(
+        np.array([1, 0, 1]), np.array([0.5, 0.5, 0.2]), wish="recall", value=0.5
+    )
+    assert (found.threshold, found.precision, found.recall) == (0.2, 2 / 3, 1.0)
+
+
+def test_what_no_threshold_gives_is_told() -> None:
+    with pytest.raises(FerError) as caught:
+        choose_threshold(np.array([0, 1]), np.array([0.9, 0.1]), wish="precision", value=0.8)
+    assert "0.5000" in caught.value.hint
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from(["precision", "recall"]), st.floats(0.1, 1))
+def test_the_threshold_gives_what_it_says(seed: int, wish: str, value: float) -> None:
+    rng = np.random.default_rng(seed)
+    p, true = np.round(rng.random(30), 1), rng.random(30) < 0.5
+    try:
+        found = choose_threshold(true, p, wish=wish, value=value)
+    except FerError:
+        return
+    said = p >= found.threshold
+    assert found.precision == pytest.approx((said & true).sum() / said.sum())
+    assert found.recall == pytest.approx((said & true).sum() / true.sum())
+    assert getattr(found, wish) >= value
+
+
+@pytest.mark.parametrize(
+    "text", ["precision", "precision=", "accuracy=0.9", "recall=1.5", "recall=0"]
+)
+def test_a_wish_that_means_nothing_is_told(text: str) -> None:
+    with pytest.raises(FerError, match="not a wish"):
+        parse_operate(text)
+    assert parse_operate("recall=0.95") == ("recall", 0.95)

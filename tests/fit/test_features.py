@@ -1,0 +1,99 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_features.backbones import BACKBONES, Backbone
+from fer_features.cache import Cache
+from fer_features.config import ExtractConfig
+from fer_features.errors import FerError
+from fer_features.extract.extract import extract
+from fer_features.fit.features import Reader, check_views, parse_layers
+
+LAYERS = ("first", "second")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both layers of the tiny backbone, with the mirror images' features."""
+    from conftest import TINY
+
+    BACKBONES[TINY.name] = TINY
+    try:
+        config = ExtractConfig(
+            backbone="tiny",
+            weights="random:0",
+            engine="keras",
+            precision="float32",
+            per_class=20,
+            layers=LAYERS,
+            views=("flip",),
+            cache_dir=tmp_path_factory.mktemp("cache"),
+        )
+        return extract(config).cache
+    finally:
+        del BACKBONES[TINY.name]
+
+
+@pytest.fixture
+def cache(path: Path) -> Iterator[Cache]:
+    with Cache(path) as opened:
+        yield opened
+
+
+ROWS = np.array([0, 3, 4, 30])
+
+
+def test_one_layer_is_what_the_cache_holds(cache: Cache) -> None:
+    reader = Reader(cache, ROWS, ("second",))
+    assert (reader.read("pooled") == cache.read("second", "pooled", ROWS)).all()
+    assert reader.read("pooled") is reader.read("pooled")  # read once
+
+
+def test_layers_stand_side_by_side(cache: Cache) -> None:
+    joined = Reader(cache, ROWS, LAYERS).read("pooled")
+    assert joined.shape == (4, 4 + 6)
+    assert (joined[:, :4] == cache.read("first", "pooled", ROWS)).all()
+    assert (joined[:, 4:] == cache.read("second", "pooled", ROWS)).all()
+
+
+def test_a_view_is_averaged_with_the_image_as_it_is(cache: Cache) -> None:
+    mean = Reader(cache, ROWS, ("second",), ("flip",)).read("pooled")
+    plain, mirrored = (cache.read("second", f"pooled{end}", ROWS) for end in ("", "_flip"))
+    assert mean == pytest.approx((plain + mirrored) / 2)
+    assert not np.allclose(plain, mirrored)
+
+
+def test_maps_stay_float16(cache: Cache) -> None:
+    maps = Reader(cache, ROWS, ("second",), ("flip",)).read("map")
+    assert maps.dtype == np.float16
+    plain, mirrored = (
+        cache.read("second", f"map{end}", ROWS).astype(np.float32) for end in ("", "_flip")
+    )
+    assert np.allclose(maps, (plain + mirrored) / 2, rtol=1e-3)
+
+
+def test_maps_of_different_sizes_cannot_be_joined(cache: Cache) -> None:
+    with pytest.raises(FerError, match="cannot be joined"):
+        Reader(cache, ROWS, LAYERS).read("map")
+
+
+def test_what_the_cache_lacks_is_told(cache: Cache) -> None:
+    reader = Reader(cache, ROWS, ("third",))
+    assert reader.missing("pooled") == ["third/pooled"]
+    with pytest.raises(FerError, match="holds no third/pooled"):
+        reader.read("pooled")
+
+
+def test_layers_are_written_with_a_plus_between() -> None:
+    assert parse_layers("a+b") == ("a", "b")
+    for text in ("a+", "+", "a+a", ""):
+        with pytest.raises(FerError, match="layers with a"):
+            parse_layers(text)
+
+
+def test_an_unknown_view_is_told(tiny: Backbone) -> None:
+    check_views(("flip",))
+    with pytest.raises(FerError, match="no such view: blur"):
+        check_views(("blur",))

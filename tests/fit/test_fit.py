@@ -1,0 +1,173 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fer_features.cache import Cache
+from fer_features.config import FitConfig
+from fer_features.data.tasks import BINARY
+from fer_features.errors import FerError
+from fer_features.fit.fit import fit
+from fer_features.fit.problem import Problem, make_problem, select
+from fer_features.heads import load_head
+from fer_features.metrics import score
+from fer_features.runs.run import Run, list_runs
+
+LOGREG = FitConfig(heads=("logreg",), jobs=1)
+
+
+@pytest.fixture
+def config(tiny_cache: Path, tmp_path: Path) -> FitConfig:
+    return replace(LOGREG, cache=tiny_cache, runs_dir=tmp_path / "runs")
+
+
+def problem_of(cache: Cache, config: FitConfig) -> Problem:
+    return make_problem(select(cache, config), config, seed=config.seed)
+
+
+def one(config: FitConfig) -> Run:
+    (run,) = fit(config)
+    return run
+
+
+@pytest.mark.parametrize("head", ["logreg", "svm", "dense"])
+def test_a_run_says_what_its_saved_model_does(config: FitConfig, head: str) -> None:
+    params = {"epochs": 3} if head == "dense" else {}
+    run = one(replace(config, heads=(head,), params=params))
+    record = run.record
+    assert config.cache is not None
+    model = load_head(head, run.path / record["files"]["model"])
+    with Cache(config.cache) as cache:
+        problem = problem_of(cache, config)
+        for part in ("validation", "test"):
+            places = getattr(problem.split, part)
+            rows = problem.selection.rows[places]
+            X = cache.read("second", record["head"]["features"], rows)
+            again = score(
+                problem.selection.label[places],
+                model.predict_proba(X),
+                classes=BINARY.class_names,
+                positive="happy",
+            )
+            assert record[part]["confusion"] == again.confusion.tolist()
+            assert record[part]["log_loss"] == pytest.approx(again.log_loss, abs=1e-5)
+            assert record[part]["n"] == len(places)
+
+
+def test_a_run_records_where_it_came_from(config: FitConfig) -> None:
+    record = one(config).record
+    assert record["task"] == BINARY.to_dict()
+    assert record["split"]["name"] == "grouped"
+    assert record["split"]["leaked"] == {"exact": 0, "near": 0, "registered": 0}
+    assert record["cache"]["spec"]["weights"] == "random:0"
+    assert record["data"]["name"] == "sample"
+    assert record["head"]["chosen"]["C"] in record["head"]["params"]["Cs"]
+    assert record["seconds"].keys() == {"read", "fit", "predict"}
+    assert record["history"] is None
+
+
+def test_the_dense_head_draws_its_learning_curves(config: FitConfig) -> None:
+    run = one(replace(config, heads=("dense",), params={"epochs": 2}))
+    curves = run.path / run.record["files"]["curves"]
+    assert curves.read_bytes().startswith(b"\x89PNG")
+    assert {len(values) for values in run.record["history"].values()} == {2}
+    assert set(run.record["history"]) >= {"loss", "accuracy", "val_loss", "val_accuracy"}
+
+
+def test_the_same_fit_replaces_its_run_and_another_does_not(config: FitConfig) -> None:
+    first, again = one(config), one(config)
+    other = one(replace(config, seed=1))
+    assert first.path == again.path != other.path
+    assert one(replace(config, jobs=2)).path == first.path  # it changes no number
+    assert len(list_runs(config.runs_dir)) == 2
+    for part in ("validation", "test"):
+        assert first.record[part] == again.record[part]
+
+
+def test_no_pickle_is_written(config: FitConfig) -> None:
+    runs = fit(replace(config, heads=("logreg", "svm")))
+    names = {path.suffix for run in runs for path in run.path.iterdir()}
+    assert names == {".json", ".npz", ".skops"}
+
+
+def test_cross_validation_gives_mean_and_spread(config: FitConfig) -> None:
+    cv = one(replace(config, cv=3)).record["cv"]
+    accuracy = cv["values"]["accuracy"]
+    assert len(accuracy) == 3
+    assert cv["mean"]["accuracy"] == pytest.approx(np.mean(accuracy))
+    assert cv["std"]["accuracy"] == pytest.approx(np.std(accuracy, ddof=1))
+
+
+def test_cross_validation_never_sees_a_test_row(
+    config: FitConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fer_features.heads.logreg import LogisticRegressionHead
+
+    seen: list[np.ndarray] = []
+    plain = LogisticRegressionHead.fit
+
+    def spied(self: Any, X: np.ndarray, y: np.ndarray, *, validation: Any = None) -> Any:
+        seen.append(X)
+        return plain(self, X, y, validation=validation)
+
+    monkeypatch.setattr(LogisticRegressionHead, "fit", spied)
+    one(replace(config, cv=3))
+    assert config.cache is not None
+    with Cache(config.cache) as cache:
+        problem = problem_of(cache, config)
+        X = cache.read("second", "pooled", problem.selection.rows)
+    held = {row.tobytes() for row in X[problem.split.test]}
+    assert len(seen) == 4  # three folds and the fit itself
+    assert not any(row.tobytes() in held for part in seen for row in part)
+
+
+def test_another_task_can_be_fitted_on_the_same_cache(config: FitConfig, tmp_path: Path) -> None:
+    file = tmp_path / "pair.toml"
+    file.write_text('[classes]\nangry = ["angry"]\nhappy = ["happy"]\n')
+    record = one(replace(config, task=str(file), per_class=30)).record
+    assert record["task"]["name"] == "pair"
+    assert record["data"]["rows"] == 60
+    assert record["test"]["classes"] == ["angry", "happy"]
+
+
+def test_a_task_that_the_cache_lacks_is_an_error(config: FitConfig) -> None:
+    with pytest.raises(FerError, match="no images at all"):
+        one(replace(config, task="seven"))
+
+
+def test_the_official_parts_can_be_used(config: FitConfig) -> None:
+    split = one(replace(config, split="usage")).record["split"]
+    assert split["seed"] is None
+    assert split["train"] > split["validation"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"heads": ("forest",)}, "forest"),
+        ({"params": {"colour": 1}}, "colour"),
+        ({"split": "random"}, "no such split"),
+        ({"features": "third"}, "holds no third/pooled"),
+        ({"cv": 1}, "at least 2 folds"),
+        ({"jobs": 0}, "--jobs 0"),
+        ({"jobs": 1_000_000}, "--jobs 1000000"),
+        ({"seed": -1}, "seeds are 0 to 4294967295"),
+        ({"seed": 2**32}, "seeds are 0 to 4294967295"),
+        ({"seed": 2**32 - 2, "seeds": 3}, "seeds are 0 to 4294967295"),
+        ({"params": {"random_state": 3}}, "random_state is not set by --set"),
+        ({"cache": Path("nowhere.h5")}, "no such cache"),
+    ],
+)
+def test_a_mistake_is_told(config: FitConfig, change: dict[str, Any], told: str) -> None:
+    with pytest.raises(FerError, match=told):
+        one(replace(config, **change))
+    assert not list_runs(config.runs_dir)
+
+
+def test_a_run_is_json_that_anyone_can_read(config: FitConfig) -> None:
+    run = one(replace(config, heads=("svm",)))
+    text = (run.path / "run.json").read_text()
+    assert json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in run.json"))

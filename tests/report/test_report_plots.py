@@ -1,0 +1,84 @@
+"""The pictures of runs: what they draw, not how it looks."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fer_features.report.plots import (
+    accuracy_bars,
+    learning_curves,
+    reliability_curves,
+    roc_curves,
+    sizes_curve,
+)
+from fer_features.report.plots.style import LINES
+
+TRUE = np.array([0, 0, 1, 1])
+SAID = np.array([0.1, 0.6, 0.4, 0.9])
+ROW: dict[str, Any] = {
+    "label": "svm",
+    "true": TRUE,
+    "probability": np.stack([1 - SAID, SAID], 1),
+    "positive": 1,
+}
+
+
+def lines_of(figure: Any) -> dict[str, Any]:
+    return {line.get_label(): line for line in figure.axes[0].get_lines()}
+
+
+def test_a_roc_curve_climbs_at_each_positive_row() -> None:
+    line = lines_of(roc_curves([ROW], title=""))["svm"]
+    np.testing.assert_allclose(line.get_xdata(), [0, 0, 0.5, 0.5, 1])
+    np.testing.assert_allclose(line.get_ydata(), [0, 0.5, 0.5, 1, 1])
+
+
+def test_a_run_without_a_curve_leaves_the_others_their_looks() -> None:
+    gone = {**ROW, "label": "gone", "true": np.zeros(4, int)}
+    lines = lines_of(roc_curves([gone, ROW], title=""))
+    assert "gone" not in lines
+    assert lines["svm"].get_color() == LINES[1]["color"]
+
+
+def test_reliability_is_accuracy_by_confidence() -> None:
+    many = {**ROW, "true": np.tile(TRUE, 5), "probability": np.tile(ROW["probability"], (5, 1))}
+    line = lines_of(reliability_curves([many], title=""))["svm"]
+    np.testing.assert_allclose(line.get_xdata(), [0.6, 0.9])
+    np.testing.assert_allclose(line.get_ydata(), [0, 1])  # all of 0.6 wrong, all of 0.9 right
+
+
+def test_tenths_with_few_images_are_left_out() -> None:
+    assert len(lines_of(reliability_curves([ROW], title=""))["svm"].get_xdata()) == 0
+
+
+def test_lines_differ_by_dashes_or_marker_as_well_as_by_colour() -> None:
+    assert len({(str(look["ls"]), look["marker"]) for look in LINES}) == len(LINES)
+    assert len({look["color"] for look in LINES}) == len(LINES)
+
+
+def test_bars_carry_the_interval_of_the_test_accuracy() -> None:
+    rows = [
+        {"label": "a", "validation": 0.8, "test": 0.7, "interval": [0.65, 0.76]},
+        {"label": "b", "validation": 0.8, "test": 0.7, "interval": None},
+    ]
+    figure = accuracy_bars(rows, title="", published=None)
+    (whisker,) = [c for c in figure.axes[0].collections if len(c.get_segments())]
+    ((left, right),) = whisker.get_segments()
+    assert (left[0], right[0]) == pytest.approx((0.65, 0.76))
+    assert [text.get_text() for text in figure.axes[0].texts].count("0.700") == 2
+
+
+def test_bars_without_intervals_have_no_whiskers() -> None:
+    rows = [{"label": "a", "validation": 0.8, "test": 0.7}]
+    assert not accuracy_bars(rows, title="", published=0.79).axes[0].collections
+
+
+def test_training_and_validation_differ_by_more_than_colour() -> None:
+    history = {"loss": [1, 0.5], "val_loss": [1, 0.8], "accuracy": [0.5, 1], "val_accuracy": [0, 1]}
+    sizes = [{"rows": n, "train_accuracy": 1.0, "validation_accuracy": 0.5} for n in (10, 100)]
+    for figure in (learning_curves(history, title=""), sizes_curve(sizes, title="")):
+        lines = lines_of(figure)
+        train, held = lines["training"], lines["validation"]
+        assert train.get_linestyle() != held.get_linestyle()
+        assert train.get_marker() != held.get_marker()

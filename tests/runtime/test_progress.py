@@ -1,0 +1,50 @@
+import io
+
+import pytest
+
+from fer_features.runtime import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_elsewhere_than_on_a_terminal_it_is_a_line_every_ten_seconds(clock: list[float]) -> None:
+    out = io.StringIO()
+    with progress.track("extracting", 100, unit="images", stream=out) as advance:
+        for second in range(1, 26):
+            clock[0] = second
+            advance(2)
+    assert out.getvalue().splitlines() == [
+        "extracting: 20 of 100 images, 2.0 images/s, 0:40 left",
+        "extracting: 40 of 100 images, 2.0 images/s, 0:30 left",
+    ]
+
+
+def test_the_first_batch_which_waits_for_the_compiler_does_not_count(clock: list[float]) -> None:
+    out = io.StringIO()
+    with progress.track("extracting", 7232, unit="images", stream=out) as advance:
+        clock[0] = 500  # half a minute would be long; this cannot be overlooked
+        advance(32)
+        clock[0] = 510
+        advance(100)
+    first, second = out.getvalue().splitlines()
+    assert first == "extracting: 32 of 7232 images"
+    assert second == "extracting: 132 of 7232 images, 10.0 images/s, 11:50 left"
+
+
+def test_on_a_terminal_it_is_a_bar() -> None:
+    out = Terminal()
+    with progress.track("extracting", 10, unit="images", stream=out) as advance:
+        advance(5)
+        advance(5)
+    assert "10/10" in out.getvalue()
+    assert "images/s" in out.getvalue()

@@ -1,0 +1,281 @@
+"""Stage 0 on the drawn sample: small trainings, but whole ones."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_features.backbones import get_backbone
+from fer_features.backbones.signatures import signature_list
+from fer_features.backbones.weights_file import image_keys, read_weights, seen_by
+from fer_features.config import PretrainConfig
+from fer_features.data import open_faces, read_all
+from fer_features.data.tasks import BINARY, SEVEN
+from fer_features.errors import FerError
+from fer_features.metrics import score
+from fer_features.training.checkpoint import checkpoint_of
+from fer_features.training.data import make_lesson
+from fer_features.training.learner import make_learner
+from fer_features.training.predict import model_of, probabilities
+from fer_features.training.run import pretrain
+
+SMALL = PretrainConfig(task="binary", epochs=3, batch_size=64, precision="float32")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("pretrain") / "small.h5"
+    return pretrain(replace(SMALL, out=out)).path
+
+
+@contextmanager
+def stop_in_epoch(number: int, epoch: int) -> Iterator[Any]:
+    def advance(_: int) -> None:
+        if epoch == number:
+            raise KeyboardInterrupt
+
+    yield advance
+
+
+@pytest.mark.long
+def test_a_killed_training_goes_on_to_the_same_weights(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed.h5"
+    config = replace(SMALL, out=out)
+    epochs: list[int] = []
+    for number in (2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(config, track=lambda epoch, _, n=number: stop_in_epoch(n, epoch))
+        assert checkpoint_of(out).exists()
+        assert not out.exists()
+    pretrain(config, done=lambda epoch, _: epochs.append(epoch))
+    assert epochs == [3]
+    assert not checkpoint_of(out).exists()
+    once, twice = read_weights(made), read_weights(out)
+    assert once.provenance["history"] == twice.provenance["history"]
+    for name, array in once.network.items():
+        np.testing.assert_array_equal(twice.network[name], array)
+
+
+@pytest.mark.long
+def test_another_seed_gives_other_weights(made: Path, tmp_path: Path) -> None:
+    other = read_weights(pretrain(replace(SMALL, out=tmp_path / "other.h5", seed=1)).path)
+    name = "block_6_2_convolution/kernel"
+    assert (other.network[name] != read_weights(made).network[name]).any()
+
+
+@pytest.mark.long
+def test_what_was_learnt_from_is_noted_and_nothing_else(made: Path) -> None:
+    content = read_weights(made)
+    source = open_faces("sample")
+    lesson = make_lesson(source, BINARY, ferplus=None, seed=0)
+    faces = read_all(source)
+    seen = seen_by(content.seen, faces.sha256)
+    assert set(faces.sha256[seen].tolist()) == set(lesson.sha256[lesson.train].tolist())
+    held = np.concatenate([lesson.validation, lesson.test])
+    assert not seen_by(content.seen, lesson.sha256[held]).any()
+    assert content.provenance["data"]["seen"] == len(content.seen)
+    expected = signature_list(lesson.images[lesson.train])
+    np.testing.assert_array_equal(content.signatures, expected)
+
+
+@pytest.mark.long
+def test_what_it_says_of_itself(made: Path) -> None:
+    told = read_weights(made).provenance
+    assert told["command"] == (
+        "fer pretrain sample --task binary --epochs 3 --batch-size 64 --precision float32"
+    )
+    assert told["data"]["sha256"] == open_faces("sample").digest()
+    assert set(told["history"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert len(told["history"]["loss"]) == 3
+    assert set(told["scores"]) == {"validation"}
+    assert made.with_suffix(".curves.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.long
+def test_the_test_part_is_scored_only_when_asked_for(made: Path) -> None:
+    before = read_weights(made)
+    done = pretrain(replace(SMALL, out=made, test=True))
+    assert done.provenance["scores"]["test"]["n"] == done.provenance["data"]["test"]
+    after = read_weights(made)
+    assert after.provenance["scores"] == done.provenance["scores"]
+    np.testing.assert_array_equal(after.top["kernel"], before.top["kernel"])
+    assert pretrain(replace(SMALL, out=made, test=True)).found
+
+
+@pytest.mark.long
+def test_the_file_alone_gives_the_scores_that_it_tells(made: Path, tmp_path: Path) -> None:
+    """What the learner scores at its end and what a network of the file's arrays does is one."""
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(made.read_bytes())
+    lesson = make_lesson(open_faces("sample"), BINARY, ferplus=None, seed=0)
+    model = model_of(get_backbone("fernet"), read_weights(copy))
+    said = probabilities(model, lesson.images[lesson.validation], classes=2)
+    again = score(
+        lesson.label[lesson.validation], said, classes=BINARY.class_names, positive="happy"
+    )
+    told = read_weights(made).provenance["scores"]["validation"]
+    assert again.accuracy == told["accuracy"]
+    assert again.log_loss == pytest.approx(told["log_loss"], abs=1e-4)
+
+
+@pytest.mark.long
+def test_the_votes_are_learnt_beside_the_labels(tmp_path: Path) -> None:
+    from fer_features.data.ferplus import COLUMNS
+    from fer_features.data.record import USAGES
+
+    index = open_faces("sample").index()
+    order = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+    lines = [f"Usage,Image name,{','.join(COLUMNS)}"]
+    for emotion, usage in zip(index.emotion.tolist(), index.usage.tolist(), strict=True):
+        votes = [10 if name == order[emotion] else 0 for name in COLUMNS]
+        lines.append(f"{USAGES[usage]},,{','.join(map(str, votes))}")
+    votes_file = tmp_path / "votes.csv"
+    votes_file.write_text("\n".join(lines) + "\n")
+    lesson = make_lesson(open_faces("sample"), BINARY, ferplus=votes_file, seed=0)
+    assert lesson.votes is not None
+    np.testing.assert_allclose(lesson.votes.sum(axis=1), 1)
+    config = replace(SMALL, out=tmp_path / "votes.h5", ferplus=votes_file, epochs=1)
+    content = read_weights(pretrain(config).path)
+    assert content.top["kernel"].shape == (192, 2 + 10)
+    assert content.provenance["scores"]["validation"]["classes"] == ["not happy", "happy"]
+
+
+def test_a_folder_of_train_and_test_is_never_learnt_from_its_test_part(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    for part, n in (("train", 12), ("test", 4)):
+        for emotion in ("happy", "sad"):
+            folder = tmp_path / "data" / part / emotion
+            folder.mkdir(parents=True)
+            for number in range(n):
+                pixels = rng.integers(0, 256, (48, 48), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    source = open_faces(tmp_path / "data")
+    lesson = make_lesson(source, BINARY, ferplus=None, seed=0, cache_dir=tmp_path)
+    usage = source.index().usage
+    assert lesson.split == "usage"
+    assert set(usage[lesson.train]) == set(usage[lesson.validation]) == {0}
+    assert set(usage[lesson.test]) == {2}
+    assert [len(lesson.train), len(lesson.validation), len(lesson.test)] == [18, 6, 8]
+
+
+def test_parts_that_lack_a_class_are_drawn_anew() -> None:
+    lesson = make_lesson(open_faces("sample"), SEVEN, ferplus=None, seed=0)
+    assert lesson.split == "grouped"
+    for part in (lesson.train, lesson.validation, lesson.test):
+        assert len(np.unique(lesson.label[part])) == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"epochs": 0}, "--epochs must be above 0"),
+        ({"epochs": 10**400}, "--epochs must be above 0"),
+        ({"seed": 2**32}, "seeds are 0 to 4294967295"),
+        ({"weight_decay": float("nan")}, "--weight-decay"),
+        ({"votes_weight": -1.0}, "--votes-weight"),
+        ({"out": Path("folder.h5")}, "is no file"),
+        ({"warm_up": 1.0}, "--warm-up must be at least 0 and below 1"),
+        ({"out": Path("weights.txt")}, "ends in .h5"),
+        ({"out": Path("nowhere/weights.h5")}, "no such folder"),
+        ({"precision": "int8"}, "no such precision"),
+        ({"backbone": "inception_resnet_v2"}, "is not trained here"),
+        ({"batch_size": 1000}, "fill no batch"),
+        pytest.param({"learning_rate": 1e30}, "diverged", marks=pytest.mark.long),
+    ],
+)
+def test_a_mistake_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.h5").mkdir()
+    with pytest.raises(FerError, match=told):
+        pretrain(replace(SMALL, **change))
+    assert [one.name for one in tmp_path.glob("*.h5")] == ["folder.h5"]
+
+
+@pytest.mark.parametrize("trouble", ["read-only", "full"])
+def test_where_nothing_can_be_written_nothing_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("fer_features.training.run.open_faces", None)
+    if trouble == "full":
+        monkeypatch.setattr("fer_features.training.run.free_bytes", lambda folder: 10**6)
+    else:
+        monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(FerError, match=r"Read-only|are needed, 1 MB are free"):
+        pretrain(replace(SMALL, out=tmp_path / "weights.h5"))
+
+
+@pytest.mark.long
+def test_a_file_of_another_training_is_not_overwritten(made: Path, tmp_path: Path) -> None:
+    before = made.read_bytes()
+    with pytest.raises(FerError, match="of another training"):
+        pretrain(replace(SMALL, out=made, seed=5))
+    assert made.read_bytes() == before
+
+    out = tmp_path / "begun.h5"
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(replace(SMALL, out=out), track=lambda epoch, _: stop_in_epoch(2, epoch))
+    with pytest.raises(FerError, match="its seed is 0, not 5"):
+        pretrain(replace(SMALL, out=out, seed=5))
+    checkpoint_of(out).write_bytes(b"no archive")
+    with pytest.raises(FerError, match="cannot be read"):
+        pretrain(replace(SMALL, out=out))
+
+
+def test_keys_are_the_first_64_bits() -> None:
+    sha = np.array([b"00000000000000ff" + b"a" * 48, b"f" * 64], "S64")
+    assert image_keys(sha).tolist() == [255, 2**64 - 1]
+
+
+@pytest.mark.long
+def test_training_does_not_go_on_from_the_averages(tmp_path: Path) -> None:
+    """Keras puts them in the weights' place at the end of each `fit`, and an epoch is one."""
+    config = replace(SMALL, out=tmp_path / "begun.h5")
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(config, track=lambda epoch, _: stop_in_epoch(2, epoch))
+    learner = make_learner(
+        get_backbone("fernet"), config, outputs=2, classes=2, steps=1, precision="float32"
+    )
+    with np.load(checkpoint_of(config.out)) as file:
+        for number, variable in enumerate(learner.variables):
+            variable.assign(file[f"v{number}"])
+    before = np.asarray(learner.top.kernel).copy()
+    learner.model.optimizer.put_averages(learner.model.trainable_variables)
+    assert np.abs(np.asarray(learner.top.kernel) - before).max() > 1e-3
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_every_backend_trains_in_quiet(made: Path, tmp_path: Path, backend: str) -> None:
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    small = ["--task", "binary", "--epochs", "1", "--batch-size", "64", "--precision", "float32"]
+    done = subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-m", "fer_features", "pretrain", *small, "--out", "other.h5"],
+        cwd=tmp_path,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    allowed = ("reading sample", "330 images to learn from", "epoch 1 of 1")
+    assert all(line.startswith(allowed) for line in done.stderr.splitlines()), done.stderr
+    content, known = read_weights(tmp_path / "other.h5"), read_weights(made)
+    assert content.provenance["software"]["backend"] == backend
+    assert content.seen.tolist() == known.seen.tolist()
+    assert set(content.network) == set(known.network)
