@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from fer_features.backbones.signatures import signature_list
-from fer_features.backbones.weights_file import image_keys, read_weights, write_weights
+from fer_features.backbones.weights_file import read_weights, write_weights
 from fer_features.data import open_faces, read_all
+from fer_features.runtime.image_keys import image_keys
 
 
 def main(weights: str, data: str, out: str) -> None:

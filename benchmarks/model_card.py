@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.backbones import get_backbone
-from fer_features.backbones.weights_file import read_weights, seen_by
+from fer_features.backbones.weights_file import read_weights
 from fer_features.config import CACHE_DIR
 from fer_features.data import USAGES, open_faces, read_all
 from fer_features.data.ferplus import NO_MAJORITY, majority, read_ferplus
@@ -22,7 +22,8 @@ from fer_features.data.tasks import Task
 from fer_features.data.twin_table import twin_table
 from fer_features.metrics import score
 from fer_features.metrics.intervals import score_intervals, share_interval
-from fer_features.runtime.progress import track
+from fer_features.runtime.image_keys import seen_by
+from fer_features.runtime.progress import show_progress
 from fer_features.training.predict import model_of, probabilities
 
 
@@ -58,7 +59,9 @@ def main() -> None:
         ends = f" [{low_high[name][0]:.3f}, {low_high[name][1]:.3f}]" if name in low_high else ""
         print(f"| {name.replace('_', ' ')} | {getattr(found, name):.4f}{ends} |")
 
-    table = twin_table(source, CACHE_DIR, track=lambda title, n: track(title, n, unit="images"))
+    table = twin_table(
+        source, CACHE_DIR, progress=lambda title, n: show_progress(title, n, unit="images")
+    )
     learnt = table.copied(seen)[test]  # a copy of any kind of an image that was learnt from
     training = table.copied(faces.usage == USAGES.index("Training"))[test]
     print("\n| images of PrivateTest | images | accuracy | balanced accuracy |")

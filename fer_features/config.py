@@ -8,11 +8,34 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""The seven classes in FER2013's order: an emotion's code is its place here."""
+
+USAGES = ("Training", "PublicTest", "PrivateTest")
+"""FER2013's official parts: a usage's code is its place here, -1 where the source names none."""
+
+OUTPUTS = ("pooled", "map")
+"""What is kept of a layer: its mean over places, and all places."""
+
+VIEWS = ("flip",)
+"""Views of an image besides the image as it is: ``flip``, its mirror image."""
+
 CACHE_DIR = Path("cache")
 RUNS_DIR = Path("runs")
 SEED = 0
 MAX_SEED = 2**32 - 1
 """The largest seed that NumPy and scikit-learn take."""
+
+TWINS = "twins"
+"""What `--drop` calls rows of a part that have a twin in a later one, which the split finds."""
+
+LEARNT = "learnt"
+"""What `--drop` calls validation and test rows of which any backbone that was extracted into the
+same folder has learnt a copy, so that all backbones are scored on the same rows."""
+
+SEEN_COPIES = "copies of learnt images"
+"""What a run calls validation and test rows that are left out because the weights have learnt from
+a copy of them."""
 
 NEAR = 0.92
 """Images whose pixels correlate more than this are near twins.

@@ -471,12 +471,12 @@ def test_the_usual_recipe_runs_whole_batches_of_32(tiny: Backbone, tmp_path: Pat
 def test_the_usual_recipe_runs_in_bfloat16_where_it_is_not_emulated(
     tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fer_features.engines.hardware.keras_has_bfloat16", lambda: True)
+    monkeypatch.setattr("fer_features.runtime.hardware.keras_has_bfloat16", lambda: True)
     contender = NaiveContender(job(tmp_path, precision="bfloat16"))
     assert contender.describe()["precision"] == "bfloat16"
     assert contender._model.output.dtype == "bfloat16"
     assert contender.run()["images"] == 64
-    monkeypatch.setattr("fer_features.engines.hardware.keras_has_bfloat16", lambda: False)
+    monkeypatch.setattr("fer_features.runtime.hardware.keras_has_bfloat16", lambda: False)
     with pytest.raises(LeftOut, match="emulate"):
         NaiveContender(job(tmp_path, precision="bfloat16"))
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from fer_features.backbones.signatures import find_copies
 from fer_features.errors import UPDATE, FerError
 from fer_features.runtime.files import draft_of
+from fer_features.runtime.image_keys import seen_by
 
 FORMAT_VERSION = 2
 USERBLOCK = 512
@@ -83,18 +84,6 @@ class Seen:
         copy = np.zeros(len(exact), np.bool_)
         copy[~exact] = find_copies(images[~exact], self.signatures)
         return np.stack([exact | copy, copy], axis=1).astype(np.uint8)
-
-
-def image_keys(sha256: NDArray[np.bytes_]) -> NDArray[np.uint64]:
-    """The first 64 bits of hex SHA-256: ``S64`` (N,) to uint64 (N,)."""
-    first = np.ascontiguousarray(sha256.astype("S64")).view("S1").reshape(-1, 64)[:, :16]
-    raw = bytes.fromhex(first.tobytes().decode("ascii"))
-    return np.frombuffer(raw, ">u8").astype(np.uint64)
-
-
-def seen_by(seen: NDArray[np.uint64], sha256: NDArray[np.bytes_]) -> NDArray[np.bool_]:
-    """Which images are among those that were learnt from, to the last pixel: bool (N,)."""
-    return np.isin(image_keys(sha256), seen)
 
 
 def write_weights(path: Path, content: WeightsFile) -> None:

@@ -192,7 +192,7 @@ def _graph_spec(job: Message, precision: str) -> GraphSpec:
 
 
 def _check_keras_bfloat16() -> None:
-    from fer_features.engines.hardware import keras_has_bfloat16
+    from fer_features.runtime.hardware import keras_has_bfloat16
     from fer_features.runtime.keras_runtime import backend_name
 
     if not keras_has_bfloat16():
@@ -201,7 +201,7 @@ def _check_keras_bfloat16() -> None:
 
 def keras_device() -> Message:
     """Where Keras computes: ``device`` (CPU or GPU) and ``device_name``, empty for a CPU."""
-    from fer_features.engines.hardware import keras_devices
+    from fer_features.runtime.hardware import keras_devices
     from fer_features.runtime.keras_runtime import backend_name
 
     devices: tuple[Any, ...] = keras_devices()  # also keeps TensorFlow from taking all memory

@@ -19,7 +19,7 @@ from fer_features.config import HeadsConfig
 from fer_features.errors import FerError
 from fer_features.heads import head_class
 from fer_features.runtime.console import tell
-from fer_features.runtime.progress import track
+from fer_features.runtime.progress import show_progress
 
 Measure = Literal["fit_s", "fit_cpu_s"]
 
@@ -257,7 +257,7 @@ def _start(
 def _take_turns(ready: Sequence[_Ready]) -> list[list[Message]]:
     """Each one's answers; while one works, the others sleep."""
     answers: list[list[Message]] = [[] for _ in ready]
-    with track("measuring", sum(one.turns for one in ready), unit="turns") as advance:
+    with show_progress("measuring", sum(one.turns for one in ready), unit="turns") as advance:
         for place in range(max(one.turns for one in ready)):
             for one, told in zip(ready, answers, strict=True):
                 if place < one.turns:

@@ -17,7 +17,8 @@ from fer_features.cache import Cache, last_choice
 from fer_features.config import FitConfig, PrecisionConfig
 from fer_features.engines import PRECISIONS, choose_engine
 from fer_features.errors import FerError
-from fer_features.extract.extract import Track, extract
+from fer_features.extract.extract import Progress as ExtractProgress
+from fer_features.extract.extract import extract
 from fer_features.fit.fit import EpochProgress, fit
 
 EXACT = PRECISIONS[0]
@@ -86,9 +87,9 @@ class PrecisionCost:
 def measure_precision(
     config: PrecisionConfig,
     *,
-    track: Track | None = None,
-    progress: Progress | None = None,
-    note: Callable[[str], None] | None = None,
+    progress: ExtractProgress | None = None,
+    on_epoch: Any = None,
+    log: Callable[[str], None] | None = None,
 ) -> PrecisionCost:
     """Extract in each precision, compare the features, and fit the heads on each.
 
@@ -96,9 +97,9 @@ def measure_precision(
 
     Args:
         config: what to extract, and which heads to fit.
-        track: as for `extract`.
-        progress: as for `fit`.
-        note: as for `extract`, in the first precision.
+        progress: as for `extract`.
+        on_epoch: as for `fit`.
+        log: as for `extract`, in the first precision.
 
     Raises:
         FerError: the data, the weights or the configuration cannot be used.
@@ -120,11 +121,11 @@ def measure_precision(
             cost.left_out[precision] = error.message
             continue
         wanted = replace(config.extract, engine=engine, precision=precision)
-        done = extract(wanted, track=track, note=None if cost.caches else note)
+        done = extract(wanted, progress=progress, log=None if cost.caches else log)
         cost.rows, cost.caches[precision] = done.rows, str(done.cache)
         pooled[precision] = _pooled(done.cache)
         # Now, while `fit` takes this cache's choice for the one that was asked for last.
-        _fit_heads(config, done.cache, precision, cost, progress)
+        _fit_heads(config, done.cache, precision, cost, on_epoch)
     cost.cosines = {
         name: cosine(features, pooled[EXACT]) for name, features in pooled.items() if name != EXACT
     }
@@ -152,9 +153,9 @@ def _fit_heads(
     cache: Path,
     precision: str,
     cost: PrecisionCost,
-    progress: Progress | None,
+    on_epoch: Any,
 ) -> None:
-    told = functools.partial(progress, cache=cache) if progress else None
+    told = functools.partial(on_epoch, cache=cache) if on_epoch else None
     for seed in range(config.seeds):
         with tempfile.TemporaryDirectory() as folder:
             wanted = FitConfig(
@@ -164,7 +165,7 @@ def _fit_heads(
                 seed=seed,
                 runs_dir=Path(folder),
             )
-            for run in fit(wanted, progress=told):
+            for run in fit(wanted, on_epoch=told):
                 by_precision = cost.accuracies[run.record["head"]["name"]]
                 by_precision.setdefault(precision, []).append(run.record["test"]["accuracy"])
                 cost.test_rows = run.record["split"]["test"]

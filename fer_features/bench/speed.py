@@ -20,7 +20,7 @@ from fer_features.config import SpeedConfig
 from fer_features.engines import ENGINES, PRECISIONS
 from fer_features.errors import FerError
 from fer_features.runtime.console import tell
-from fer_features.runtime.progress import track
+from fer_features.runtime.progress import show_progress
 
 PEERS = {"timm": ("torch", "timm")}
 """Peers, and the packages that each of them needs."""
@@ -189,7 +189,7 @@ def take_turns(workers: Sequence[Worker], *, rounds: int) -> list[list[Message]]
         FerError: a process died.
     """
     answers: list[list[Message]] = [[] for _ in workers]
-    with track("measuring", rounds * len(workers), unit="turns") as advance:
+    with show_progress("measuring", rounds * len(workers), unit="turns") as advance:
         for _ in range(rounds):
             for worker, told in zip(workers, answers, strict=True):
                 time.sleep(PAUSE_S)

@@ -21,7 +21,7 @@ from fer_features.data import open_faces
 from fer_features.data.tasks import load_task
 from fer_features.errors import FerError
 from fer_features.runtime.console import tell
-from fer_features.runtime.progress import track
+from fer_features.runtime.progress import show_progress
 
 CLOCKS = ("prepare", "read", "run", "write")
 
@@ -135,7 +135,7 @@ def measure_whole(config: WholeConfig) -> Whole:
     # On the caches' own disk: what it costs to write there is a part of the answer.
     with (
         tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as temporary,
-        track("measuring", 2 * config.rounds, unit="runs") as advance,
+        show_progress("measuring", 2 * config.rounds, unit="runs") as advance,
     ):
         for place in range(config.rounds):
             target = Path(temporary) / str(place)

@@ -2,7 +2,7 @@
 
 Nothing in it is ever changed, only added, and every record carries a SHA-256 of its own. Whatever
 ends the writing (a kill, a power cut, a full disk), the records before that moment are whole, and a
-torn one at the end is known for what it is. `fer_features.cache.compact` makes a cache of a journal.
+torn one at the end is recognised. `fer_features.cache.compact` makes a cache of a journal.
 
 A record is a header (magic, length of the description, length of the payload, SHA-256 of both), a
 description in JSON, and the payload: arrays one after the other, as NumPy keeps them. The first

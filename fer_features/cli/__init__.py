@@ -36,7 +36,7 @@ from fer_features.config import CACHE_DIR, SEED, ExtractConfig
 from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, say, tell
 from fer_features.runtime.interrupt import INTERRUPTED, prompt_interrupt
-from fer_features.runtime.progress import track
+from fer_features.runtime.progress import show_progress
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -224,9 +224,9 @@ def extract(
     with prompt_interrupt(GOES_ON):
         done = run(
             config,
-            track=track_extraction(config),
-            note=tell,
-            track_copies=functools.partial(track, unit="images"),
+            progress=track_extraction(config),
+            log=tell,
+            track_copies=functools.partial(show_progress, unit="images"),
         )
     emit_json(extraction_dict(done)) if json else show_extraction(done)
 

@@ -208,7 +208,7 @@ def precision(
     )
     with prompt_interrupt(GOES_ON):
         cost = measure_precision(
-            wanted, track=track_extraction(config), progress=epoch_progress, note=tell
+            wanted, progress=track_extraction(config), on_epoch=epoch_progress, log=tell
         )
     emit_json(cost.to_dict()) if json else show_precision(cost)
 

@@ -21,7 +21,7 @@ from fer_features.cli.options import (
 )
 from fer_features.config import CACHE_DIR, NEAR, SEED, ExtractConfig
 from fer_features.runtime.console import emit_json, say
-from fer_features.runtime.progress import track
+from fer_features.runtime.progress import show_progress
 
 
 def info(
@@ -54,8 +54,9 @@ def show(
     """Draw a labelled grid of images."""
     from fer_features.cli.render import show_notes
     from fer_features.data import open_faces, read_all
+    from fer_features.data.figures import faces_grid
     from fer_features.data.inspect import sample_rows
-    from fer_features.report.plots import faces_grid, save_figure
+    from fer_features.runtime.figures import save_figure
 
     source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
     show_notes(source.index().notes)
@@ -85,13 +86,14 @@ def audit(
     from fer_features.cli.render_audit import show_audit, write_rows
     from fer_features.data import open_faces
     from fer_features.data.audit import audit as run
-    from fer_features.report.plots import save_figure, twin_sheet
+    from fer_features.data.figures import twin_sheet
+    from fer_features.runtime.figures import save_figure
 
     source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
     show_notes(source.index().notes)
-    progress = functools.partial(track, unit="images")
+    progress = functools.partial(show_progress, unit="images")
     found, faces = run(
-        source, ferplus=ferplus, threshold=threshold, track=progress, cache_dir=cache_dir
+        source, ferplus=ferplus, threshold=threshold, progress=progress, cache_dir=cache_dir
     )
     written = []
     if found.largest_group:  # drawn before anything is written, since it takes a while
@@ -134,7 +136,7 @@ def twins(
     from fer_features.data.twin_table import twin_table
 
     source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
-    table = twin_table(source, cache_dir, track=functools.partial(track, unit="images"))
+    table = twin_table(source, cache_dir, progress=functools.partial(show_progress, unit="images"))
     usage, notes = source.index().usage, source.index().notes
     show_notes(notes)
     written = None if out is None else str(write_pairs(table, out))

@@ -22,7 +22,7 @@ from fer_features.config import CACHE_DIR, RUNS_DIR, SEED, FitConfig
 from fer_features.heads import HEADS
 from fer_features.runtime.console import emit_json, tell
 from fer_features.runtime.interrupt import prompt_interrupt
-from fer_features.runtime.progress import track
+from fer_features.runtime.progress import show_progress
 
 RUNS_KEPT = "interrupted; the runs that were finished are kept"
 
@@ -154,10 +154,10 @@ def fit(
         jobs=jobs,
     )
     runs = []
-    progress = functools.partial(epoch_progress, cache=used)
-    copies = functools.partial(track, unit="images")
+    on_epoch = functools.partial(epoch_progress, cache=used)
+    copies = functools.partial(show_progress, unit="images")
     with prompt_interrupt(RUNS_KEPT):
-        for one in run(config, progress=progress, note=tell, track=copies):
+        for one in run(config, on_epoch=on_epoch, log=tell, progress=copies):
             runs.append(one)
             if not json:
                 show_run(one)
@@ -203,8 +203,8 @@ def compare(
     format_ = "json" if json else format_
     check_format(format_)
     folder = figures or figures_folder(runs_dir)
-    found = [read_run(path) for path in run] if run else list_runs(runs_dir, note=tell)
-    found = found if allow_seen else unseen_only(found, note=tell)
+    found = [read_run(path) for path in run] if run else list_runs(runs_dir, log=tell)
+    found = found if allow_seen else unseen_only(found, log=tell)
     shown = found if run or everything else of_same_data(found)
     tables = tabulate(shown)
     whole = len(tables)
@@ -212,7 +212,7 @@ def compare(
         tables = newest_seeds(tables)
     show_comparisons(
         tables,
-        [verdict_of(table, note=tell) for table in tables],
+        [verdict_of(table, log=tell) for table in tables],
         seeds=over_seeds(shown),
         leaks=leak_effects(run for table in tables for run in table.runs),
         format_=format_,

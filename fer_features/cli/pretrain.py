@@ -12,7 +12,7 @@ from fer_features.cli.options import Data, FerPlus, Ignore, Json, MapClass, Seed
 from fer_features.config import SEED, PretrainConfig
 from fer_features.runtime.console import emit_json, tell
 from fer_features.runtime.interrupt import prompt_interrupt
-from fer_features.runtime.progress import track
+from fer_features.runtime.progress import show_progress
 
 
 def pretrain(
@@ -100,10 +100,10 @@ def pretrain(
     with prompt_interrupt(GOES_ON):
         made = run(
             config,
-            track=track_epoch(config),
+            progress=track_epoch(config),
             done=epoch_done(config),
-            note=tell,
-            track_copies=functools.partial(track, unit="images"),
+            log=tell,
+            track_copies=functools.partial(show_progress, unit="images"),
         )
     if json:
         emit_json({"weights": str(made.path), "found": made.found, **made.provenance})

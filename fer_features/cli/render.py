@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_features.errors import FerError
 from fer_features.runtime.console import say, table, tell
-from fer_features.runtime.progress import Advance, track
+from fer_features.runtime.progress import Advance, show_progress
 
 if TYPE_CHECKING:
     from fer_features.backbones import Backbone
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fer_features.data import BadRow
     from fer_features.data.inspect import DataSummary
     from fer_features.data.picture import PictureForms
-    from fer_features.extract.extract import Extraction, Track
+    from fer_features.extract.extract import Extraction, Progress
     from fer_features.extract.plan import Work
 
 MANY = 10
@@ -144,11 +144,11 @@ def _tracked(config: ExtractConfig, work: Work) -> Iterator[Advance]:
         f"extracting {len(work.rows):,} images with {config.backbone}{weights}{view}\n"
         f"engine: {work.engine}, {work.precision}{why}"
     )
-    with track("extracting", len(work.rows), unit="images") as advance:
+    with show_progress("extracting", len(work.rows), unit="images") as advance:
         yield advance
 
 
-def track_extraction(config: ExtractConfig) -> Track:
+def track_extraction(config: ExtractConfig) -> Progress:
     """Tell on stderr what each pass of an extraction does and how far it is."""
     return functools.partial(_tracked, config)
 

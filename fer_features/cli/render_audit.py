@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.record import EMOTIONS, USAGES
+from fer_features.config import EMOTIONS, USAGES
 from fer_features.data.twins import KINDS, every_pair
 from fer_features.errors import FerError, reason_of
 from fer_features.runtime.console import say, table

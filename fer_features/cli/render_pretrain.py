@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from fer_features.runtime.console import say, tell
-from fer_features.runtime.progress import Advance, clock, track
+from fer_features.runtime.progress import Advance, clock, show_progress
 
 if TYPE_CHECKING:
     from fer_features.config import PretrainConfig
@@ -22,7 +22,7 @@ def track_epoch(config: PretrainConfig) -> Callable[[int, int], AbstractContextM
 
     @contextmanager
     def tracked(epoch: int, images: int) -> Iterator[Advance]:
-        with track(f"epoch {epoch} of {config.epochs}", images, unit="images") as advance:
+        with show_progress(f"epoch {epoch} of {config.epochs}", images, unit="images") as advance:
             yield advance
 
     return tracked

@@ -29,9 +29,9 @@ def report(
     from fer_features.runs.compare import of_same_data
     from fer_features.runs.run import list_runs, read_run
 
-    found = [read_run(path) for path in run] if run else list_runs(runs_dir, note=tell)
+    found = [read_run(path) for path in run] if run else list_runs(runs_dir, log=tell)
     shown = found if run else of_same_data(found)
-    gathered = gather(shown, every_seed=bool(run), note=tell)
+    gathered = gather(shown, every_seed=bool(run), log=tell)
     written = write_report(gathered, out)
     if len(shown) < len(found):
         tell(f"{len(found) - len(shown)} runs on other images are not shown: name them to see them")

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fer_features.data.record import (
-    EMOTIONS,
-    IMAGE_SIZE,
-    USAGES,
-    BadRow,
-    FaceIndex,
-    Faces,
-    FaceSource,
-    read_all,
-)
+from fer_features.config import EMOTIONS, USAGES
+from fer_features.data.record import IMAGE_SIZE, BadRow, FaceIndex, Faces, FaceSource, read_all
 from fer_features.errors import FerError
 
 __all__ = [

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.config import CACHE_DIR, NEAR
+from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES
 from fer_features.data.drop import conflicting, rows_to_drop
 from fer_features.data.ferplus import NO_MAJORITY, Votes, majority, not_a_face, read_ferplus
-from fer_features.data.record import EMOTIONS, USAGES, Faces, FaceSource, read_all
-from fer_features.data.twin_table import Track, twin_table, untracked
+from fer_features.data.record import Faces, FaceSource, read_all
+from fer_features.data.twin_table import Progress, twin_table, untracked
 from fer_features.data.twins import KINDS, MIRRORED, Groups, Twins, find_twins
 from fer_features.errors import FerError
 
@@ -154,7 +154,7 @@ def audit(
     *,
     ferplus: Path | None = None,
     threshold: float = NEAR,
-    track: Track = untracked,
+    progress: Progress = untracked,
     cache_dir: Path = CACHE_DIR,
 ) -> tuple[Audit, Faces]:
     """Look at every image of a source, and compare each with all others.
@@ -163,7 +163,7 @@ def audit(
         source: of the images.
         ferplus: FER+'s votes on the rows of the source, in its order.
         threshold: images whose pixels correlate more than this are near twins; 0.5 to below 1.
-        track: shows progress.
+        progress: shows progress.
         cache_dir: where the table of copies is kept, unless the threshold is not the usual one.
 
     Returns:
@@ -179,16 +179,16 @@ def audit(
             hint="--threshold takes 0.5 to below 1",
         )
     cast = None if ferplus is None else read_ferplus(ferplus)
-    with track("reading", len(source.index())) as advance:
+    with progress("reading", len(source.index())) as advance:
         faces = read_all(source, advance=advance)
     votes = None
     if cast is not None:
         total = source.index().source_rows
         votes = cast.of(faces.row, usage=faces.usage, emotion=faces.emotion, total=total)
     if threshold == NEAR:
-        twins = twin_table(source, cache_dir, faces=faces, track=track).twins
+        twins = twin_table(source, cache_dir, faces=faces, progress=progress).twins
     else:
-        with track("looking for copies", 3 * len(np.unique(faces.sha256))) as advance:
+        with progress("looking for copies", 3 * len(np.unique(faces.sha256))) as advance:
             twins = find_twins(
                 faces.images,
                 sha256=faces.sha256,

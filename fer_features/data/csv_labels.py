@@ -9,7 +9,8 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from fer_features.data.record import EMOTIONS, SPELLINGS
+from fer_features.config import EMOTIONS
+from fer_features.data.record import SPELLINGS
 from fer_features.errors import FerError
 
 IGNORED = -2

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fer_features.config import USAGES
 from fer_features.data.csv_labels import IGNORED, Labels, RowError
-from fer_features.data.record import IMAGE_SIZE, USAGES
+from fer_features.data.record import IMAGE_SIZE
 from fer_features.errors import FerError
 
 _USAGE_CODES = {usage.lower().encode(): code for code, usage in enumerate(USAGES)}

@@ -17,17 +17,6 @@ DROPS = ("notface", "constant", "conflict")
 """``notface``: most voters say that it is none; ``constant``: one grey level; ``conflict``:
 identical images with different labels."""
 
-TWINS = "twins"
-"""What `--drop` calls rows of a part that have a twin in a later one, which the split finds."""
-
-LEARNT = "learnt"
-"""What `--drop` calls validation and test rows of which any backbone that was extracted into the
-same folder has learnt a copy, so that all backbones are scored on the same rows."""
-
-SEEN_COPIES = "copies of learnt images"
-"""What a run calls validation and test rows that are left out because the weights have learnt from
-a copy of them."""
-
 
 def rows_to_drop(
     names: Sequence[str],

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.backbones import get_backbone, resolve_weights, seen_images
-from fer_features.backbones.weights_file import seen_by
 from fer_features.errors import FerError
+from fer_features.runtime.image_keys import seen_by
 
 KNOWN_SHARE = 0.5
 """The share of FER2013's images that must be known; of all, and of its binary task, 76 % are."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from fer_features.data.record import EMOTIONS, USAGES
+from fer_features.config import EMOTIONS, USAGES
 from fer_features.data.vote_order import find_stretch
 from fer_features.errors import FerError
 

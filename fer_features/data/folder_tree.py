@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from fer_features.config import EMOTIONS, USAGES
 from fer_features.data.classes import KNOWN, ClassNames
 from fer_features.data.picture import OTHER_PICTURES, suffixes
-from fer_features.data.record import EMOTIONS, USAGES
 from fer_features.errors import FerError
 from fer_features.runtime.text import plain_text
 
@@ -188,7 +188,7 @@ class _Walk:
             raise FerError(
                 f"{self.shown(folder)} holds no pictures that can be read",
                 hint="fill the folder, or remove it"
-                + "".join(f"; {note}" for note in tree.notes(self._names)),
+                + "".join(f"; {log}" for log in tree.notes(self._names)),
             )
         if mapped:
             tree.mapped[name.lower()] += found

@@ -8,16 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.config import EMOTIONS, USAGES
 from fer_features.data.folder import FolderFaces
 from fer_features.data.picture import PictureForms
-from fer_features.data.record import (
-    EMOTIONS,
-    IMAGE_SIZE,
-    USAGES,
-    BadRow,
-    FaceIndex,
-    FaceSource,
-)
+from fer_features.data.record import IMAGE_SIZE, BadRow, FaceIndex, FaceSource
 from fer_features.errors import FerError
 
 NO_USAGE = "none"

@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 
 from fer_features.runtime.progress import Advance
 
-EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-"""The seven classes in FER2013's order: an emotion's code is its place here."""
-
 SPELLINGS = (
     ("angry", "anger"),
     ("disgust", "disgusted"),
@@ -25,9 +22,6 @@ SPELLINGS = (
     ("neutral",),
 )
 """Names by which each of `EMOTIONS` is known in the labels of a source, in any case."""
-
-USAGES = ("Training", "PublicTest", "PrivateTest")
-"""FER2013's official parts: a usage's code is its place here, -1 where the source names none."""
 
 IMAGE_SIZE = 48
 """Height and width of a face, in pixels."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.record import EMOTIONS
+from fer_features.config import EMOTIONS
 from fer_features.errors import FerError
 from fer_features.runtime.text import checked_name
 

@@ -21,8 +21,8 @@ from fer_features.runtime.progress import Advance
 VERSION = 1
 """Of the search: tables of another one are not read, but made again."""
 
-Track = Callable[[str, int], AbstractContextManager[Advance]]
-"""Called with what is done and the number of images; see `fer_features.runtime.progress.track`."""
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
+"""Called with a title and the number of images; see `runtime.progress.show_progress`."""
 
 
 def untracked(title: str, total: int) -> AbstractContextManager[Advance]:
@@ -60,7 +60,7 @@ class TwinTable:
 
 
 def twin_table(
-    source: FaceSource, folder: Path, *, faces: Faces | None = None, track: Track = untracked
+    source: FaceSource, folder: Path, *, faces: Faces | None = None, progress: Progress = untracked
 ) -> TwinTable:
     """The copies among all usable rows of a source: read from the folder, or found and kept there.
 
@@ -68,7 +68,7 @@ def twin_table(
         source: of the images.
         folder: of caches; the table is ``twins-DIGEST.npz`` in it.
         faces: all of the source's usable rows, if they have been read already.
-        track: shows progress, where the table has to be made.
+        progress: shows progress, where the table has to be made.
 
     Raises:
         FerError: a row cannot be read.
@@ -79,10 +79,10 @@ def twin_table(
     if table is not None and np.array_equal(table.row, rows):
         return table
     if faces is None:
-        with track("reading", len(rows)) as advance:
+        with progress("reading", len(rows)) as advance:
             faces = read_all(source, advance=advance)
     return make_table(
-        path, faces.row, faces.images, sha256=faces.sha256, family=faces.family, track=track
+        path, faces.row, faces.images, sha256=faces.sha256, family=faces.family, progress=progress
     )
 
 
@@ -93,11 +93,11 @@ def make_table(
     *,
     sha256: NDArray[np.bytes_],
     family: NDArray[np.int64] | None = None,
-    track: Track,
+    progress: Progress,
 ) -> TwinTable:
     """Search images for copies, and keep what is found at `path`."""
     different = len(np.unique(sha256))
-    with track("looking for copies", 3 * different) as advance:
+    with progress("looking for copies", 3 * different) as advance:
         twins = find_twins(images, sha256=sha256, family=family, advance=advance)
     # a plain dtype: that of HDF5 carries metadata, which NumPy does not save
     plain = np.array(sha256.tolist(), "S64")

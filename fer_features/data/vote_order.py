@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from fer_features.data.record import EMOTIONS
+from fer_features.config import EMOTIONS
 
 _OWN = 1e-4
 """Improbable for hits on a label where votes are on other images."""

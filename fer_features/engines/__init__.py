@@ -8,14 +8,14 @@ from pathlib import Path
 
 from fer_features.backbones import Backbone
 from fer_features.engines.engine import Engine, Features, GraphSpec, NoNetwork, check_batch
-from fer_features.engines.hardware import (
+from fer_features.errors import FerError, install_hint
+from fer_features.runtime.hardware import (
     cpu_has_bfloat16,
     has_openvino,
     keras_devices,
     keras_has_bfloat16,
     may_have_gpu,
 )
-from fer_features.errors import FerError, install_hint
 
 __all__ = ["ENGINES", "PRECISIONS", "Engine", "EngineChoice", "Features", "GraphSpec", "NoNetwork"]
 __all__ += ["choose_engine", "choose_for", "make_engine"]
@@ -114,7 +114,7 @@ def make_engine(
     *,
     batch_size: int | None = None,
     graphs: Path,
-    note: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> Engine:
     """Build and compile a graph; takes seconds.
 
@@ -123,7 +123,7 @@ def make_engine(
         spec: what is to be computed, and in which precision.
         batch_size: images that go through the network at once; None for the engine's own.
         graphs: where graphs that took long to make are kept.
-        note: told, in a few words, of what takes long.
+        log: told, in a few words, of what takes long.
 
     Raises:
         FerError: the weights cannot be had, or the engine cannot compute this.
@@ -136,9 +136,9 @@ def make_engine(
     if name == "openvino":
         from fer_features.engines.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(spec, batch_size=batch_size, graphs=graphs, note=note)
+        return OpenVinoEngine(spec, batch_size=batch_size, graphs=graphs, log=log)
     from fer_features.engines.keras_engine import KerasEngine  # late: it imports Keras
 
-    if note is not None:
-        note(f"building {spec.backbone.name} with Keras")
+    if log is not None:
+        log(f"building {spec.backbone.name} with Keras")
     return KerasEngine(spec, batch_size=batch_size)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fer_features.engines.engine import Features, GraphSpec, OutputSpecs, fill_up
 from fer_features.engines.graph import build_graph, output_specs
-from fer_features.engines.hardware import keras_devices
+from fer_features.runtime.hardware import keras_devices
 from fer_features.runtime.keras_runtime import backend_name, keras_settings
 
 Devices = Sequence[Any]

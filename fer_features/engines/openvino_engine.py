@@ -39,7 +39,7 @@ class OpenVinoEngine:
         batch_size: images that go through the network at once; None for 32.
         graphs: the folder in which exported graphs are kept. One that is there is checked against
             its SHA-256; Keras is only needed for one that is not.
-        note: told, in a few words, of an export, which takes long.
+        log: told, in a few words, of an export, which takes long.
 
     Raises:
         FerError: the weights cannot be had, or OpenVINO cannot compile the graph.
@@ -51,11 +51,11 @@ class OpenVinoEngine:
         *,
         batch_size: int | None = None,
         graphs: Path,
-        note: Callable[[str], None] | None = None,
+        log: Callable[[str], None] | None = None,
     ) -> None:
         ov = import_openvino()
         self.batch_size = batch_size or BATCH
-        folder = find_graph(spec, graphs, note=note)
+        folder = find_graph(spec, graphs, log=log)
         core = ov.Core()
         network = core.read_model(folder / "graph.xml")
         network.reshape([self.batch_size, *spec.image_shape])
@@ -124,7 +124,7 @@ def graph_key(spec: GraphSpec) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def find_graph(spec: GraphSpec, graphs: Path, *, note: Callable[[str], None] | None = None) -> Path:
+def find_graph(spec: GraphSpec, graphs: Path, *, log: Callable[[str], None] | None = None) -> Path:
     """The folder with the exported graph, made now if it is not there or not as it was written.
 
     Raises:
@@ -134,8 +134,8 @@ def find_graph(spec: GraphSpec, graphs: Path, *, note: Callable[[str], None] | N
     if folder.exists() and not _is_whole(folder):
         shutil.rmtree(folder)
     if not folder.exists():
-        if note is not None:
-            note(f"building {spec.backbone.name} with Keras and converting it for OpenVINO, once")
+        if log is not None:
+            log(f"building {spec.backbone.name} with Keras and converting it for OpenVINO, once")
         try:
             _export(spec, folder)
         except OSError as error:

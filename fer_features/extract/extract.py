@@ -29,9 +29,10 @@ from fer_features.cache import (
     remember,
     row_bytes,
 )
+from fer_features.cache.learnt import keep_keys
 from fer_features.config import ExtractConfig
 from fer_features.data import IMAGE_SIZE, BadRow
-from fer_features.data.twin_table import Track as TrackCopies
+from fer_features.data.twin_table import Progress as TrackCopies
 from fer_features.data.twin_table import twin_table
 from fer_features.engines import Engine, NoNetwork, make_engine
 from fer_features.errors import FerError
@@ -46,10 +47,9 @@ from fer_features.extract.plan import (
     plan_extraction,
     rows_there,
 )
-from fer_features.fit.seen import keep_keys
 from fer_features.runtime.progress import Advance
 
-Track = Callable[[Work], AbstractContextManager[Advance]]
+Progress = Callable[[Work], AbstractContextManager[Advance]]
 """Called with what is to be done before the network is run; yields what is told of progress."""
 
 
@@ -98,8 +98,8 @@ class Extraction:
 def extract(
     config: ExtractConfig,
     *,
-    track: Track | None = None,
-    note: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+    log: Callable[[str], None] | None = None,
     track_copies: TrackCopies | None = None,
 ) -> Extraction:
     """Compute the features of the chosen images, and cache them.
@@ -110,9 +110,9 @@ def extract(
 
     Args:
         config: what to compute.
-        track: called with each pass before its network starts; returns a context manager that
+        progress: called with each pass before its network starts; returns a context manager that
             yields a function to be told of each batch's rows.
-        note: called with a line on what takes long before that, and on how the data were read.
+        log: called with a line on what takes long before that, and on how the data were read.
         track_copies: shows the progress of the search for copies in the whole data set, made once
             for it; None leaves that to the first fit, which sees the cache's rows only.
 
@@ -131,7 +131,7 @@ def extract(
         notes=plan.notes,
     )
     for text in plan.notes:
-        (note or _ignore)(f"note: {text}")
+        (log or _ignore)(f"note: {text}")
     done.clocks.prepare = time.perf_counter() - begun
     if not holds(plan):
         remember(plan.path, plan.choice)  # so that `fer fit` does not take up an older one
@@ -145,8 +145,8 @@ def extract(
                     work,
                     config,
                     done,
-                    _untracked if track is None else track,
-                    note or _ignore,
+                    _untracked if progress is None else progress,
+                    log or _ignore,
                 )
             if not passes:
                 done.packed = plan.repacks
@@ -161,7 +161,7 @@ def extract(
     if plan.seen is not None:
         keep_keys(plan.path.parent, plan.spec.weights_sha256, plan.seen.keys)
     if track_copies is not None:
-        twin_table(plan.source, plan.path.parent, track=track_copies)
+        twin_table(plan.source, plan.path.parent, progress=track_copies)
     return done
 
 
@@ -175,8 +175,8 @@ def _run(
     work: Work,
     config: ExtractConfig,
     done: Extraction,
-    track: Track,
-    note: Callable[[str], None],
+    progress: Progress,
+    log: Callable[[str], None],
 ) -> None:
     """One pass: read, run and write, then fold what was computed into the cache."""
     clocks, journal_path = done.clocks, journal_of(plan.path)
@@ -188,7 +188,7 @@ def _run(
             graph_spec(plan.backbone, plan.weights, plan.spec, work.computed),
             batch_size=config.batch_size,
             graphs=Path(config.cache_dir) / GRAPHS,
-            note=note,
+            log=log,
         )
     done.engine = engine.name
     clocks.prepare += time.perf_counter() - begun
@@ -203,7 +203,11 @@ def _run(
     )
     opening = _opening(plan, work, engine)
     _check_space(plan, work, opening)
-    with closing(engine), track(told) as advance, JournalWriter(journal_path, opening) as journal:
+    with (
+        closing(engine),
+        progress(told) as advance,
+        JournalWriter(journal_path, opening) as journal,
+    ):
         run_pipeline(
             make_batches(
                 plan.source,

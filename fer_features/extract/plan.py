@@ -25,15 +25,12 @@ from fer_features.cache import (
     check_same,
     filters,
 )
-from fer_features.config import DataChoice, ExtractConfig, FeatureSpec, cache_key
+from fer_features.config import OUTPUTS, VIEWS, DataChoice, ExtractConfig, FeatureSpec, cache_key
 from fer_features.data import IMAGE_SIZE, BadRow, FaceSource, open_faces
 from fer_features.data.tasks import choose_rows, load_task
 from fer_features.engines import PRECISIONS, EngineChoice, GraphSpec, choose_for
 from fer_features.engines.engine import check_batch
 from fer_features.errors import FerError
-
-OUTPUTS = ("pooled", "map")
-VIEWS = ("flip",)
 
 
 @dataclass(frozen=True)

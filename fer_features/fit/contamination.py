@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fer_features.config import FitConfig
+from fer_features.config import TWINS, FitConfig
 from fer_features.data import USAGES
-from fer_features.data.drop import TWINS
 from fer_features.errors import FerError
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def settle_split(
-    config: FitConfig, selection: Selection, *, note: Callable[[str], None] | None = None
+    config: FitConfig, selection: Selection, *, log: Callable[[str], None] | None = None
 ) -> FitConfig:
     """Where no split was asked for, and the weights have learnt from some rows, the honest one.
 
@@ -26,7 +25,7 @@ def settle_split(
     Args:
         config: what was asked for.
         selection: the rows.
-        note: called with the reason, if another split than the usual one is taken.
+        log: called with the reason, if another split than the usual one is taken.
     """
     if selection.seen is None or not selection.seen.any_kind.any():
         return config
@@ -34,8 +33,8 @@ def settle_split(
         return config
     if not _names_parts(selection):
         return config
-    if note is not None:
-        note(
+    if log is not None:
+        log(
             f"of these {len(selection.rows):,} images the weights have learnt from "
             f"{selection.seen.own.sum():,}, and from copies of {selection.seen.copy.sum():,} more: "
             "--split usage --drop twins is taken, which scores none of them"

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.cache import Cache
+from fer_features.config import VIEWS
 from fer_features.errors import FerError
-from fer_features.extract.plan import VIEWS
 
 _BLOCK = 2048
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fer_features.cache import Cache, latest_cache
 from fer_features.config import MAX_SEED, FitConfig
-from fer_features.data.twin_table import Track
+from fer_features.data.twin_table import Progress
 from fer_features.errors import FerError
 from fer_features.fit.calibration import Calibrator, Threshold, choose_threshold, fit_calibrator
 from fer_features.fit.contamination import settle_split
@@ -74,9 +74,9 @@ class Fitted:
 def fit(
     config: FitConfig,
     *,
-    progress: Callable[[str], EpochProgress] | None = None,
-    note: Note | None = None,
-    track: Track | None = None,
+    on_epoch: Callable[[str], EpochProgress] | None = None,
+    log: Note | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Run]:
     """Fit each of the heads and yield its run as soon as it is written.
 
@@ -84,11 +84,11 @@ def fit(
 
     Args:
         config: which heads, on what.
-        progress: called with a head's name before it is fitted; returns a function to be told of
+        on_epoch: called with a head's name before it is fitted; returns a function to be told of
             its epochs.
-        note: called with a line on heads that cannot be fitted on this cache, and on how the data
+        log: called with a line on heads that cannot be fitted on this cache, and on how the data
             were read and split.
-        track: shows the progress of the search for copies, where nobody has made it before.
+        progress: shows the progress of the search for copies, where nobody has made it before.
 
     Raises:
         FerError: the cache or the configuration cannot be used.
@@ -97,27 +97,27 @@ def fit(
         _check(config)
         heads = {name: _make(name, config, seed=config.seed) for name in _names(config)}
         with Cache(config.cache or latest_cache(config.cache_dir)) as cache:
-            selection = select(cache, config, track=track)
-            config = settle_split(config, selection, note=note)
+            selection = select(cache, config, progress=progress)
+            config = settle_split(config, selection, log=log)
             if config.operate and selection.task.positive is None:
                 raise FerError(
                     f"--operate needs a task of two classes, and {selection.task.name} has "
                     f"{len(selection.task.classes)}"
                 )
             reader = _reader(cache, selection, config)
-            names = _possible(heads, reader, config, note)
+            names = _possible(heads, reader, config, log)
             for seed in range(config.seed, config.seed + config.seeds):
                 problem = make_problem(selection, config, seed=seed)
-                if note is not None and seed == config.seed:
+                if log is not None and seed == config.seed:
                     for text in _remarks(problem):
-                        note(f"note: {text}")
+                        log(f"note: {text}")
                 done: dict[str, Any] = {}
                 for name in names:
-                    told = progress(name) if progress else None
+                    told = on_epoch(name) if on_epoch else None
                     head = _make(name, config, seed=seed)
                     fitted = _fit_and_score(name, head, problem, reader, config, told, done)
                     done[name] = fitted.head
-                    yield write_run(fitted, cache, config, note=note)
+                    yield write_run(fitted, cache, config, log=log)
 
 
 def _remarks(problem: Problem) -> Iterator[str]:
@@ -184,7 +184,7 @@ def _reader(cache: Cache, selection: Selection, config: FitConfig) -> Reader:
 
 
 def _possible(
-    heads: dict[str, Any], reader: Reader, config: FitConfig, note: Note | None
+    heads: dict[str, Any], reader: Reader, config: FitConfig, log: Note | None
 ) -> list[str]:
     """Names of the heads that the cache has features for, the rest noted, if all were asked for."""
     names = []
@@ -199,9 +199,9 @@ def _possible(
                     f"the {name} head cannot be trained on shares of votes",
                     hint="--labels ferplus trains on the majority; dense and mlp take soft labels",
                 )
-        elif note is not None:
+        elif log is not None:
             why = f"the cache holds no {missing[0]}" if missing else "it takes no soft labels"
-            note(f"{name} is left out: {why}")
+            log(f"{name} is left out: {why}")
     if not names:
         raise FerError("no head can be fitted on this cache", hint="fer cache info shows it")
     return names
@@ -213,7 +213,7 @@ def _fit_and_score(
     problem: Problem,
     reader: Reader,
     config: FitConfig,
-    progress: EpochProgress | None,
+    on_epoch: EpochProgress | None,
     done: dict[str, Any],
 ) -> Fitted:
     split, selection = problem.split, problem.selection
@@ -229,7 +229,7 @@ def _fit_and_score(
         X[split.train],
         selection.label[split.train],
         validation=validation,
-        progress=progress,
+        on_epoch=on_epoch,
         targets=targets,
         groups=selection.groups.linked[split.train],
         fitted=done,

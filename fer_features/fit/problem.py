@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.cache import Cache, Choice, Rows, last_choice
-from fer_features.config import FitConfig
-from fer_features.data.drop import DROPS, LEARNT, SEEN_COPIES, TWINS, rows_to_drop
+from fer_features.config import LEARNT, SEEN_COPIES, TWINS, FitConfig
+from fer_features.data.drop import DROPS, rows_to_drop
 from fer_features.data.ferplus import Votes, majority, read_ferplus, soft
+from fer_features.data.splits import GROUPED, Split, make_split, without_seen_copies
 from fer_features.data.tasks import OUTSIDE, Task, choose_rows, load_task
 from fer_features.data.twin_table import (
-    Track,
+    Progress,
     TwinTable,
     make_table,
     read_table,
@@ -26,7 +27,6 @@ from fer_features.data.twins import Groups
 from fer_features.errors import FerError
 from fer_features.fit.contamination import refuse_seen
 from fer_features.fit.seen import SeenRows, learnt_rows, seen_rows
-from fer_features.fit.splits import GROUPED, Split, make_split, without_seen_copies
 
 LABELS = ("original", "ferplus", "soft")
 """Whose labels: the data's own, FER+'s majority, or that with its votes to train on."""
@@ -111,13 +111,13 @@ def choose(cache: Cache, config: FitConfig) -> Choice:
     return cache.choice(last_choice(cache.path))
 
 
-def select(cache: Cache, config: FitConfig, *, track: Track | None = None) -> Selection:
+def select(cache: Cache, config: FitConfig, *, progress: Progress | None = None) -> Selection:
     """Choose the rows, label them, and find their copies.
 
     Args:
         cache: the features.
         config: what is asked for.
-        track: shows progress, where the copies have to be looked for.
+        progress: shows progress, where the copies have to be looked for.
 
     Raises:
         FerError: the task, the balance, the labels or the images are not to be had.
@@ -145,7 +145,7 @@ def select(cache: Cache, config: FitConfig, *, track: Track | None = None) -> Se
         label = _majority_labels(task, votes)
         targets = _shares(task, votes) if config.labels == "soft" else None
     keep, dropped = _kept(config, who, votes, label)
-    table = _table(cache, track or untracked)
+    table = _table(cache, progress or untracked)
     return Selection(
         choice=choice,
         task=task,
@@ -260,7 +260,7 @@ def _kept(
     return np.flatnonzero(~gone), counts
 
 
-def _table(cache: Cache, track: Track) -> TwinTable:
+def _table(cache: Cache, progress: Progress) -> TwinTable:
     """The copies of the whole data set, or, if nobody has looked for them, of the cache's rows."""
     path = table_path(cache.path.parent, str(cache.header.dataset["sha256"]))
     who = cache.rows
@@ -273,7 +273,7 @@ def _table(cache: Cache, track: Track) -> TwinTable:
         who.source_row[order],
         _images(cache, order),
         sha256=who.sha256[order],
-        track=track,
+        progress=progress,
     )
 
 

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 
 def write_run(
-    fitted: Fitted, cache: Cache, config: FitConfig, *, note: Callable[[str], None] | None = None
+    fitted: Fitted, cache: Cache, config: FitConfig, *, log: Callable[[str], None] | None = None
 ) -> Run:
     """Write a run's folder: record, model, predictions, and the curves if there are any."""
     record = _record(fitted, cache, config)
     path = Path(config.runs_dir) / _run_id(record)
-    with new_run(path, note=note) as folder:
+    with new_run(path, log=log) as folder:
         files = {"model": fitted.head.save(folder / "model").name}
         files["predictions"] = _predictions(fitted).save(folder).name
         title = "\n".join([f"{fitted.head.title}, {path.name}", *marks(record)])
@@ -226,7 +226,8 @@ def _predictions(fitted: Fitted) -> Predictions:
 
 
 def _pictures(fitted: Fitted, folder: Path, *, title: str) -> dict[str, str]:
-    from fer_features.report.plots import learning_curves, save_figure, sizes_curve
+    from fer_features.runs.figures import sizes_curve
+    from fer_features.runtime.figures import learning_curves, save_figure
 
     files, history = {}, getattr(fitted.head, "history_", None)
     if history:

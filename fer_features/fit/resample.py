@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.data.splits import folds, nested_parts
 from fer_features.fit.problem import Problem
-from fer_features.fit.splits import folds, nested_parts
 from fer_features.heads.fitting import fit_head, probabilities_of
 from fer_features.metrics import score
 

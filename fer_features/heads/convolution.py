@@ -18,7 +18,7 @@ def convolution(*, learning: bool, **parameters: Any) -> Any:
     keras: Any = import_keras()
     own = keras.layers.Conv2D
     if learning:
-        from fer_features.engines.hardware import keras_has_bfloat16
+        from fer_features.runtime.hardware import keras_has_bfloat16
 
         own = _quick_convolution(keras) if keras_has_bfloat16() else own
     return own(kernel_size=3, padding="same", **parameters)

@@ -90,7 +90,7 @@ class KerasHead(Head):
         y: ArrayLike,
         *,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
-        progress: Progress | None = None,
+        on_epoch: Progress | None = None,
         targets: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Self:
@@ -100,7 +100,7 @@ class KerasHead(Head):
             X: features, float16 or float32 (N, …, C), finite.
             y: (N,), at least two distinct labels.
             validation: features and labels to stop on; they are not fitted to.
-            progress: called after each epoch.
+            on_epoch: called after each epoch.
             targets: float (N, K), class probabilities to train on in place of `y`: shares of
                 votes, say (Barsoum and others, "Training Deep Networks for Facial Expression
                 Recognition with Crowd-Sourced Label Distribution", 2016). Columns in the order
@@ -134,7 +134,7 @@ class KerasHead(Head):
                 epochs=self.epochs,
                 patience=self.patience,
                 seed=self.random_state,
-                progress=progress,
+                on_epoch=on_epoch,
                 targets=aims,
             )
             self._note(history, given=validation is not None, rows=len(held.codes))

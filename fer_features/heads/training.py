@@ -26,7 +26,7 @@ def train(
     epochs: int,
     patience: int,
     seed: int,
-    progress: Progress | None = None,
+    on_epoch: Progress | None = None,
 ) -> dict[str, list[float]]:
     """Train a `network` until the cross-entropy on the rows held out stops falling.
 
@@ -54,8 +54,8 @@ def train(
         values = {name: float(logs[key]) for name, key in CURVES.items()}
         for name, value in values.items():
             history[name].append(value)
-        if progress is not None:
-            progress(epoch + 1, values)
+        if on_epoch is not None:
+            on_epoch(epoch + 1, values)
 
     one_hot = np.eye(targets.shape[1], dtype=np.float32)[held.codes]
     model.fit(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.record import EMOTIONS, USAGES
+from fer_features.config import EMOTIONS, USAGES
 from fer_features.errors import FerError
 from fer_features.report.markup import Markup, tag
 

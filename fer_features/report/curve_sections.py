@@ -21,7 +21,7 @@ from fer_features.report.charts import (
 )
 from fer_features.report.gather import Gathered, Subject
 from fer_features.report.markup import Markup, tag
-from fer_features.report.parts import data_table, figure, note, score, section
+from fer_features.report.parts import data_table, figure, log, score, section
 from fer_features.runs.compare import Comparison
 from fer_features.runs.run import Part, Run
 
@@ -47,7 +47,7 @@ def _curves(table: Comparison, subject: Subject) -> list[Markup]:
     ]
     title = tag("h3", table.title, class_="quiet")
     if not known:
-        return [title, note("The predictions of these runs cannot be read.")]
+        return [title, log("The predictions of these runs cannot be read.")]
     drawn = known[:STYLES]
     left = [_roc(style, *one) for style, one in enumerate(drawn)]
     right = [_reliability(style, *one) for style, one in enumerate(drawn)]
@@ -56,7 +56,7 @@ def _curves(table: Comparison, subject: Subject) -> list[Markup]:
     if len(known) > len(drawn):
         rest = len(known) - len(drawn)
         out.append(
-            note(
+            log(
                 f"The {len(drawn)} runs with the best validation accuracy; {rest} more are "
                 "in the table above."
             )
@@ -77,7 +77,7 @@ def _roc(style: int, name: str, run: Run, part: Part) -> Line | None:
 def _roc_chart(drawn: Sequence[_Known], lines: Sequence[Line | None]) -> Markup:
     known = [line for line in lines if line is not None]
     if not known:
-        return figure("ROC", note("Undefined: a class does not occur among the test images."))
+        return figure("ROC", log("Undefined: a class does not occur among the test images."))
     areas = [f"{name}: area {score(run.record['test']['roc_auc'])}" for name, run, _ in drawn]
     chart = line_chart(
         known,
@@ -97,7 +97,7 @@ def _reliability(style: int, name: str, run: Run, part: Part) -> Line:
 
 def _reliability_chart(drawn: Sequence[_Known], lines: Sequence[Line]) -> Markup:
     if not any(len(line.x) for line in lines):
-        return figure("Reliability", note(f"No tenth of confidence has {ENOUGH} images."))
+        return figure("Reliability", log(f"No tenth of confidence has {ENOUGH} images."))
     least = 1 / len(drawn[0][1].record["test"]["classes"])
     errors = [f"{name}: ECE {score(run.record['test']['ece'])}" for name, run, _ in drawn]
     chart = line_chart(
@@ -145,7 +145,7 @@ def learning(gathered: Gathered) -> Markup:
             tag("div", by_epoch, class_="pairs"),
         ]
         if by_epoch
-        else note("None of these heads is trained by epochs.")
+        else log("None of these heads is trained by epochs.")
     )
     sizes = (
         [
@@ -154,7 +154,7 @@ def learning(gathered: Gathered) -> Markup:
             tag("div", by_size, class_="charts"),
         ]
         if by_size
-        else note("No run looked at fewer training images; fer fit --sizes does.")
+        else log("No run looked at fewer training images; fer fit --sizes does.")
     )
     return section("learning", "Learning curves", epochs, sizes)
 

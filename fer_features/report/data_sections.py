@@ -10,7 +10,7 @@ import numpy as np
 from fer_features.report.album import picture
 from fer_features.report.gather import Gathered, Subject
 from fer_features.report.markup import Markup, tag
-from fer_features.report.parts import data_table, listed, note, section, subject_heading
+from fer_features.report.parts import data_table, listed, log, section, subject_heading
 
 _LABELS = {
     "original": "The labels are the data set's own.",
@@ -131,7 +131,7 @@ def faces(gathered: Gathered) -> Markup:
 def _faces(subject: Subject) -> Markup | list[Markup]:
     if not subject.samples or not subject.faces:
         why = subject.why_no_faces or "the predictions of no run can be read"
-        return note(f"There are no faces to show: {why}.")
+        return log(f"There are no faces to show: {why}.")
     names = [one["name"] for one in subject.record["task"]["classes"]]
     out = []
     for name, rows in zip(names, subject.samples, strict=True):

@@ -9,7 +9,7 @@ from fer_features.report.parts import (
     boxed,
     caption_of,
     data_table,
-    note,
+    log,
     score,
     section,
     subject_heading,
@@ -35,16 +35,16 @@ def _mistakes(subject: Subject, prefix: str) -> Markup | list[Markup | None]:
     table = subject.main
     run = table.runs[0]
     if run.path not in subject.predictions:
-        return note(f"The predictions of {run.record['id']} cannot be read.")
+        return log(f"The predictions of {run.record['id']} cannot be read.")
     if not subject.mistakes:
-        return note(f"{table.names[0]} makes no mistake on the test images.")
+        return log(f"{table.names[0]} makes no mistake on the test images.")
     intro = tag(
         "p",
         f"Test images that {table.names[0]}, the first by validation accuracy, is surest of and "
         "wrong about: mislabelled faces, pictures that are no face, and faces that are hard. Each "
         "leads to its line in the list.",
     )
-    gone = note(f"Without pictures: {subject.why_no_faces}.") if subject.why_no_faces else None
+    gone = log(f"Without pictures: {subject.why_no_faces}.") if subject.why_no_faces else None
     shown = [_tile(one, subject, prefix) for one in subject.mistakes]
     return [intro, gone, tag("ul", shown, class_="tiles"), _list(subject, prefix)]
 
@@ -137,7 +137,7 @@ def _effects(gathered: Gathered) -> Markup:
             ]
         )
     if not rows:
-        return note("No test image of these runs has a copy where it would flatter.")
+        return log("No test image of these runs has a copy where it would flatter.")
     columns = ["run", "test", "with a copy", "accuracy on them", "without", "accuracy there"]
     return data_table(
         "Runs on splits that leak: test accuracy with and without a copy (95 % interval), and the "

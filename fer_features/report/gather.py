@@ -125,13 +125,13 @@ class Gathered:
         return names
 
 
-def gather(runs: Sequence[Run], *, every_seed: bool = True, note: Note) -> Gathered:
+def gather(runs: Sequence[Run], *, every_seed: bool = True, log: Note) -> Gathered:
     """Collect what there is to show.
 
     Args:
         runs: in any order.
         every_seed: show a table for each seed, and not only for the newest.
-        note: told what cannot be shown, and why.
+        log: told what cannot be shown, and why.
 
     Raises:
         FerError: there are no runs, or a record lacks what a run must have.
@@ -143,7 +143,7 @@ def gather(runs: Sequence[Run], *, every_seed: bool = True, note: Note) -> Gathe
     for table in tables:
         record = table.runs[0].record
         groups.setdefault(json.dumps([record["data"]["digest"], record["task"]]), []).append(table)
-    subjects = tuple(_subject(group, note) for group in groups.values())
+    subjects = tuple(_subject(group, log) for group in groups.values())
     shown = [run for subject in subjects for run in subject.runs]
     return Gathered(
         subjects=subjects,
@@ -161,14 +161,14 @@ def _leaks(table: Comparison) -> tuple[bool, bool]:
     return split["name"] != "grouped", any(split["leaked"].values())
 
 
-def _subject(tables: list[Comparison], note: Note) -> Subject:
+def _subject(tables: list[Comparison], log: Note) -> Subject:
     main, *others = sorted(tables, key=_leaks)
-    predictions = _predictions([run for table in tables for run in table.runs], note)
+    predictions = _predictions([run for table in tables for run in table.runs], log)
     samples, mistakes = _samples(main, predictions), _mistakes(main, predictions)
     wanted = [row for rows in samples for row in rows] + [one.row for one in mistakes]
     faces, why = _faces(main.runs, wanted)
     if why:
-        note(f"no faces are shown: {why}")
+        log(f"no faces are shown: {why}")
     return Subject(
         tables=(main, *others),
         verdicts=tuple(verdict_of(table) for table in (main, *others)),
@@ -180,13 +180,13 @@ def _subject(tables: list[Comparison], note: Note) -> Subject:
     )
 
 
-def _predictions(runs: Iterable[Run], note: Note) -> dict[Path, Predictions]:
+def _predictions(runs: Iterable[Run], log: Note) -> dict[Path, Predictions]:
     found = {}
     for run in runs:
         try:
             found[run.path] = run.predictions()
         except FerError as error:
-            note(f"left out of the curves: {error.message}")
+            log(f"left out of the curves: {error.message}")
     return found
 
 

@@ -68,7 +68,7 @@ def subject_heading(subjects: Sequence[Subject], subject: Subject) -> Markup | N
     return tag("h3", f"{subject.record['task']['name']}: {data['rows']:,} images of {data['name']}")
 
 
-def note(*children: Child) -> Markup:
+def log(*children: Child) -> Markup:
     """A remark."""
     return tag("p", *children, class_="note")
 

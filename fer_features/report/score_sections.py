@@ -10,7 +10,7 @@ import numpy as np
 from fer_features.report.charts import interval_bar
 from fer_features.report.gather import Gathered
 from fer_features.report.markup import Child, Markup, tag
-from fer_features.report.parts import boxed, caption_of, data_table, note, score, seconds, section
+from fer_features.report.parts import boxed, caption_of, data_table, log, score, seconds, section
 from fer_features.runs.compare import Comparison
 from fer_features.runs.repeats import OverSeeds
 from fer_features.runs.run import Run
@@ -74,7 +74,7 @@ def _table(
         tag("tbody", body),
         class_="sortable",
     )
-    notes = [note(one) for one in table.notes]
+    notes = [log(one) for one in table.notes]
     return [
         boxed(drawn, label=table.title),
         tag("p", said, class_="verdict") if said else None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fer_features.backbones.learnt import IMAGENET
-from fer_features.data.drop import SEEN_COPIES, TWINS
+from fer_features.config import SEEN_COPIES, TWINS
 from fer_features.data.tasks import BINARY, Task
 from fer_features.errors import FerError
 from fer_features.metrics import NUMBERS
@@ -148,7 +148,7 @@ def of_same_data(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if data_key(run.record) == data_key(newest.record)]
 
 
-def unseen_only(runs: Sequence[Run], *, note: Callable[[str], None]) -> list[Run]:
+def unseen_only(runs: Sequence[Run], *, log: Callable[[str], None]) -> list[Run]:
     """Those of the runs that have not scored images that their weights have learnt from.
 
     Raises:
@@ -161,7 +161,7 @@ def unseen_only(runs: Sequence[Run], *, note: Callable[[str], None]) -> list[Run
             hint="--allow-seen shows them all the same",
         )
     if len(kept) < len(runs):
-        note(
+        log(
             f"left out, for scoring images that their weights have learnt from: "
             f"{len(runs) - len(kept)} of {len(runs)} runs; --allow-seen shows them"
         )

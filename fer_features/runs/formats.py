@@ -93,7 +93,7 @@ def to_markdown(
             rows = [{**row, "head": row["run"] or row["head"]} for row in rows]
         lines += [f"| {' | '.join(cells(row, MARKDOWN))} |" for row in rows]
         lines += [f"\n{verdict.text()}"] if verdict is not None else []
-        lines += [f"\n{note}" for note in table.notes]
+        lines += [f"\n{log}" for log in table.notes]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
@@ -140,7 +140,8 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
 
     The curves need the runs' predictions, and are left out where one's cannot be read.
     """
-    from fer_features.report.plots import accuracy_bars, confusion_matrices, save_figure
+    from fer_features.runs.figures import accuracy_bars, confusion_matrices
+    from fer_features.runtime.figures import save_figure
 
     paths: list[Path] = []
     stems: list[str] = []
@@ -175,7 +176,7 @@ def write_figures(tables: Sequence[Comparison], folder: Path) -> list[Path]:
 
 def _curves(table: Comparison, title: str) -> dict[str, Any]:
     """Figures of what the runs say of the test rows, by name; none where it cannot be read."""
-    from fer_features.report.plots import reliability_curves, roc_curves
+    from fer_features.runs.figures import reliability_curves, roc_curves
 
     rows = []
     for run, label in zip(table.runs, table.names, strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.backbones.learnt import by_label
-from fer_features.data.drop import SEEN_COPIES, TWINS
+from fer_features.config import SEEN_COPIES, TWINS
 from fer_features.errors import FerError
 from fer_features.runs.run import Run
 

@@ -161,12 +161,12 @@ def make_folder(path: Path) -> None:
 
 
 @contextmanager
-def new_run(path: Path, *, note: Callable[[str], None] | None = None) -> Iterator[Path]:
+def new_run(path: Path, *, log: Callable[[str], None] | None = None) -> Iterator[Path]:
     """A folder to fill, which takes the place of `path` only when the block ends well.
 
     Args:
         path: the run's folder. Where a link stands, the link goes and what it leads to stays.
-        note: told of a link that was replaced.
+        log: told of a link that was replaced.
 
     Raises:
         FerError: it cannot be written, or a file stands there.
@@ -177,7 +177,7 @@ def new_run(path: Path, *, note: Callable[[str], None] | None = None) -> Iterato
         draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         draft.chmod(0o755)  # mkdtemp makes it private
         yield draft
-        _make_way(path, note)
+        _make_way(path, log)
         draft.rename(path)
     except (OSError, FerError) as error:
         cause = error.__cause__ if isinstance(error, FerError) else error
@@ -192,11 +192,11 @@ def new_run(path: Path, *, note: Callable[[str], None] | None = None) -> Iterato
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def _make_way(path: Path, note: Callable[[str], None] | None) -> None:
+def _make_way(path: Path, log: Callable[[str], None] | None) -> None:
     """Take away the run that a new one replaces."""
     if path.is_symlink():
-        if note is not None:
-            note(f"{path} was a link to {path.readlink()}, which is left as it is")
+        if log is not None:
+            log(f"{path} was a link to {path.readlink()}, which is left as it is")
         path.unlink()
     elif path.is_dir():
         shutil.rmtree(path)
@@ -249,12 +249,12 @@ def read_run(path: Path) -> Run:
 _REMOVE = "remove its folder, and fit again"
 
 
-def list_runs(folder: Path, *, note: Callable[[str], None] | None = None) -> list[Run]:
+def list_runs(folder: Path, *, log: Callable[[str], None] | None = None) -> list[Run]:
     """All runs in a folder, the newest at the end.
 
     Args:
         folder: where they are.
-        note: told of each run that cannot be read, which is then left out.
+        log: told of each run that cannot be read, which is then left out.
 
     Raises:
         FerError: one cannot be read, and nobody is to be told.
@@ -269,9 +269,9 @@ def list_runs(folder: Path, *, note: Callable[[str], None] | None = None) -> lis
                 raise FerError(f"{path} leads to the run in {runs[place].path}")
             runs[place] = run
         except FerError as error:
-            if note is None:
+            if log is None:
                 raise
-            note(f"left out: {error.message}" + (f"; {error.hint}" if error.hint else ""))
+            log(f"left out: {error.message}" + (f"; {error.hint}" if error.hint else ""))
     return sorted(runs.values(), key=lambda run: str(run.record["created"]))
 
 

@@ -154,13 +154,13 @@ def verdict(
 
 
 def verdict_of(
-    comparison: Comparison, *, note: Callable[[str], None] | None = None
+    comparison: Comparison, *, log: Callable[[str], None] | None = None
 ) -> Verdict | None:
     """What the paired tests on the test rows say of the run that validation puts first.
 
     Args:
         comparison: runs on the same split.
-        note: called with the reason why there is no verdict.
+        log: called with the reason why there is no verdict.
 
     Returns:
         None where there are not two runs, or the predictions of one cannot be read.
@@ -173,8 +173,8 @@ def verdict_of(
     try:
         tests = [run.predictions().test for run in comparison.runs]
     except FerError as error:
-        if note is not None:
-            note(f"no verdict: {error.message}")
+        if log is not None:
+            log(f"no verdict: {error.message}")
         return None
     if any(not np.array_equal(tests[0].row, one.row) for one in tests):
         raise FerError(

@@ -15,7 +15,9 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def track(title: str, total: int, *, unit: str, stream: TextIO | None = None) -> Iterator[Advance]:
+def show_progress(
+    title: str, total: int, *, unit: str, stream: TextIO | None = None
+) -> Iterator[Advance]:
     """Show the progress of `total` units of work, with the rate and the time left.
 
     Args:

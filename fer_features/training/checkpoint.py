@@ -50,9 +50,9 @@ def save(path: Path, state: State, variables: Sequence[Any], *, identity: dict[s
 
     to_numpy = import_keras().ops.convert_to_numpy
     arrays = {f"v{number}": to_numpy(one.value) for number, one in enumerate(variables)}
-    note = json.dumps({"identity": identity, "state": vars(state)}, allow_nan=False)
+    log = json.dumps({"identity": identity, "state": vars(state)}, allow_nan=False)
     with draft_of(path) as draft, draft.open("wb") as file:
-        np.savez(file, note=np.array(note), **arrays)
+        np.savez(file, log=np.array(log), **arrays)
 
 
 def load(path: Path, variables: Sequence[Any], *, identity: dict[str, Any]) -> State:
@@ -65,20 +65,20 @@ def load(path: Path, variables: Sequence[Any], *, identity: dict[str, Any]) -> S
         return State()
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            note = json.loads(str(file["note"]))
+            log = json.loads(str(file["note"]))
             arrays = [file[f"v{number}"] for number in range(len(variables))]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise FerError(
             f"{path}: the checkpoint cannot be read", hint="remove it, and begin anew"
         ) from error
     for name, value in identity.items():
-        if note["identity"].get(name) != value:
+        if log["identity"].get(name) != value:
             raise FerError(
-                f"{path} is of another training: its {name} is {note['identity'].get(name)!r}, "
+                f"{path} is of another training: its {name} is {log['identity'].get(name)!r}, "
                 f"not {value!r}",
                 hint="repeat that command to go on with it, or remove the file, or name another "
                 "--out",
             )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
-    return State(**note["state"])
+    return State(**log["state"])

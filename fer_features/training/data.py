@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from fer_features.config import CACHE_DIR
 from fer_features.data import USAGES, FaceSource, read_all
 from fer_features.data.ferplus import COLUMNS, read_ferplus
+from fer_features.data.splits import GROUPED, make_split
 from fer_features.data.tasks import OUTSIDE, Task
-from fer_features.data.twin_table import Track, twin_table, untracked
+from fer_features.data.twin_table import Progress, twin_table, untracked
 from fer_features.errors import FerError
-from fer_features.fit.splits import GROUPED, make_split
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def make_lesson(
     *,
     ferplus: Path | None,
     seed: int,
-    track: Track = untracked,
+    progress: Progress = untracked,
     cache_dir: Path = CACHE_DIR,
 ) -> Lesson:
     """Read a source, and keep apart what is learnt from and what is not.
@@ -61,7 +61,7 @@ def make_lesson(
         task: the classes.
         ferplus: the file of FER+'s votes; None without.
         seed: of the parts, where they are drawn.
-        track: shows the progress of reading, and of the search for copies if nobody has made it.
+        progress: shows the progress of reading, and of the search for copies if nobody has made it.
         cache_dir: where the table of copies is kept.
 
     Raises:
@@ -72,7 +72,7 @@ def make_lesson(
     wanted = np.flatnonzero(label != OUTSIDE)
     if not len(wanted):
         raise FerError(f"{source.name} has no image of the task {task.name}")
-    with track("reading", len(wanted)) as advance:
+    with progress("reading", len(wanted)) as advance:
         faces = read_all(source, index.row[wanted], advance=advance)
     label = label[wanted]
     votes = None
@@ -83,7 +83,7 @@ def make_lesson(
         votes = (said.counts / np.maximum(said.counts.sum(axis=1, keepdims=True), 1)).astype(
             np.float32
         )
-    table = twin_table(source, cache_dir, track=track)
+    table = twin_table(source, cache_dir, progress=progress)
     split = make_split(
         "usage" if _names_its_parts(label, faces.usage) else GROUPED,
         label=label,

@@ -16,17 +16,12 @@ from numpy.typing import NDArray
 from fer_features import __version__
 from fer_features.backbones import Backbone
 from fer_features.backbones.signatures import signature_list
-from fer_features.backbones.weights_file import (
-    WeightsFile,
-    arrays_of,
-    image_keys,
-    read_weights,
-    write_weights,
-)
+from fer_features.backbones.weights_file import WeightsFile, arrays_of, read_weights, write_weights
 from fer_features.config import PretrainConfig
 from fer_features.data.tasks import Task
 from fer_features.metrics import Scores, score
-from fer_features.report.plots import learning_curves, save_figure
+from fer_features.runtime.figures import learning_curves, save_figure
+from fer_features.runtime.image_keys import image_keys
 from fer_features.runtime.keras_runtime import backend_name
 from fer_features.training.checkpoint import State
 from fer_features.training.data import Lesson

@@ -22,10 +22,10 @@ from fer_features.cache import free_bytes
 from fer_features.config import MAX_SEED, PretrainConfig
 from fer_features.data import FaceSource, open_faces
 from fer_features.data.tasks import Task, load_task
-from fer_features.data.twin_table import Track as TrackCopies
+from fer_features.data.twin_table import Progress as TrackCopies
 from fer_features.data.twin_table import about, untracked
-from fer_features.engines.hardware import keras_has_bfloat16
 from fer_features.errors import FerError
+from fer_features.runtime.hardware import keras_has_bfloat16
 from fer_features.runtime.keras_runtime import backend_name, import_keras, keras_settings
 from fer_features.runtime.progress import Advance
 from fer_features.training.augment import Augmentation
@@ -34,7 +34,7 @@ from fer_features.training.data import VOTES, Lesson, make_lesson, targets_of
 from fer_features.training.learner import Learner, averaged, batches, make_learner
 from fer_features.training.record import finish, score_part, score_test
 
-Track = Callable[[int, int], AbstractContextManager[Advance]]
+Progress = Callable[[int, int], AbstractContextManager[Advance]]
 """Called with an epoch's number, from 1, and its images; yields what is told of those done."""
 
 MOST = 1_000_000
@@ -66,9 +66,9 @@ class Pretrained:
 def pretrain(
     config: PretrainConfig,
     *,
-    track: Track | None = None,
+    progress: Progress | None = None,
     done: EpochDone | None = None,
-    note: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
     track_copies: TrackCopies = untracked,
 ) -> Pretrained:
     """Train a backbone and write its weights.
@@ -77,10 +77,10 @@ def pretrain(
 
     Args:
         config: what to train, on what and how.
-        track: called before each epoch; returns a context manager that yields a function to be
+        progress: called before each epoch; returns a context manager that yields a function to be
             told of images.
         done: told of each epoch, from 1, and its numbers.
-        note: told, in a few words, of what is being done.
+        log: told, in a few words, of what is being done.
         track_copies: shows the progress of reading, and of the search for copies in the data.
 
     Raises:
@@ -88,7 +88,7 @@ def pretrain(
             in the way.
     """
     _check(config)
-    tell = note or _ignore
+    tell = log or _ignore
     backbone, task = get_backbone(config.backbone), load_task(config.task)
     if backbone.channels != 1:
         raise FerError(
@@ -104,13 +104,15 @@ def pretrain(
     found = _there(config, identity)
     if found is not None and not (config.test and "test" not in found["scores"]):
         return Pretrained(config.out, found, found=True)
-    lesson = make_lesson(source, task, ferplus=config.ferplus, seed=config.seed, track=track_copies)
+    lesson = make_lesson(
+        source, task, ferplus=config.ferplus, seed=config.seed, progress=track_copies
+    )
     if found is None:
         tell(
             f"{len(lesson.train):,} images to learn from, {len(lesson.validation):,} to validate "
             f"on (split {lesson.split}, copies removed)"
         )
-        found = _train(config, backbone, task, lesson, identity, precision, track, done, tell)
+        found = _train(config, backbone, task, lesson, identity, precision, progress, done, tell)
     if config.test:
         found = score_test(config.out, backbone, task, lesson)
     return Pretrained(config.out, found)
@@ -207,9 +209,9 @@ def _train(
     lesson: Lesson,
     identity: dict[str, Any],
     precision: str,
-    track: Track | None,
+    progress: Progress | None,
     done: EpochDone | None,
-    note: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> dict[str, Any]:
     classes = len(task.classes)
     steps = len(lesson.train) // config.batch_size
@@ -229,13 +231,15 @@ def _train(
     checkpoint = checkpoint_of(config.out)
     state = load(checkpoint, learner.variables, identity=identity)
     if state.epoch:
-        note(f"going on after epoch {state.epoch} of {config.epochs}")
+        log(f"going on after epoch {state.epoch} of {config.epochs}")
     targets = targets_of(lesson, classes=classes, smoothing=config.smoothing)
     images = lesson.images[lesson.train]
     for epoch in range(state.epoch, config.epochs):
         begun = time.perf_counter()
         data = batches(images, targets, size=config.batch_size, seed=config.seed, epoch=epoch)
-        opened = track(epoch + 1, steps * config.batch_size) if track else nullcontext(_ignore)
+        opened = (
+            progress(epoch + 1, steps * config.batch_size) if progress else nullcontext(_ignore)
+        )
         with opened as advance:
             learned = _one_epoch(learner, data, lambda: advance(config.batch_size))
         if not np.isfinite(learned["loss"]):

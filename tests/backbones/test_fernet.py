@@ -13,9 +13,9 @@ from fer_features.cache import Cache
 from fer_features.config import ExtractConfig
 from fer_features.data import open_faces, read_all
 from fer_features.engines import ENGINES, GraphSpec, make_engine
-from fer_features.engines.hardware import has_openvino
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
+from fer_features.runtime.hardware import has_openvino
 from fer_features.training.predict import model_of, probabilities
 
 FERNET = get_backbone("fernet")

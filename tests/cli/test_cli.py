@@ -98,7 +98,7 @@ def test_the_whole_job(tiny: Backbone, folder: Path) -> None:
 
     (table,) = ok("compare")["tables"]
     assert sorted(row["head"] for row in table["rows"]) == ["logreg", "svm"]  # not FER2013's images
-    assert any("RANDOM WEIGHTS" in note for note in table["notes"])
+    assert any("RANDOM WEIGHTS" in log for log in table["notes"])
     assert len(list((folder / "runs" / "compare").glob("*.png"))) == 4
 
 

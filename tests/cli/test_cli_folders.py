@@ -15,9 +15,9 @@ from fer_features.cli import app
 from fer_features.cli.options import class_map
 from fer_features.config import ExtractConfig, FitConfig
 from fer_features.data import EMOTIONS, Faces
+from fer_features.data.figures import faces_grid
 from fer_features.extract.extract import extract
 from fer_features.fit.fit import fit
-from fer_features.report.plots import faces_grid
 
 COMMANDS = [
     ["data", "info"],
@@ -74,7 +74,7 @@ def test_caches_of_other_choices_of_classes_are_apart_and_say_which() -> None:
     notes: list[str] = []
     left_out = ExtractConfig(data="faces", ignore=("contempt",), **ALL)
     mapped = ExtractConfig(data="faces", classes={"contempt": "fear"}, **ALL)
-    done = [extract(one, note=notes.append) for one in (left_out, mapped)]
+    done = [extract(one, log=notes.append) for one in (left_out, mapped)]
     assert done[0].cache != done[1].cache
     assert [one.rows for one in done] == [32, 48]
     assert extract(left_out).reused
@@ -103,12 +103,12 @@ def test_a_folder_of_train_and_test_splits_as_it_says() -> None:
     extract(ExtractConfig(data="faces", ignore=("contempt",), **ALL))
     notes: list[str] = []
     config = FitConfig(heads=("ridge",), split="usage", seed=3)
-    (run,) = fit(config, note=notes.append)
+    (run,) = fit(config, log=notes.append)
     split = run.record["split"]
     assert (split["train"], split["validation"], split["test"]) == (18, 6, 8)
     assert (split["seed"], split["validation_from"]) == (3, "Training")
-    assert sum("about.txt" in note for note in notes) == 1
-    assert sum("cut from Training" in note for note in notes) == 1
+    assert sum("about.txt" in log for log in notes) == 1
+    assert sum("cut from Training" in log for log in notes) == 1
 
 
 @pytest.mark.parametrize("text", ["contempt", "=sad", "contempt=", "a=sad,a=happy"])

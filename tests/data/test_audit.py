@@ -17,9 +17,9 @@ from fer_features.cli.render_audit import show_audit, write_rows
 from fer_features.data import FaceIndex, Faces
 from fer_features.data.audit import Audit, Leak, audit
 from fer_features.data.ferplus import COLUMNS
+from fer_features.data.figures import twin_sheet
 from fer_features.data.record import pixel_sha256
 from fer_features.errors import FerError
-from fer_features.report.plots import twin_sheet
 from fer_features.runtime.progress import Advance
 
 TRAINING, PUBLIC, PRIVATE = 0, 1, 2
@@ -92,7 +92,7 @@ class Ledger:
 
 def look(ferplus: Path | None = None) -> tuple[Audit, Faces]:
     # nothing can be written there, so that each call searches anew
-    return audit(Fourteen(), ferplus=ferplus, track=Ledger(), cache_dir=Path("/proc/none"))
+    return audit(Fourteen(), ferplus=ferplus, progress=Ledger(), cache_dir=Path("/proc/none"))
 
 
 @pytest.fixture
@@ -168,11 +168,11 @@ def test_votes_on_other_images_are_refused(votes: Path) -> None:
 @pytest.mark.parametrize("threshold", [0.3, 1.0, 2.0, float("nan")])
 def test_a_threshold_that_means_nothing_is_refused(threshold: float) -> None:
     with pytest.raises(FerError, match="near twins above"):
-        audit(Fourteen(), threshold=threshold, track=Ledger())
+        audit(Fourteen(), threshold=threshold, progress=Ledger())
 
 
 def test_a_threshold_above_a_pairs_correlation_parts_it() -> None:
-    found, _ = audit(Fourteen(), threshold=0.999999, track=Ledger())
+    found, _ = audit(Fourteen(), threshold=0.999999, progress=Ledger())
     assert np.flatnonzero(found.findings["near twin"]).tolist() == [
         5,
         6,
@@ -182,7 +182,7 @@ def test_a_threshold_above_a_pairs_correlation_parts_it() -> None:
 
 def test_progress_is_told_of_every_image(tmp_path: Path) -> None:
     ledger = Ledger()
-    audit(Fourteen(), track=ledger, cache_dir=tmp_path)
+    audit(Fourteen(), progress=ledger, cache_dir=tmp_path)
     assert ledger.told["reading"] == [14, 6, 8]
     total, *steps = ledger.told["looking for copies"]
     assert total == sum(steps) == 3 * 9  # nine different images, in three searches

@@ -27,8 +27,8 @@ def fill(root: Path, *paths: str) -> Path:
 
 
 def note_about(index: FaceIndex, word: str) -> str:
-    (note,) = [one for one in index.notes if word in one]
-    return note
+    (log,) = [one for one in index.notes if word in one]
+    return log
 
 
 def test_a_plain_folder_has_nothing_to_say(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_numbered_classes_are_said_to_be_in_fer2013_s_order(tmp_path: Path) -> N
 def test_names_that_overrule_the_folders_are_counted(tmp_path: Path) -> None:
     fill(tmp_path, "train/sad/Training_1.png", "train/sad/PrivateTest_2.png", "train/sad/3.png")
     fill(tmp_path, "test/sad/PublicTest_4.png", "test/sad/PrivateTest_5.png")
-    note = note_about(FolderFaces(tmp_path).index(), "overrule")
-    assert "2, test/sad/PublicTest_4.png" in note
+    log = note_about(FolderFaces(tmp_path).index(), "overrule")
+    assert "2, test/sad/PublicTest_4.png" in log
     fill(tmp_path / "other", "sad/PublicTest_4.png", "sad/PrivateTest_5.png")
     assert FolderFaces(tmp_path / "other").index().notes == ()
 

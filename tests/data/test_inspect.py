@@ -119,8 +119,8 @@ def test_a_folder_s_pictures_are_described_as_they_are_stored(tmp_path: Path) ->
         "long": 2,
         "long_example": "happy/c.png",
     }
-    (note,) = found["notes"]
-    assert "happy/notes.txt" in note
+    (log,) = found["notes"]
+    assert "happy/notes.txt" in log
 
 
 def test_sizes_leave_out_what_skip_bad_leaves_out(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from fer_features.backbones import get_backbone, resolve_weights
 from fer_features.backbones.learnt import by_label, learnt_from
-from fer_features.backbones.weights_file import Seen, WeightsFile, image_keys, write_weights
+from fer_features.backbones.weights_file import Seen, WeightsFile, write_weights
 from fer_features.config import ExtractConfig, FeatureSpec
 from fer_features.data.fer2013 import is_fer2013
 from fer_features.errors import FerError
 from fer_features.extract.plan import plan_extraction
+from fer_features.runtime.image_keys import image_keys
 
 PROVENANCE: dict[str, Any] = {
     "data": {"name": "faces.csv", "split": "usage", "train": 1234},

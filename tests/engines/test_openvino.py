@@ -12,8 +12,8 @@ import pytest
 from fer_features.backbones import Backbone, get_backbone, resolve_weights
 from fer_features.data import open_faces, read_all
 from fer_features.engines import GraphSpec, make_engine
-from fer_features.engines.hardware import cpu_has_bfloat16, has_openvino
 from fer_features.engines.openvino_engine import OpenVinoEngine, find_graph
+from fer_features.runtime.hardware import cpu_has_bfloat16, has_openvino
 
 # Not importorskip: that would import it before scikit-learn-intelex, whose TBB has to be first.
 if not has_openvino():
@@ -121,9 +121,9 @@ class TestGraphs:
         self, tiny: Backbone, tmp_path: Path, exports: list[object]
     ) -> None:
         told: list[str] = []
-        first = find_graph(spec(tiny), tmp_path, note=told.append)
+        first = find_graph(spec(tiny), tmp_path, log=told.append)
         assert told == ["building tiny with Keras and converting it for OpenVINO, once"]
-        assert find_graph(spec(tiny), tmp_path, note=told.append) == first
+        assert find_graph(spec(tiny), tmp_path, log=told.append) == first
         assert len(told) == 1
         assert find_graph(spec(tiny, precision="bfloat16"), tmp_path) == first
         assert len(exports) == 1

@@ -53,7 +53,7 @@ def read(path: Path, layer: str = "second", output: str = "pooled") -> np.ndarra
 def test_another_task_computes_only_the_rows_that_are_missing(config: ExtractConfig) -> None:
     first, passes = extract(config), Passes()
     before = read(first.cache)
-    second = extract(replace(config, task="seven", per_class="all"), track=passes)
+    second = extract(replace(config, task="seven", per_class="all"), progress=passes)
     assert second.cache == first.cache
     assert (second.rows, second.found) == (600, 360)
     assert [len(work.rows) for work in passes] == [240]
@@ -79,7 +79,7 @@ def test_one_after_the_other_is_the_same_as_all_at_once(config: ExtractConfig) -
 def test_a_layer_is_added_without_touching_what_is_there(config: ExtractConfig) -> None:
     first, passes = extract(config), Passes()
     before = {output: read(first.cache, output=output).tobytes() for output in ("pooled", "map")}
-    second = extract(replace(config, layers=("second", "first")), track=passes)
+    second = extract(replace(config, layers=("second", "first")), progress=passes)
     assert [work.features for work in passes] == [("first/pooled", "first/map")]
     with Cache(second.cache) as cache:
         assert cache.choice().layers == ("second", "first")
@@ -97,15 +97,15 @@ def test_a_layer_is_added_without_touching_what_is_there(config: ExtractConfig) 
 
 def test_what_takes_long_is_told_beforehand(config: ExtractConfig) -> None:
     told: list[str] = []
-    extract(config, note=told.append)
+    extract(config, log=told.append)
     assert told == ["building tiny with Keras"]
-    extract(config, note=told.append)
+    extract(config, log=told.append)
     assert len(told) == 1
 
 
 def test_several_layers_come_from_one_pass(config: ExtractConfig) -> None:
     passes = Passes()
-    extract(replace(config, layers=("first", "second")), track=passes)
+    extract(replace(config, layers=("first", "second")), progress=passes)
     assert len(passes) == 1
     assert passes[0].computed == ("first/pooled", "first/map", "second/pooled", "second/map")
 
@@ -114,7 +114,7 @@ def test_rows_that_lack_different_things_are_done_apart(config: ExtractConfig) -
     extract(config)
     passes = Passes()
     extract(
-        replace(config, task="seven", per_class="all", layers=("first", "second")), track=passes
+        replace(config, task="seven", per_class="all", layers=("first", "second")), progress=passes
     )
     assert {(len(work.rows), len(work.computed)) for work in passes} == {(360, 2), (240, 4)}
     with Cache(list_caches(config.cache_dir)[0]) as cache:
@@ -154,7 +154,7 @@ def test_the_mirrored_view_is_that_of_mirrored_images(config: ExtractConfig) -> 
 def test_the_mirrored_view_is_added_later_too(config: ExtractConfig) -> None:
     extract(config)
     passes = Passes()
-    done = extract(replace(config, views=("flip",)), track=passes)
+    done = extract(replace(config, views=("flip",)), progress=passes)
     assert [(work.view, len(work.rows)) for work in passes] == [("flip", 360)]
     both = extract(replace(config, views=("flip",), cache_dir=config.cache_dir / "both"))
     assert (
@@ -170,11 +170,11 @@ def test_what_was_interrupted_goes_on_and_leaves_no_trace(config: ExtractConfig)
     stopped = replace(config, cache_dir=config.cache_dir / "stopped")
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
-            extract(stopped, track=Passes(stop_after=64))
+            extract(stopped, progress=Passes(stop_after=64))
     (path,) = list_caches(stopped.cache_dir)
     assert journal_of(path).exists()
     passes = Passes()
-    done = extract(stopped, track=passes)
+    done = extract(stopped, progress=passes)
     assert 0 < len(passes[0].rows) < 360
     assert done.found + len(passes[0].rows) == 360
     assert done.cache.read_bytes() == whole
@@ -183,12 +183,12 @@ def test_what_was_interrupted_goes_on_and_leaves_no_trace(config: ExtractConfig)
 
 def test_another_command_takes_up_what_was_interrupted(config: ExtractConfig) -> None:
     with pytest.raises(KeyboardInterrupt):
-        extract(config, track=Passes(stop_after=64))
+        extract(config, progress=Passes(stop_after=64))
     passes = Passes()
-    extract(replace(config, task="seven", per_class="all"), track=passes)
+    extract(replace(config, task="seven", per_class="all"), progress=passes)
     assert len(passes[0].rows) < 600
     passes = Passes()
-    assert extract(config, track=passes).found == 360
+    assert extract(config, progress=passes).found == 360
     assert passes == []
 
 
@@ -230,7 +230,7 @@ def test_a_disk_without_room_is_told_before_the_work(
     monkeypatch.setattr("fer_features.extract.extract.free_bytes", lambda folder: 1000)
     passes = Passes()
     with pytest.raises(FerError, match="GB are needed") as caught:
-        extract(config, track=passes)
+        extract(config, progress=passes)
     assert "--cache-dir" in caught.value.hint
     assert passes == []
 
@@ -263,7 +263,7 @@ def test_another_compression_packs_what_is_there_anew(config: ExtractConfig) -> 
 def test_an_older_cache_is_not_taken_for_one_that_was_interrupted(config: ExtractConfig) -> None:
     extract(config)
     with pytest.raises(KeyboardInterrupt):
-        extract(replace(config, size=16), track=Passes(stop_after=64))
+        extract(replace(config, size=16), progress=Passes(stop_after=64))
     with pytest.raises(FerError, match="has been begun and not finished"):
         latest_cache(config.cache_dir)
     other = extract(replace(config, size=16))

@@ -20,8 +20,8 @@ import pytest
 from fer_features.backbones import Backbone
 from fer_features.cache import Cache, verify
 from fer_features.config import ExtractConfig
-from fer_features.engines.hardware import has_openvino
 from fer_features.extract.extract import extract
+from fer_features.runtime.hardware import has_openvino
 
 KILLED_BY_THE_CLOCK = 16
 KILLED_AT_A_WRITE = 24

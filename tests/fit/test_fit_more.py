@@ -187,7 +187,7 @@ def test_a_keras_head_trains_on_shares_of_votes(config: FitConfig, tmp_path: Pat
     told: list[str] = []
     names = fit(
         replace(wanted, heads=("all",), labels="soft", params={"mlp.epochs": 1, "dense.epochs": 1}),
-        note=told.append,
+        log=told.append,
     )
     assert [run.record["head"]["name"] for run in names] == ["dense", "mlp"]
     assert "ridge is left out: it takes no soft labels" in told
@@ -205,7 +205,7 @@ def test_a_parameter_may_be_for_one_head(config: FitConfig) -> None:
 def test_all_heads_that_the_cache_has_features_for(config: FitConfig) -> None:
     told: list[str] = []
     params = {"dense.epochs": 1, "mlp.epochs": 1}
-    runs = list(fit(replace(config, heads=("all",), params=params), note=told.append))
+    runs = list(fit(replace(config, heads=("all",), params=params), log=told.append))
     assert [run.record["head"]["name"] for run in runs] == [
         "dense",
         "logreg",

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from fer_features.cache import Cache
-from fer_features.config import ExtractConfig, FitConfig
+from fer_features.config import EMOTIONS, USAGES, ExtractConfig, FitConfig
 from fer_features.data.ferplus import COLUMNS
-from fer_features.data.record import EMOTIONS, USAGES
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
 from fer_features.fit.problem import make_problem, select

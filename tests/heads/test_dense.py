@@ -147,7 +147,7 @@ def test_the_best_epochs_weights_are_kept_and_val_loss_has_no_penalty():
 def test_training_stops_when_validation_gets_no_better_and_tells_of_each_epoch():
     head = make_head("dense", **SMALL | {"epochs": 50, "patience": 1})
     seen = []
-    head.fit(*TRAIN, validation=(VALID[0], 1 - VALID[1]), progress=lambda *each: seen.append(each))
+    head.fit(*TRAIN, validation=(VALID[0], 1 - VALID[1]), on_epoch=lambda *each: seen.append(each))
     n = len(head.history_["val_loss"])
     assert head.best_epoch_ == n - 1 < 49
     assert head.chosen_["at_edge"] == {}

@@ -28,8 +28,8 @@ def writer(tmp_path: Path, cache: Path) -> Writer:
     return Writer(tmp_path / "runs", cache)
 
 
-def show(*runs: Run, note: Callable[[str], None] = lambda _: None) -> str:
-    return page(gather(runs, note=note))
+def show(*runs: Run, log: Callable[[str], None] = lambda _: None) -> str:
+    return page(gather(runs, log=log))
 
 
 class Reader(HTMLParser):
@@ -164,7 +164,7 @@ def test_without_its_cache_a_page_says_so_and_still_lists_the_mistakes(
 ) -> None:
     told: list[str] = []
     gone = Writer(writer.runs, tmp_path / "gone.h5").write()
-    read = Reader(show(gone, note=told.append))
+    read = Reader(show(gone, log=told.append))
     assert not read.all("img")
     assert "no such cache" in read.text
     assert "The same mistakes as a list" in read.text
@@ -184,7 +184,7 @@ def test_without_predictions_a_page_still_has_its_table(writer: Writer) -> None:
     run = writer.write()
     (run.path / "predictions.npz").unlink()
     told: list[str] = []
-    text = Reader(show(run, note=told.append)).text
+    text = Reader(show(run, log=told.append)).text
     assert "The predictions of these runs cannot be read" in text
     assert PUBLISHED_MARK in text
     assert "left out of the curves" in told[0]
@@ -241,7 +241,7 @@ def test_the_split_that_does_not_leak_is_spoken_of_first(writer: Writer) -> None
     new = writer.write(
         about={"created": "2026-02-01", "name": "reference", "leaked": {"exact": 1, "near": 0}}
     )
-    assert gather([old, new], note=print).subjects[0].main.runs[0].path == old.path
+    assert gather([old, new], log=print).subjects[0].main.runs[0].path == old.path
 
 
 def test_provenance_says_how_to_get_it_again(writer: Writer) -> None:

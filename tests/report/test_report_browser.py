@@ -52,7 +52,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.write("ridge"),
         writer.write("mlp", task=SEVEN, about={"digest": "d2"}),
     ]
-    return write_report(gather(runs, note=print), folder / "report.html").path
+    return write_report(gather(runs, log=print), folder / "report.html").path
 
 
 @pytest.fixture

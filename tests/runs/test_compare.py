@@ -12,7 +12,7 @@ from fer_features.data.tasks import BINARY, SEVEN
 from fer_features.errors import FerError
 from fer_features.metrics import score
 from fer_features.metrics.intervals import share_interval
-from fer_features.report import plots
+from fer_features.runs import figures as plots
 from fer_features.runs.compare import PUBLISHED, PUBLISHED_MARK, compare, newest_seeds, of_same_data
 from fer_features.runs.formats import to_csv, to_json, to_markdown, with_interval, write_figures
 from fer_features.runs.labels import feature_labels
@@ -149,7 +149,7 @@ def test_runs_of_other_features_of_the_same_rows_share_a_table() -> None:
 
 def test_random_weights_are_said_aloud() -> None:
     (table,) = compare([run(weights="random:0")])
-    assert any("RANDOM WEIGHTS" in note for note in table.notes)
+    assert any("RANDOM WEIGHTS" in log for log in table.notes)
     (table,) = compare([run(weights="imagenet")])
     assert table.notes == ()
 

@@ -91,7 +91,7 @@ def test_no_text_that_cannot_be_printed_gets_in(good: Run) -> None:
         for text in UNPRINTABLE:
             told: list[str] = []
             write(good, with_text(good.record, place, text))
-            assert list_runs(good.path.parent, note=told.append) == [], (place, text)
+            assert list_runs(good.path.parent, log=told.append) == [], (place, text)
             assert str(good.path) in told[0]
             assert told[0].isprintable()
 
@@ -102,7 +102,7 @@ def test_a_value_of_another_type_is_no_traceback(good: Run, value: Any) -> None:
     shown = 0
     for place, _ in every(good.record):
         write(good, with_text(good.record, place, value))
-        found = list_runs(good.path.parent, note=lambda text: None)
+        found = list_runs(good.path.parent, log=lambda text: None)
         if found and found[0].record != good.record:
             shown += 1
             show(found)
@@ -119,11 +119,11 @@ def show(runs: list[Run]) -> str:
     from fer_features.runs.verdicts import verdict_of
 
     tables = compare(runs)
-    verdicts = [verdict_of(one, note=lambda text: None) for one in tables]
+    verdicts = [verdict_of(one, log=lambda text: None) for one in tables]
     show_comparisons(tables, verdicts, seeds=over_seeds(runs), leaks=leak_effects(runs))
     to_csv(tables)
     to_markdown(tables, verdicts)
-    return page(gather(runs, note=lambda text: None))
+    return page(gather(runs, log=lambda text: None))
 
 
 class Elements(HTMLParser):
@@ -145,7 +145,7 @@ def test_no_text_adds_an_element_to_a_page(good: Run, capsys: pytest.CaptureFixt
     shown = 0
     for place in texts(good.record):
         write(good, with_text(good.record, place, HOSTILE[-1]))
-        for run in list_runs(good.path.parent, note=lambda text: None):
+        for run in list_runs(good.path.parent, log=lambda text: None):
             shown += 1
             found = Elements(show([run])).found
             scripts = [one for one in found if one[0] == "script"]
@@ -202,7 +202,7 @@ def test_odd_json_is_left_out(good: Run, text: str) -> None:
     bad.mkdir()
     (bad / RECORD).write_text(text)
     told: list[str] = []
-    assert list_runs(good.path.parent, note=told.append) == [good]
+    assert list_runs(good.path.parent, log=told.append) == [good]
     assert len(told) == 1
     assert str(bad / RECORD) in told[0]
 

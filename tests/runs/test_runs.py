@@ -81,7 +81,7 @@ def test_one_bad_run_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "run.json").write_text("{")
     told: list[str] = []
-    assert [run.path.name for run in list_runs(tmp_path, note=told.append)] == ["good"]
+    assert [run.path.name for run in list_runs(tmp_path, log=told.append)] == ["good"]
     assert "bad" in told[0]
     with pytest.raises(FerError, match="bad"):
         list_runs(tmp_path)
@@ -118,12 +118,12 @@ def test_a_link_in_the_place_of_a_run_is_replaced_and_not_followed(tmp_path: Pat
     for target in (other, tmp_path / "nothing"):
         (runs / "one").symlink_to(target)
         told: list[str] = []
-        with new_run(runs / "one", note=told.append) as folder:
+        with new_run(runs / "one", log=told.append) as folder:
             write_record(folder, record("svm"))
         assert not (runs / "one").is_symlink()
         assert (other / "run.json").read_text() == "theirs"
         assert str(target) in told[0]
-        with new_run(runs / "one", note=told.append) as folder:
+        with new_run(runs / "one", log=told.append) as folder:
             write_record(folder, record("svm"))
         assert len(told) == 1
         (runs / "one" / "run.json").unlink()
@@ -149,13 +149,13 @@ def test_links_among_runs(tmp_path: Path) -> None:
     (runs / ".draft").symlink_to(tmp_path / "two")
     (runs / "file").write_text("")
     told: list[str] = []
-    found = list_runs(runs, note=told.append)
+    found = list_runs(runs, log=told.append)
     assert [run.path.name for run in found] == ["again", "other"]
     assert len(told) == 2
     assert str(runs / "nowhere") in told[0]
     assert str(runs / "one") in told[1]
     (tmp_path / "linked").symlink_to(runs)
-    assert len(list_runs(tmp_path / "linked", note=told.append)) == 2
+    assert len(list_runs(tmp_path / "linked", log=told.append)) == 2
 
 
 def full_disk(folder: Path) -> None:

@@ -42,7 +42,7 @@ except FerError as error:
 
 
 DRAW = """
-from fer_features.report.plots.style import new_figure
+from fer_features.runtime.figures import new_figure
 with new_figure(1, 1):
     pass
 """
@@ -175,7 +175,7 @@ def test_the_users_settings_come_back_after_an_error(kept):
         raise KeyError(import_keras().config.floatx())
 
     with pytest.raises(KeyError, match="float32"):
-        make_head("mlp", epochs=2).fit(np.eye(8, dtype=np.float32), [0, 1] * 4, progress=stop)
+        make_head("mlp", epochs=2).fit(np.eye(8, dtype=np.float32), [0, 1] * 4, on_epoch=stop)
     assert settings() == USERS | {"dtype_policy": "mixed_float16"}
 
 

@@ -19,7 +19,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_elsewhere_than_on_a_terminal_it_is_a_line_every_ten_seconds(clock: list[float]) -> None:
     out = io.StringIO()
-    with progress.track("extracting", 100, unit="images", stream=out) as advance:
+    with progress.show_progress("extracting", 100, unit="images", stream=out) as advance:
         for second in range(1, 26):
             clock[0] = second
             advance(2)
@@ -31,7 +31,7 @@ def test_elsewhere_than_on_a_terminal_it_is_a_line_every_ten_seconds(clock: list
 
 def test_the_first_batch_which_waits_for_the_compiler_does_not_count(clock: list[float]) -> None:
     out = io.StringIO()
-    with progress.track("extracting", 7232, unit="images", stream=out) as advance:
+    with progress.show_progress("extracting", 7232, unit="images", stream=out) as advance:
         clock[0] = 500  # half a minute would be long; this cannot be overlooked
         advance(32)
         clock[0] = 510
@@ -43,7 +43,7 @@ def test_the_first_batch_which_waits_for_the_compiler_does_not_count(clock: list
 
 def test_on_a_terminal_it_is_a_bar() -> None:
     out = Terminal()
-    with progress.track("extracting", 10, unit="images", stream=out) as advance:
+    with progress.show_progress("extracting", 10, unit="images", stream=out) as advance:
         advance(5)
         advance(5)
     assert "10/10" in out.getvalue()

@@ -16,12 +16,13 @@ from PIL import Image
 
 from fer_features.backbones import get_backbone
 from fer_features.backbones.signatures import signature_list
-from fer_features.backbones.weights_file import image_keys, read_weights, seen_by
+from fer_features.backbones.weights_file import read_weights
 from fer_features.config import PretrainConfig
 from fer_features.data import open_faces, read_all
 from fer_features.data.tasks import BINARY, SEVEN
 from fer_features.errors import FerError
 from fer_features.metrics import score
+from fer_features.runtime.image_keys import image_keys, seen_by
 from fer_features.training.checkpoint import checkpoint_of
 from fer_features.training.data import make_lesson
 from fer_features.training.learner import make_learner
@@ -53,7 +54,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(made: Path, tmp_path: Pat
     epochs: list[int] = []
     for number in (2, 3):
         with pytest.raises(KeyboardInterrupt):
-            pretrain(config, track=lambda epoch, _, n=number: stop_in_epoch(n, epoch))
+            pretrain(config, progress=lambda epoch, _, n=number: stop_in_epoch(n, epoch))
         assert checkpoint_of(out).exists()
         assert not out.exists()
     pretrain(config, done=lambda epoch, _: epochs.append(epoch))
@@ -129,8 +130,8 @@ def test_the_file_alone_gives_the_scores_that_it_tells(made: Path, tmp_path: Pat
 
 @pytest.mark.long
 def test_the_votes_are_learnt_beside_the_labels(tmp_path: Path) -> None:
+    from fer_features.config import USAGES
     from fer_features.data.ferplus import COLUMNS
-    from fer_features.data.record import USAGES
 
     index = open_faces("sample").index()
     order = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -228,7 +229,7 @@ def test_a_file_of_another_training_is_not_overwritten(made: Path, tmp_path: Pat
 
     out = tmp_path / "begun.h5"
     with pytest.raises(KeyboardInterrupt):
-        pretrain(replace(SMALL, out=out), track=lambda epoch, _: stop_in_epoch(2, epoch))
+        pretrain(replace(SMALL, out=out), progress=lambda epoch, _: stop_in_epoch(2, epoch))
     with pytest.raises(FerError, match="its seed is 0, not 5"):
         pretrain(replace(SMALL, out=out, seed=5))
     checkpoint_of(out).write_bytes(b"no archive")
@@ -246,7 +247,7 @@ def test_training_does_not_go_on_from_the_averages(tmp_path: Path) -> None:
     """Keras puts them in the weights' place at the end of each `fit`, and an epoch is one."""
     config = replace(SMALL, out=tmp_path / "begun.h5")
     with pytest.raises(KeyboardInterrupt):
-        pretrain(config, track=lambda epoch, _: stop_in_epoch(2, epoch))
+        pretrain(config, progress=lambda epoch, _: stop_in_epoch(2, epoch))
     learner = make_learner(
         get_backbone("fernet"), config, outputs=2, classes=2, steps=1, precision="float32"
     )

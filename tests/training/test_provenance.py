@@ -20,7 +20,6 @@ from fer_features.backbones.weights_file import (
     WeightsFile,
     _userblock,
     arrays_of,
-    image_keys,
     read_weights,
     write_weights,
 )
@@ -36,6 +35,7 @@ from fer_features.report.page import page
 from fer_features.runs.compare import compare
 from fer_features.runs.formats import to_csv, to_json, to_markdown, write_figures
 from fer_features.runs.labels import marks, provenance, provenance_unknown
+from fer_features.runtime.image_keys import image_keys
 
 UNKNOWN = "PROVENANCE UNKNOWN"
 LEARNT = 10
@@ -135,7 +135,7 @@ def test_a_file_with_hashes_alone_is_marked_in_every_output(
     ):
         result = CliRunner().invoke(app, arguments)
         assert UNKNOWN in result.stdout, arguments
-    assert UNKNOWN in page(gather([one], every_seed=False, note=print))
+    assert UNKNOWN in page(gather([one], every_seed=False, log=print))
 
 
 def test_what_is_known_of_weights() -> None:
@@ -171,11 +171,11 @@ def test_runs_of_older_versions(weights: str, seen: dict[str, int] | None, unkno
 
 def test_tables_name_the_weights_that_say_nothing(tmp_path: Path) -> None:
     tables = compare([run("svm", weights="mine.keras"), run("ridge", weights="random:0")])
-    notes = [note for note in tables[0].notes if UNKNOWN in note]
+    notes = [log for log in tables[0].notes if UNKNOWN in log]
     assert len(notes) == 1
     assert "mine.keras" in notes[0]
     assert UNKNOWN in to_markdown(tables)
-    assert any(UNKNOWN in note for note in to_json(tables, [None])["tables"][0]["notes"])
+    assert any(UNKNOWN in log for log in to_json(tables, [None])["tables"][0]["notes"])
     rows = {row["head"]: row["marks"] for row in csv.DictReader(io.StringIO(to_csv(tables)))}
     assert (rows["svm"], rows["ridge"]) == (UNKNOWN, "RANDOM WEIGHTS")
 
@@ -187,7 +187,7 @@ def test_pictures_say_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         titles.append(figure.get_suptitle())
         return path
 
-    monkeypatch.setattr("fer_features.report.plots.save_figure", keep)
+    monkeypatch.setattr("fer_features.runtime.figures.save_figure", keep)
     write_figures(compare([run(weights="mine.keras")]), tmp_path)
     write_figures(compare([run(weights="imagenet")]), tmp_path)
     assert [UNKNOWN in title for title in titles] == [True, True, False, False]
@@ -196,8 +196,8 @@ def test_pictures_say_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_report_begins_with_it(tmp_path: Path) -> None:
     writer = Writer(tmp_path / "runs", make_cache(tmp_path / "few.h5"))
     known, unknown = writer.write("svm"), writer.write("ridge", about={"weights": "mine.keras"})
-    assert UNKNOWN not in page(gather([known], every_seed=False, note=print))
-    text = page(gather([known, unknown], every_seed=False, note=print))
+    assert UNKNOWN not in page(gather([known], every_seed=False, log=print))
+    text = page(gather([known, unknown], every_seed=False, log=print))
     assert text.index(UNKNOWN) < text.index("<h1>")
 
 

@@ -9,12 +9,7 @@ from run_examples import run
 from typer.testing import CliRunner
 
 from fer_features.backbones import BACKBONES, get_backbone
-from fer_features.backbones.weights_file import (
-    WeightsFile,
-    arrays_of,
-    image_keys,
-    write_weights,
-)
+from fer_features.backbones.weights_file import WeightsFile, arrays_of, write_weights
 from fer_features.cache import Cache
 from fer_features.cli import app
 from fer_features.config import ExtractConfig, FitConfig
@@ -28,6 +23,7 @@ from fer_features.fit.fit import fit
 from fer_features.fit.problem import make_problem, select
 from fer_features.runs.compare import compare, unseen_only
 from fer_features.runs.labels import scored_seen
+from fer_features.runtime.image_keys import image_keys
 
 FIT = FitConfig(heads=("ridge",))
 
@@ -96,7 +92,7 @@ def test_the_honest_split_is_chosen_by_itself_with_a_word_why(config: FitConfig)
     notes: list[str] = []
     with Cache(config.cache) as cache:  # type: ignore[arg-type]
         selection = select(cache, config)
-        settled = settle_split(config, selection, note=notes.append)
+        settled = settle_split(config, selection, log=notes.append)
         assert (settled.split, settled.drop) == ("usage", ("twins",))
         told = make_problem(selection, settled, seed=0).seen
         asked = replace(config, split="grouped")
@@ -112,7 +108,7 @@ def test_every_table_says_so(config: FitConfig, tmp_path: Path) -> None:
     (one,) = fit(flattered)
     assert "--allow-seen" in one.record["command"]
     (table,) = compare([one])
-    assert any("SEEN IMAGES" in note for note in table.notes)
+    assert any("SEEN IMAGES" in log for log in table.notes)
 
     result = CliRunner().invoke(app, ["compare", "--runs-dir", str(tmp_path / "runs")])
     assert result.exit_code == 2
@@ -127,10 +123,10 @@ def test_a_comparison_leaves_flattered_runs_out() -> None:
     notes: list[str] = []
     clean = run("svm", seen={"train": 6, "validation": 0, "test": 0})
     flattered = run("dense", seen={"train": 0, "validation": 1, "test": 1})
-    assert unseen_only([clean, flattered], note=notes.append) == [clean]
+    assert unseen_only([clean, flattered], log=notes.append) == [clean]
     assert "1 of 2 runs" in notes[0]
     with pytest.raises(FerError, match="every run has scored images"):
-        unseen_only([flattered], note=notes.append)
+        unseen_only([flattered], log=notes.append)
 
 
 def test_weights_of_another_network_are_an_error(weights: Path, tmp_path: Path) -> None:
@@ -170,7 +166,7 @@ def test_a_cross_validation_scores_training_images_too(config: FitConfig, tmp_pa
         list(fit(asked))
     (one,) = fit(replace(asked, allow_seen=True))
     assert scored_seen(one.record) > 0
-    assert any("SEEN IMAGES" in note for note in compare([one])[0].notes)
+    assert any("SEEN IMAGES" in log for log in compare([one])[0].notes)
     (plain,) = fit(replace(asked, cv=0))
     assert scored_seen(plain.record) == 0
 
@@ -182,7 +178,7 @@ def test_unseen_images_are_split_as_asked(tmp_path: Path) -> None:
     )
     with Cache(done.cache) as cache:
         asked = replace(FIT, cache=done.cache)
-        assert settle_split(asked, select(cache, asked), note=notes.append) == asked
+        assert settle_split(asked, select(cache, asked), log=notes.append) == asked
     assert notes == []
 
 

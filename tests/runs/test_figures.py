@@ -5,14 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fer_features.report.plots import (
+from fer_features.runs.figures import (
     accuracy_bars,
-    learning_curves,
     reliability_curves,
     roc_curves,
     sizes_curve,
 )
-from fer_features.report.plots.style import LINES
+from fer_features.runtime.figures import LINES, learning_curves
 
 TRUE = np.array([0, 0, 1, 1])
 SAID = np.array([0.1, 0.6, 0.4, 0.9])

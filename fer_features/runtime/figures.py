@@ -5,10 +5,12 @@ Figures are made without pyplot: no global state, no window, no display needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fer_features.errors import FerError, reason_of
 from fer_features.runtime.console import hush_matplotlib
@@ -85,3 +87,36 @@ def save_figure(figure: Figure, path: Path) -> Path:
             hint="make room there, or name another place",
         ) from error
     return path
+
+
+def learning_curves(
+    history: Mapping[str, Sequence[float]], *, title: str, mark_best: bool = True
+) -> Figure:
+    """Loss and accuracy by epoch, training and validation.
+
+    Args:
+        history: a `KerasHead`'s, or what has the same names.
+        title: what was trained.
+        mark_best: mark the epoch of the lowest validation loss, as the one that was kept.
+    """
+    epochs = np.arange(1, len(history["loss"]) + 1)
+    best = int(np.argmin(history["val_loss"])) + 1
+    with new_figure(9, 3.6) as figure:
+        for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+            axes.plot(epochs, history[name], color=BLUE, marker="o", ms=3, label="training")
+            axes.plot(
+                epochs,
+                history[f"val_{name}"],
+                color=ORANGE,
+                ls="--",
+                marker="s",
+                ms=3,
+                label="validation",
+            )
+            if mark_best:
+                axes.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch ({best})")
+            axes.set(title=name.capitalize(), xlabel="epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        figure.axes[0].legend()
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure

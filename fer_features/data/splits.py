@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.record import USAGES
+from fer_features.config import USAGES
 from fer_features.data.twins import Groups
 from fer_features.errors import FerError
 

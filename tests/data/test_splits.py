@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fer_features.data.splits import Split, folds, make_split, nested_parts, without_seen_copies
 from fer_features.data.twins import Groups
 from fer_features.errors import FerError
-from fer_features.fit.splits import Split, folds, make_split, nested_parts, without_seen_copies
 
 
 def split(

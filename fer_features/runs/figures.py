@@ -1,50 +1,25 @@
-"""Pictures of runs: learning curves, bars of accuracy, confusion matrices."""
+"""Figures of runs: accuracy bars, confusion matrices, ROC and reliability curves."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.report.plots.style import BLUE, GREY, ORANGE, new_figure
+from fer_features.metrics.curves import ENOUGH, reliability_of, roc_of
+from fer_features.runtime.figures import (
+    BLUE,
+    GREY,
+    LINES,
+    ORANGE,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-def learning_curves(
-    history: Mapping[str, Sequence[float]], *, title: str, mark_best: bool = True
-) -> Figure:
-    """Loss and accuracy by epoch, training and validation.
-
-    Args:
-        history: a `KerasHead`'s, or what has the same names.
-        title: what was trained.
-        mark_best: mark the epoch of the lowest validation loss, as the one that was kept.
-    """
-    epochs = np.arange(1, len(history["loss"]) + 1)
-    best = int(np.argmin(history["val_loss"])) + 1
-    with new_figure(9, 3.6) as figure:
-        for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-            axes.plot(epochs, history[name], color=BLUE, marker="o", ms=3, label="training")
-            axes.plot(
-                epochs,
-                history[f"val_{name}"],
-                color=ORANGE,
-                ls="--",
-                marker="s",
-                ms=3,
-                label="validation",
-            )
-            if mark_best:
-                axes.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch ({best})")
-            axes.set(title=name.capitalize(), xlabel="epoch")
-            axes.xaxis.get_major_locator().set_params(integer=True)
-        figure.axes[0].legend()
-        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    return figure
 
 
 def sizes_curve(sizes: Sequence[Mapping[str, Any]], *, title: str) -> Figure:
@@ -179,3 +154,51 @@ def _one_confusion(axes: Any, row: Mapping[str, Any]) -> None:
     axes.set(title=row["label"], xlabel="predicted", ylabel="true")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
+
+
+def roc_curves(rows: Sequence[Mapping[str, Any]], *, title: str) -> Figure:
+    """True by false positive rate at every threshold, one line for each run.
+
+    Args:
+        rows: one mapping for each run with ``label``, ``true`` (n,) class codes, ``probability``
+            (n, K) and ``positive``, the code of the class meant, None for the mean of all. Those
+            after the sixth, and those without a curve, are not drawn.
+        title: what is compared.
+    """
+    with new_figure(5.6, 5.8) as figure:
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":", label="guessing")
+        for row, look in zip(rows, LINES, strict=False):
+            curve = roc_of(row["true"], row["probability"], positive=row["positive"])
+            if curve is not None:
+                axes.plot(*curve, label=row["label"], **{**look, "marker": None})
+        axes.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
+        _finish(figure, title)
+    return figure
+
+
+def reliability_curves(rows: Sequence[Mapping[str, Any]], *, title: str) -> Figure:
+    """Accuracy by tenths of confidence, one line for each run; on the diagonal both are equal.
+
+    Args:
+        rows: one mapping for each run with ``label``, ``true`` (n,) class codes and
+            ``probability`` (n, K). Those after the sixth are not drawn.
+        title: what is compared.
+    """
+    with new_figure(5.6, 5.8) as figure:
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":", label="as sure as right")
+        for row, look in zip(rows, LINES, strict=False):
+            found = reliability_of(row["true"], row["probability"])
+            axes.plot(found.confidence, found.accuracy, label=row["label"], ms=5, **look)
+        least = min((1 / row["probability"].shape[1] for row in rows), default=0)
+        axes.set_xlabel(f"confidence, by tenths with {ENOUGH} images or more")
+        axes.set(ylabel="accuracy", xlim=(least, 1.02), ylim=(0, 1.02))
+        _finish(figure, title)
+    return figure
+
+
+def _finish(figure: Figure, title: str) -> None:
+    """The legend below, and the title above in lines that fit."""
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9, handlelength=3.5)
+    figure.suptitle(textwrap.fill(title, 66), fontsize=11, x=0.01, ha="left")

@@ -1,0 +1,53 @@
+"""Keys of the images that weights have learnt from, kept beside the caches made with them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.cache.cache import Cache
+from fer_features.errors import FerError
+from fer_features.runtime.files import draft_of
+
+_PREFIX = "learnt-"
+
+
+def all_keys(folder: Path) -> NDArray[np.uint64]:
+    """Keys of the images that any weights have learnt from whose features a folder has cached."""
+    found = [_load_keys(path) for path in sorted(Path(folder).glob(f"{_PREFIX}*.npy"))]
+    return np.concatenate([np.empty(0, np.uint64), *found])
+
+
+def keep_keys(folder: Path, weights_sha256: str, keys: NDArray[np.uint64]) -> None:
+    """Keep what weights have learnt from beside the caches made with them.
+
+    Raises:
+        FerError: nothing can be written there.
+    """
+    path = _keys_path(folder, weights_sha256)
+    if path.exists():
+        return
+    try:
+        with draft_of(path) as draft, draft.open("wb") as file:
+            np.save(file, keys)
+    except OSError as error:
+        raise FerError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _keys_path(folder: Path, weights_sha256: str) -> Path:
+    return Path(folder) / f"{_PREFIX}{weights_sha256[:16]}.npy"
+
+
+def keys_of(cache: Cache) -> NDArray[np.uint64]:
+    """Keys of the images that the weights of a cache have learnt from; none if not kept."""
+    return _load_keys(_keys_path(cache.path.parent, str(cache.header.spec["weights_sha256"])))
+
+
+def _load_keys(path: Path) -> NDArray[np.uint64]:
+    with suppress(OSError, EOFError, ValueError):
+        keys: NDArray[np.uint64] = np.load(path, allow_pickle=False).astype(np.uint64)
+        return keys
+    return np.empty(0, np.uint64)
