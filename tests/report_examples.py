@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 from run_examples import record
 
-from fer_features.cache import Choice, Header, JournalWriter, Opening, Rows, fold, journal_of
+from fer_features.cache import (
+    Header,
+    JournalHeader,
+    JournalWriter,
+    Rows,
+    RowSelection,
+    fold,
+    journal_of,
+)
 from fer_features.data.tasks import BINARY, Task
 from fer_features.metrics import score
 from fer_features.runs.run import Part, Predictions, Run, read_run, write_record
@@ -24,9 +32,9 @@ def make_cache(path: Path, *, key: str = "key") -> Path:
     """A cache that holds nothing but 40 faces of grey noise; every second one is happy."""
     numbers = np.arange(ROWS, dtype=np.int64)
     info = {"task": {"name": "few"}, "per_class": None, "seed": 0, "skip_bad": False}
-    opening = Opening(
+    opening = JournalHeader(
         header=Header(spec={"backbone": "tiny"}, dataset={"name": "few", "sha256": "d"}, key=key),
-        choice=Choice(info=info, features=("faces/image",), rows=numbers),
+        choice=RowSelection(info=info, features=("faces/image",), rows=numbers),
         outputs={"faces/image": ((48, 48), "uint8")},
         software={"engine": "by hand"},
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.cache import Cache, last_choice
+from fer_features.cache import Cache, last_selection
 from fer_features.config import FitConfig, PrecisionConfig
 from fer_features.engines import PRECISIONS, choose_engine
 from fer_features.errors import FerError
@@ -144,7 +144,7 @@ def cosine(features: NDArray[np.float32], exact: NDArray[np.float32]) -> Cosine:
 def _pooled(path: Path) -> NDArray[np.float32]:
     """Features of the choice that was asked for last, in the order of the source's rows."""
     with Cache(path) as cache:
-        choice = cache.choice(last_choice(path))
+        choice = cache.selection(last_selection(path))
         return cache.read(choice.layers[-1], "pooled", cache.places(choice))
 
 

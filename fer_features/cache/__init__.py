@@ -7,23 +7,23 @@ from fer_features.cache.folder import (
     describe_files,
     free_bytes,
     journal_of,
-    last_choice,
+    last_selection,
     latest_cache,
     list_caches,
     remember,
     remove_cache,
 )
-from fer_features.cache.journal import Journal, JournalWriter, Opening
+from fer_features.cache.journal import Journal, JournalHeader, JournalWriter
 from fer_features.cache.lock import only_writer, writer_of
 from fer_features.cache.record import (
     IMAGE,
     OF_NO_NETWORK,
     SEEN,
     SUFFIX,
-    Choice,
     Header,
     OutputSpecs,
     Rows,
+    RowSelection,
     row_bytes,
 )
 from fer_features.cache.verify import verify
@@ -37,12 +37,12 @@ __all__ = [
     "SEEN",
     "SUFFIX",
     "Cache",
-    "Choice",
     "Header",
     "Journal",
+    "JournalHeader",
     "JournalWriter",
-    "Opening",
     "OutputSpecs",
+    "RowSelection",
     "Rows",
     "check_same",
     "describe_files",
@@ -50,7 +50,7 @@ __all__ = [
     "fold",
     "free_bytes",
     "journal_of",
-    "last_choice",
+    "last_selection",
     "latest_cache",
     "list_caches",
     "only_writer",

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from fer_features.cache.faults import FIRST_WORDS, damaged_hint, unreadable
 from fer_features.cache.record import (
     ROW_DTYPES,
-    Choice,
+    SEEN,
     Header,
     HoldsFile,
     Rows,
+    RowSelection,
     parallel,
     to_json,
 )
@@ -53,7 +54,7 @@ class Cache(HoldsFile):
     Attributes:
         header: what the cache says of itself.
         rows: who its rows are, by ascending `Rows.source_row`.
-        choices: what was asked for, in the order of the asking.
+        selections: what was asked for, in the order of the asking.
         software: versions, engine and device of each extraction that added to it.
         compression: how the features are packed, one of `COMPRESSIONS`.
 
@@ -107,7 +108,7 @@ class Cache(HoldsFile):
         self.software: list[dict[str, str]] = json.loads(text["software"])
         self._done = dict(zip(json.loads(text["outputs"]), rows.pop("done").T, strict=True))
         self.rows = Rows(**rows)
-        self.choices = tuple(Choice.from_dict(one, chosen[one["id"]]) for one in listed)
+        self.selections = tuple(RowSelection.from_dict(one, chosen[one["id"]]) for one in listed)
 
     def _check_version(self, version: int) -> None:
         if version > FORMAT_VERSION:
@@ -137,7 +138,7 @@ class Cache(HoldsFile):
             out &= self._done.get(name, np.zeros(len(self), bool))
         return out
 
-    def done_of(self, choice: Choice) -> NDArray[np.bool_]:
+    def done_of(self, choice: RowSelection) -> NDArray[np.bool_]:
         """Bool (len(choice.rows),): whether all that was asked for of a row is there."""
         place = np.searchsorted(self.rows.source_row, choice.rows)
         held = np.isin(choice.rows, self.rows.source_row)
@@ -147,15 +148,15 @@ class Cache(HoldsFile):
     @property
     def complete(self) -> bool:
         """Whether all that was ever asked for is there."""
-        return bool(self.choices) and all(self.done_of(one).all() for one in self.choices)
+        return bool(self.selections) and all(self.done_of(one).all() for one in self.selections)
 
-    def choice(self, id_: str | None = None) -> Choice:
+    def selection(self, id_: str | None = None) -> RowSelection:
         """The choice with that id; without one, the last.
 
         Raises:
             FerError: there is no choice, or it has not been extracted whole.
         """
-        found = [one for one in self.choices if id_ in (None, one.id)]
+        found = [one for one in self.selections if id_ in (None, one.id)]
         if not found:
             raise FerError(f"{self.path} holds no choice {id_}", hint="fer extract makes one")
         done = self.done_of(found[-1])
@@ -167,7 +168,7 @@ class Cache(HoldsFile):
             )
         return found[-1]
 
-    def places(self, choice: Choice) -> NDArray[np.int64]:
+    def places(self, choice: RowSelection) -> NDArray[np.int64]:
         """Where a choice's rows stand in the cache: int64, ascending."""
         return np.searchsorted(self.rows.source_row, choice.rows).astype(np.int64)
 
@@ -210,6 +211,22 @@ class Cache(HoldsFile):
         if rows is None or len(rows) == len(self):
             return self.read_slice(name, 0, len(self))
         return self._gather(name, rows)
+
+    def images(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+        """The images themselves, uint8 (n, H, W), of ascending places in the cache.
+
+        Raises:
+            FerError: the cache does not hold them.
+        """
+        return self.read("faces", "image", rows)
+
+    def seen(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint8] | None:
+        """Which images the weights have learnt from; None where they do not say.
+
+        uint8 (n, 2) from weights that hold signatures, whose second column is 1 where a signature
+        recognised it; else (n, 1).
+        """
+        return self.read("faces", "seen", rows) if SEEN in self.features else None
 
     def read_slice(self, name: str, first: int, last: int) -> NDArray[Any]:
         """Rows `first` to `last` (without it) of a feature, as they are in the file.

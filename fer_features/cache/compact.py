@@ -29,7 +29,14 @@ from fer_features.cache.cache import (
 )
 from fer_features.cache.contents import NOWHERE, Feature, Whole
 from fer_features.cache.journal import Journal
-from fer_features.cache.record import DRAFT_SUFFIX, ROW_DTYPES, Choice, beside, row_bytes, to_json
+from fer_features.cache.record import (
+    DRAFT_SUFFIX,
+    ROW_DTYPES,
+    RowSelection,
+    beside,
+    row_bytes,
+    to_json,
+)
 from fer_features.errors import FerError, reason_of
 
 CHUNK_BYTES = 1 << 20
@@ -41,7 +48,7 @@ def fold(
     path: Path,
     journal_path: Path,
     *,
-    also: Sequence[Choice] = (),
+    also: Sequence[RowSelection] = (),
     compression: str | None = None,
     fresh: bool = False,
 ) -> None:
@@ -132,13 +139,13 @@ def _write_header(file: Any, whole: Whole) -> None:
         "key": whole.header.key,
         "software": to_json(whole.software),
         "outputs": to_json(list(whole.features)),
-        "choices": to_json([one.to_dict() for one in whole.choices]),
+        "choices": to_json([one.to_dict() for one in whole.selections]),
         "compression": whole.compression,
     }
     arrays = {name: getattr(whole.rows, name).astype(t) for name, t in ROW_DTYPES.items()}
     arrays["done"] = whole.done
     tables = {f"rows/{name}": array for name, array in arrays.items()}
-    tables |= {f"choices/{one.id}": one.rows.astype("<i8") for one in whole.choices}
+    tables |= {f"choices/{one.id}": one.rows.astype("<i8") for one in whole.selections}
     file.attrs["format_version"] = FORMAT_VERSION
     for name, value in text.items():
         file.attrs[name] = value

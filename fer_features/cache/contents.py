@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.cache.cache import Cache
-from fer_features.cache.journal import Journal, Opening
-from fer_features.cache.record import Choice, Header, Rows, merge_choices
+from fer_features.cache.journal import Journal, JournalHeader
+from fer_features.cache.record import Header, Rows, RowSelection, merge_selections
 from fer_features.errors import FerError
 
 NOWHERE = -1
@@ -41,15 +41,15 @@ class Whole:
         self,
         old: Cache | None,
         journal: Journal | None,
-        also: Sequence[Choice],
+        also: Sequence[RowSelection],
         compression: str,
     ) -> None:
         self._old, self._journal = old, journal
         self.compression = compression
         opening = journal.opening if journal else None
         self.header = _same_header(old, opening)
-        self.choices = merge_choices(
-            [*(old.choices if old else ()), *([opening.choice] if opening else ()), *also]
+        self.selections = merge_selections(
+            [*(old.selections if old else ()), *([opening.choice] if opening else ()), *also]
         )
         used = [*(old.software if old else ()), *([opening.software] if opening else ())]
         self.software = [one for place, one in enumerate(used) if one not in used[:place]]
@@ -124,7 +124,7 @@ class Whole:
             filled += end - begin
 
 
-def _same_header(old: Cache | None, opening: Opening | None) -> Header:
+def _same_header(old: Cache | None, opening: JournalHeader | None) -> Header:
     found = [one.header for one in (old, opening) if one is not None]
     if len(found) == 2 and found[0].key != found[1].key:
         raise FerError(

@@ -12,7 +12,7 @@ from fer_features.cache.record import (
     DRAFT_SUFFIX,
     JOURNAL_SUFFIX,
     SUFFIX,
-    Choice,
+    RowSelection,
     beside,
 )
 from fer_features.errors import FerError
@@ -58,7 +58,7 @@ def latest_cache(folder: Path) -> Path:
     return caches[-1]
 
 
-def remember(path: Path, choice: Choice) -> None:
+def remember(path: Path, choice: RowSelection) -> None:
     """Note that this choice of this cache was asked for last, so that `fer fit` takes it up."""
     place = path.with_name(LAST)
     draft = place.with_name(f".{LAST}.{path.name}")
@@ -67,7 +67,7 @@ def remember(path: Path, choice: Choice) -> None:
         draft.replace(place)
 
 
-def last_choice(path: Path) -> str | None:
+def last_selection(path: Path) -> str | None:
     """The id of the choice that was asked for last of the cache at `path`; None if not known."""
     last = _last(path.parent)
     return last[1] if last is not None and last[0] == path.name else None

@@ -29,11 +29,11 @@ from numpy.typing import NDArray
 
 from fer_features.cache.record import (
     ROW_DTYPES,
-    Choice,
     Header,
     HoldsFile,
     OutputSpecs,
     Rows,
+    RowSelection,
     parallel,
     row_bytes,
     to_json,
@@ -49,7 +49,7 @@ _MAGIC = b"FERj"
 
 
 @dataclass(frozen=True)
-class Opening:
+class JournalHeader:
     """What a journal is about.
 
     Attributes:
@@ -60,7 +60,7 @@ class Opening:
     """
 
     header: Header
-    choice: Choice
+    choice: RowSelection
     outputs: OutputSpecs
     software: dict[str, str]
 
@@ -94,7 +94,7 @@ class JournalWriter(HoldsFile):
         FerError: it cannot be written.
     """
 
-    def __init__(self, path: Path, opening: Opening) -> None:
+    def __init__(self, path: Path, opening: JournalHeader) -> None:
         self.path = path
         self._outputs = opening.outputs
         about = {
@@ -173,7 +173,7 @@ class Journal(HoldsFile):
 
     def __init__(self, path: Path, *, fresh: bool = False) -> None:
         self.path = path
-        self.opening: Opening | None = None
+        self.opening: JournalHeader | None = None
         self.records: list[Record] = []
         self._unchecked: list[_Place] = []
         self._file = path.open("rb")
@@ -199,9 +199,9 @@ class Journal(HoldsFile):
                 f"{JOURNAL_VERSION}",
                 hint=UPDATE,
             )
-        self.opening = Opening(
+        self.opening = JournalHeader(
             header=Header(**about["header"]),
-            choice=Choice.from_dict(about["choice"], np.frombuffer(payload, "<i8")),
+            choice=RowSelection.from_dict(about["choice"], np.frombuffer(payload, "<i8")),
             outputs={name: (tuple(shape), dtype) for name, shape, dtype in about["outputs"]},
             software=about["software"],
         )

@@ -92,7 +92,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Choice:
+class RowSelection:
     """Rows that were asked for, and which of their features.
 
     Attributes:
@@ -123,7 +123,7 @@ class Choice:
         return {"id": self.id, "features": list(self.features), **self.info}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], rows: NDArray[np.int64]) -> Choice:
+    def from_dict(cls, data: Mapping[str, Any], rows: NDArray[np.int64]) -> RowSelection:
         """The inverse of `to_dict`."""
         info = {name: value for name, value in data.items() if name not in ("id", "features")}
         return cls(info=info, features=tuple(data["features"]), rows=rows)
@@ -145,13 +145,13 @@ class HoldsFile:
         self.close()
 
 
-def merge_choices(choices: Iterable[Choice]) -> tuple[Choice, ...]:
+def merge_selections(choices: Iterable[RowSelection]) -> tuple[RowSelection, ...]:
     """Each choice of rows once, in the order of their first mention, with all its features."""
-    merged: dict[str, Choice] = {}
+    merged: dict[str, RowSelection] = {}
     for one in choices:
         known = merged.get(one.id)
         features = (*(known.features if known else ()), *one.features)
-        merged[one.id] = Choice(
+        merged[one.id] = RowSelection(
             info=known.info if known else one.info,
             features=tuple(dict.fromkeys(features)),
             rows=one.rows,

@@ -32,7 +32,7 @@ def cache_dict(path: Path) -> dict[str, Any]:
             info["features"] = {name: list(shape) for name, shape in cache.shapes().items()}
             info["choices"] = [
                 {**one.to_dict(), "rows": len(one.rows), "done": int(cache.done_of(one).sum())}
-                for one in cache.choices
+                for one in cache.selections
             ]
     else:
         begun = {**opening.choice.to_dict(), "rows": len(opening.choice.rows), "done": waiting}

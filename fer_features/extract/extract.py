@@ -19,9 +19,9 @@ from fer_features.cache import (
     IMAGE,
     SEEN,
     Cache,
-    Choice,
+    JournalHeader,
     JournalWriter,
-    Opening,
+    RowSelection,
     fold,
     free_bytes,
     journal_of,
@@ -165,7 +165,7 @@ def extract(
     return done
 
 
-def _take_up(plan: Plan, *, also: Sequence[Choice] = (), fresh: bool = False) -> None:
+def _take_up(plan: Plan, *, also: Sequence[RowSelection] = (), fresh: bool = False) -> None:
     """Put what the journal holds into the cache, if there is one."""
     fold(plan.path, journal_of(plan.path), also=also, compression=plan.compression, fresh=fresh)
 
@@ -246,14 +246,14 @@ def _known(plan: Plan) -> dict[str, Callable[[Batch], NDArray[np.uint8]]]:
     return known
 
 
-def _opening(plan: Plan, work: Work, engine: Engine) -> Opening:
+def _opening(plan: Plan, work: Work, engine: Engine) -> JournalHeader:
     shapes = {
         **engine.outputs(),
         IMAGE: ((IMAGE_SIZE, IMAGE_SIZE), "uint8"),
         SEEN: ((1 if plan.seen is None else plan.seen.columns,), "uint8"),
     }
     software = {name: version(name) for name in ("keras", "numpy", "h5py")}
-    return Opening(
+    return JournalHeader(
         header=plan.header,
         choice=plan.choice,
         outputs={name: shapes[plain_name(name)] for name in work.features},
@@ -266,7 +266,7 @@ def _opening(plan: Plan, work: Work, engine: Engine) -> Opening:
     )
 
 
-def _check_space(plan: Plan, work: Work, opening: Opening) -> None:
+def _check_space(plan: Plan, work: Work, opening: JournalHeader) -> None:
     """Stop before the work if the disk has no room for it: the journal, and the cache that follows.
 
     Raises:

@@ -20,8 +20,8 @@ from fer_features.cache import (
     SEEN,
     SUFFIX,
     Cache,
-    Choice,
     Header,
+    RowSelection,
     check_same,
     filters,
 )
@@ -44,7 +44,7 @@ class Plan:
     backbone: Backbone
     weights: Weights
     spec: FeatureSpec
-    choice: Choice
+    choice: RowSelection
     engine: EngineChoice
     path: Path
     compression: str | None
@@ -152,7 +152,9 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         backbone=backbone,
         weights=weights,
         spec=spec,
-        choice=Choice(info=how.to_dict(), features=(*about, *features), rows=index.row[places]),
+        choice=RowSelection(
+            info=how.to_dict(), features=(*about, *features), rows=index.row[places]
+        ),
         engine=engine,
         path=_path(config.cache_dir, source, spec),
         compression=config.compression,
@@ -203,7 +205,7 @@ def holds(plan: Plan) -> bool:
     with Cache(plan.path) as cache:
         dataset = {"sha256": plan.source.digest()}
         check_same(cache, spec=plan.spec.identity, dataset=dataset)
-        noted = [one for one in cache.choices if one.id == plan.choice.id]
+        noted = [one for one in cache.selections if one.id == plan.choice.id]
         return (
             bool(noted)
             and plan.compression in (None, cache.compression)

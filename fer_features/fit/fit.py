@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ from fer_features.cache import Cache, latest_cache
 from fer_features.config import MAX_SEED, FitConfig
 from fer_features.data.twin_table import Progress
 from fer_features.errors import FerError
-from fer_features.fit.calibration import Calibrator, Threshold, choose_threshold, fit_calibrator
+from fer_features.fit.calibration import choose_threshold, fit_calibrator
 from fer_features.fit.contamination import settle_split
 from fer_features.fit.features import Reader, check_views, parse_layers
 from fer_features.fit.problem import Problem, Selection, make_problem, select
-from fer_features.fit.record import write_run
-from fer_features.fit.resample import Sizes, cross_validate, learn_by_size
+from fer_features.fit.record import Fitted, write_run
+from fer_features.fit.resample import cross_validate, learn_by_size
 from fer_features.heads import head_class, head_names, make_head
 from fer_features.heads.fitting import fit_head, params_of, probabilities_of, takes
 from fer_features.metrics import Scores, score
@@ -34,41 +33,6 @@ Note = Callable[[str], None]
 
 CALIBRATIONS = ("platt", "isotonic")
 MOST_JOBS = 1024
-
-
-@dataclass
-class Fitted:
-    """A head that has been fitted, and all that its run will say of it.
-
-    Attributes:
-        name: the head's name.
-        head: the head.
-        problem: what it was fitted to.
-        reader: where its features came from.
-        probability: by part, ``validation`` and ``test``, float64 (n, K), calibrated if asked for.
-        scores: by part.
-        plain: by part, before calibration; None without.
-        calibrator: what calibrates; None without.
-        operating: the threshold that was chosen; None without a wish, or where none gives it.
-        unmet: why no threshold gives what was wished for; empty otherwise.
-        cv: scores of a cross-validation; None without.
-        sizes: the learning curve by training-set size; None without.
-        seconds: read, fit, predict.
-    """
-
-    name: str
-    head: Any
-    problem: Problem
-    reader: Reader
-    probability: dict[str, NDArray[np.float64]]
-    scores: dict[str, Scores]
-    plain: dict[str, Scores] | None = None
-    calibrator: Calibrator | None = None
-    operating: Threshold | None = None
-    unmet: str = ""
-    cv: dict[str, Any] | None = None
-    sizes: Sizes | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def fit(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.cache import Cache, Choice, Rows, last_choice
+from fer_features.cache import Cache, Rows, RowSelection, last_selection
 from fer_features.config import LEARNT, SEEN_COPIES, TWINS, FitConfig
 from fer_features.data.drop import DROPS, rows_to_drop
 from fer_features.data.ferplus import Votes, majority, read_ferplus, soft
@@ -51,7 +51,7 @@ class Selection:
         dropped: how many rows were left out, by the reason.
     """
 
-    choice: Choice
+    choice: RowSelection
     task: Task
     rows: NDArray[np.int64]
     label: NDArray[np.int64]
@@ -97,7 +97,7 @@ class Problem:
         return {part: int(seen.any_kind[getattr(self.split, part)].sum()) for part in parts}
 
 
-def choose(cache: Cache, config: FitConfig) -> Choice:
+def choose(cache: Cache, config: FitConfig) -> RowSelection:
     """The choice of rows that is meant: of the task asked for, or else the one asked for last.
 
     Raises:
@@ -105,10 +105,10 @@ def choose(cache: Cache, config: FitConfig) -> Choice:
     """
     if config.task:
         task = load_task(config.task).to_dict()
-        same = [one for one in cache.choices if one.info["task"] == task]
+        same = [one for one in cache.selections if one.info["task"] == task]
         if same and config.per_class is None:
-            return cache.choice(same[-1].id)
-    return cache.choice(last_choice(cache.path))
+            return cache.selection(same[-1].id)
+    return cache.selection(last_selection(cache.path))
 
 
 def select(cache: Cache, config: FitConfig, *, progress: Progress | None = None) -> Selection:
@@ -213,7 +213,7 @@ def _check(config: FitConfig) -> None:
             )
 
 
-def _votes(config: FitConfig, who: Rows, choice: Choice) -> Votes | None:
+def _votes(config: FitConfig, who: Rows, choice: RowSelection) -> Votes | None:
     if config.ferplus is None:
         return None
     votes = read_ferplus(config.ferplus)

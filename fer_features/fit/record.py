@@ -7,7 +7,7 @@ import json
 import platform
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,11 @@ from fer_features import __version__
 from fer_features.cache import SEEN
 from fer_features.config import FitConfig
 from fer_features.data.fer2013 import is_fer2013
+from fer_features.fit.calibration import Calibrator, Threshold
+from fer_features.fit.features import Reader
+from fer_features.fit.problem import Problem
+from fer_features.fit.resample import Sizes
+from fer_features.metrics import Scores
 from fer_features.metrics.intervals import score_intervals
 from fer_features.runs.labels import marks, provenance
 from fer_features.runs.run import Part, Predictions, Run, new_run, read_run, write_record
@@ -27,7 +32,41 @@ from fer_features.runtime.text import plain_text
 
 if TYPE_CHECKING:
     from fer_features.cache import Cache
-    from fer_features.fit.fit import Fitted
+
+
+@dataclass
+class Fitted:
+    """A head that has been fitted, and all that its run will say of it.
+
+    Attributes:
+        name: the head's name.
+        head: the head.
+        problem: what it was fitted to.
+        reader: where its features came from.
+        probability: by part, ``validation`` and ``test``, float64 (n, K), calibrated if asked for.
+        scores: by part.
+        plain: by part, before calibration; None without.
+        calibrator: what calibrates; None without.
+        operating: the threshold that was chosen; None without a wish, or where none gives it.
+        unmet: why no threshold gives what was wished for; empty otherwise.
+        cv: scores of a cross-validation; None without.
+        sizes: the learning curve by training-set size; None without.
+        seconds: read, fit, predict.
+    """
+
+    name: str
+    head: Any
+    problem: Problem
+    reader: Reader
+    probability: dict[str, NDArray[np.float64]]
+    scores: dict[str, Scores]
+    plain: dict[str, Scores] | None = None
+    calibrator: Calibrator | None = None
+    operating: Threshold | None = None
+    unmet: str = ""
+    cv: dict[str, Any] | None = None
+    sizes: Sizes | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def write_run(

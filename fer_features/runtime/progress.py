@@ -5,18 +5,24 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
 Advance = Callable[[int], None]
 """Called with how many units have been done since the last call."""
+
+Progress = Callable[[str, int, str], AbstractContextManager[Advance]]
+"""Called with what is done, the number of units, and the unit in the plural."""
+
+Log = Callable[[str], None]
+"""Called with each line of text that the user should see."""
 
 SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
 def show_progress(
-    title: str, total: int, *, unit: str, stream: TextIO | None = None
+    title: str, total: int, unit: str, *, stream: TextIO | None = None
 ) -> Iterator[Advance]:
     """Show the progress of `total` units of work, with the rate and the time left.
 
@@ -32,6 +38,16 @@ def show_progress(
             yield advance
     else:
         yield _lines(title, total, unit, stream)
+
+
+@contextmanager
+def no_progress(title: str, total: int, unit: str) -> Iterator[Advance]:
+    """No-op progress."""
+    yield lambda n: None
+
+
+def no_log(text: str) -> None:
+    """No-op callback."""
 
 
 @contextmanager

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from fer_features.cache import (
-    Choice,
     Header,
+    JournalHeader,
     JournalWriter,
-    Opening,
     OutputSpecs,
     Rows,
+    RowSelection,
     fold,
     journal_of,
 )
@@ -27,14 +27,16 @@ OUTPUTS: OutputSpecs = {"top/pooled": ((2,), "float32"), "top/map": ((1, 2, 2), 
 SOFTWARE = {"fer_features": "0", "engine": "by hand"}
 
 
-def choice(*numbers: int, features: Sequence[str] = tuple(OUTPUTS), task: str = "few") -> Choice:
+def choice(
+    *numbers: int, features: Sequence[str] = tuple(OUTPUTS), task: str = "few"
+) -> RowSelection:
     info = {"task": {"name": task}, "per_class": None, "seed": 0, "skip_bad": False}
-    return Choice(info=info, features=tuple(features), rows=np.array(numbers, np.int64))
+    return RowSelection(info=info, features=tuple(features), rows=np.array(numbers, np.int64))
 
 
-def opening(*numbers: int, outputs: OutputSpecs = OUTPUTS, task: str = "few") -> Opening:
+def opening(*numbers: int, outputs: OutputSpecs = OUTPUTS, task: str = "few") -> JournalHeader:
     asked = choice(*numbers, features=tuple(outputs), task=task)
-    return Opening(header=HEADER, choice=asked, outputs=outputs, software=SOFTWARE)
+    return JournalHeader(header=HEADER, choice=asked, outputs=outputs, software=SOFTWARE)
 
 
 def rows(*numbers: int, images: Sequence[int] = ()) -> Rows:
@@ -60,7 +62,7 @@ def features(*images: int, outputs: OutputSpecs = OUTPUTS) -> dict[str, np.ndarr
     return out
 
 
-def journal(path: Path, batches: Sequence[Sequence[int]], about: Opening) -> None:
+def journal(path: Path, batches: Sequence[Sequence[int]], about: JournalHeader) -> None:
     """Write batches of rows that all show images of their own."""
     with JournalWriter(journal_of(path), about) as writer:
         for batch in batches:

@@ -28,8 +28,8 @@ def test_what_was_written_is_read(path: Path) -> None:
         assert cache.rows.source_row.tolist() == [4, 7, 9]
         assert cache.rows.emotion.tolist() == [4, 0, 2]
         assert cache.rows.sha256[1] == b"%064d" % 7
-        assert cache.choice().layers == ("top",)
-        assert cache.places(cache.choice()).tolist() == [0, 1, 2]
+        assert cache.selection().layers == ("top",)
+        assert cache.places(cache.selection()).tolist() == [0, 1, 2]
 
 
 def test_some_rows_are_read(path: Path) -> None:
@@ -159,9 +159,9 @@ def test_an_interrupted_choice_is_an_error_that_says_how_far_it_is(path: Path) -
     fold(path, journal_of(path))
     with Cache(path) as cache:
         assert not cache.complete
-        assert cache.choice(choice(4, 7, 9).id).rows.tolist() == [4, 7, 9]
+        assert cache.selection(choice(4, 7, 9).id).rows.tolist() == [4, 7, 9]
         with pytest.raises(FerError, match="2 of 3 rows are there") as caught:
-            cache.choice()
+            cache.selection()
         assert "goes on where it stopped" in caught.value.hint
 
 

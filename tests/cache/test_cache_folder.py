@@ -7,7 +7,7 @@ from examples import choice, journal, make_cache, opening
 
 from fer_features.cache import (
     journal_of,
-    last_choice,
+    last_selection,
     latest_cache,
     list_caches,
     remember,
@@ -23,8 +23,8 @@ def test_the_latest_cache_is_the_one_asked_for_last(tmp_path: Path) -> None:
     remember(one, choice(4))
     assert latest_cache(tmp_path) == one
     assert list_caches(tmp_path) == [two, one]
-    assert last_choice(one) == choice(4).id
-    assert last_choice(two) is None
+    assert last_selection(one) == choice(4).id
+    assert last_selection(two) is None
 
 
 @pytest.mark.parametrize("noted", ["", "[]", "{}", '{"cache": "gone.h5", "choice": "x"}'])
@@ -32,7 +32,7 @@ def test_a_note_that_says_nothing_is_no_error(tmp_path: Path, noted: str) -> Non
     path = make_cache(tmp_path / "one.h5", [4])
     (tmp_path / "last.json").write_text(noted)
     assert latest_cache(tmp_path) == path
-    assert last_choice(path) is None
+    assert last_selection(path) is None
 
 
 def test_no_cache_at_all_says_what_makes_one(tmp_path: Path) -> None:

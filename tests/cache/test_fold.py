@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from examples import HEADER, OUTPUTS, choice, features, journal, make_cache, opening, rows
 
-from fer_features.cache import Cache, Header, JournalWriter, Opening, fold, journal_of
+from fer_features.cache import Cache, Header, JournalHeader, JournalWriter, fold, journal_of
 from fer_features.errors import FerError
 
 
@@ -18,8 +18,8 @@ def test_rows_of_a_later_choice_are_put_in_their_place(tmp_path: Path) -> None:
         assert cache.rows.source_row.tolist() == [1, 4, 5, 7, 9, 12]
         assert cache.read("top", "pooled")[:, 0].tolist() == [1, 4, 5, 7, 9, 12]
         assert cache.read("top", "map")[:, 0, 0, 1].tolist() == [-1, -4, -5, -7, -9, -12]
-        assert [one.info["task"]["name"] for one in cache.choices] == ["few", "more"]
-        assert cache.places(cache.choices[1]).tolist() == [0, 1, 2, 5]
+        assert [one.info["task"]["name"] for one in cache.selections] == ["few", "more"]
+        assert cache.places(cache.selections[1]).tolist() == [0, 1, 2, 5]
         assert cache.complete
     assert not journal_of(path).exists()
 
@@ -139,7 +139,7 @@ def test_a_fresh_journal_that_is_not_what_was_written_makes_no_cache(tmp_path: P
 def test_a_journal_of_another_cache_is_an_error(tmp_path: Path) -> None:
     path = make_cache(tmp_path / "one.h5", [4])
     other = Header(spec=HEADER.spec, dataset=HEADER.dataset, key="f" * 16)
-    about = Opening(header=other, choice=choice(1), outputs=OUTPUTS, software={})
+    about = JournalHeader(header=other, choice=choice(1), outputs=OUTPUTS, software={})
     journal(path, [[1]], about)
     with pytest.raises(FerError, match="is of another cache"):
         fold(path, journal_of(path))
@@ -158,7 +158,7 @@ def test_a_choice_of_rows_that_are_there_is_noted(tmp_path: Path) -> None:
     path = make_cache(tmp_path / "one.h5", [4, 7], [9])
     fold(path, journal_of(path), also=[choice(4, 9, task="two")])
     with Cache(path) as cache:
-        assert cache.choice().rows.tolist() == [4, 9]
+        assert cache.selection().rows.tolist() == [4, 9]
         assert cache.read("top", "pooled")[:, 0].tolist() == [4, 7, 9]
 
 

@@ -20,7 +20,7 @@ def content_of(path: Path) -> list[bytes]:
     with Cache(path) as cache:
         rows = [np.asarray(array).tobytes() for array in vars(cache.rows).values()]
         features = [cache.read("top", output).tobytes() for output in ("pooled", "map")]
-        return [*rows, *features, repr((cache.header, cache.choices, cache.software)).encode()]
+        return [*rows, *features, repr((cache.header, cache.selections, cache.software)).encode()]
 
 
 def test_a_good_cache_is_good(path: Path) -> None:

@@ -82,7 +82,7 @@ def test_caches_of_other_choices_of_classes_are_apart_and_say_which() -> None:
     infos = []
     for one in done:
         with Cache(one.cache) as cache:
-            infos.append(cache.choices[0].info)
+            infos.append(cache.selections[0].info)
     assert infos[0]["ignore"] == ["contempt"]
     assert "classes" not in infos[0]
     assert infos[1]["classes"] == {"contempt": "fear"}
@@ -90,7 +90,7 @@ def test_caches_of_other_choices_of_classes_are_apart_and_say_which() -> None:
 
 def test_a_cache_of_data_without_notes_does_not_mention_them() -> None:
     with Cache(extract(ExtractConfig(**ALL)).cache) as cache:
-        assert list(cache.choices[0].info) == [
+        assert list(cache.selections[0].info) == [
             "per_class",
             "seed",
             "skip_bad",

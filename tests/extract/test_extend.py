@@ -59,8 +59,8 @@ def test_another_task_computes_only_the_rows_that_are_missing(config: ExtractCon
     assert [len(work.rows) for work in passes] == [240]
     with Cache(second.cache) as cache:
         assert len(cache) == 600
-        assert [one.info["task"]["name"] for one in cache.choices] == ["binary", "seven"]
-        assert (cache.read("second", "pooled", cache.places(cache.choices[0])) == before).all()
+        assert [one.info["task"]["name"] for one in cache.selections] == ["binary", "seven"]
+        assert (cache.read("second", "pooled", cache.places(cache.selections[0])) == before).all()
         faces = read_all(open_faces("sample"))
         assert (cache.rows.sha256 == faces.sha256).all()
         assert (cache.rows.emotion == faces.emotion).all()
@@ -82,7 +82,7 @@ def test_a_layer_is_added_without_touching_what_is_there(config: ExtractConfig) 
     second = extract(replace(config, layers=("second", "first")), progress=passes)
     assert [work.features for work in passes] == [("first/pooled", "first/map")]
     with Cache(second.cache) as cache:
-        assert cache.choice().layers == ("second", "first")
+        assert cache.selection().layers == ("second", "first")
         assert cache.shapes()["first/map"] == (360, 12, 12, 4)
     for output, content in before.items():
         assert read(second.cache, output=output).tobytes() == content
@@ -206,7 +206,7 @@ def test_nothing_is_read_when_all_is_there(
     done = extract(config)  # another choice, all of whose rows are there
     assert (done.reused, done.rows, done.found) == (True, 360, 360)
     with Cache(done.cache) as cache:
-        assert len(cache.choices) == 2
+        assert len(cache.selections) == 2
 
 
 def test_auto_takes_what_is_there_in_another_precision(
@@ -276,7 +276,7 @@ def test_the_cache_keeps_the_images(config: ExtractConfig) -> None:
         images = cache.read("faces", "image")
         faces = read_all(open_faces("sample"), cache.rows.source_row)
         assert (images == faces.images).all()
-        assert cache.choice().layers == ("second",)
+        assert cache.selection().layers == ("second",)
 
 
 def test_images_that_a_cache_lacks_are_added_without_the_network(
