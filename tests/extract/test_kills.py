@@ -85,7 +85,7 @@ if len(sys.argv) > 4:  # a disk on which no file can grow beyond so many bytes
 extract(
     ExtractConfig(backbone="tiny", weights="random:0", engine="openvino", precision="float32",
                   task="seven", per_class="all", batch_size=4, cache_dir=Path(sys.argv[2])),
-    track=track,
+    progress=track,
 )
 print(events)
 """
