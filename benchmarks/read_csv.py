@@ -119,7 +119,7 @@ def make_csv(path: Path, rows: int) -> None:
     with path.open("w") as file:
         file.write("emotion,pixels,Usage\n")
         for row in range(rows):
-            file.write(f"{row % 7},{' '.join(draw.selections(numbers, k=2304))},Training\n")
+            file.write(f"{row % 7},{' '.join(draw.choices(numbers, k=2304))},Training\n")
 
 
 def compare(path: Path, *, rows: int, repeats: int) -> None:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from fer_features.runtime.flags import (
+    Flag,
+    parse_class_map,
+    parse_params,
+    parse_per_class,
+    parse_threshold,
+)
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The seven classes in FER2013's order: an emotion's code is its place here."""
@@ -126,237 +134,236 @@ def cache_key(spec: FeatureSpec, dataset_sha256: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExtractConfig:
-    """What `fer extract` does; its flags and their defaults.
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images are read, and how their labels are understood."""
 
-    Attributes:
-        data: ``sample``, a ``fer2013.csv`` or a folder.
-        backbone: the network's name.
-        weights: ``imagenet``, ``random:SEED`` or a file; None for ImageNet's, or for none where
-            the backbone is no network.
-        task: ``binary``, ``seven`` or a TOML file.
-        per_class: images of each class; None for the task's default, ``"all"`` for every row.
-        size: height and width that images are resized to; None for the backbone's own.
-        preprocess: ``keras`` or ``raw``.
-        layers: layers to keep; empty for the backbone's default.
-        outputs: ``pooled``, ``map``, or both.
-        views: views to keep besides the images as they are: ``flip`` for their mirror images.
-        engine: ``keras``, ``openvino`` or ``auto``.
-        precision: ``float32``, ``bfloat16`` or ``auto``.
-        batch_size: images that go through the network at once; None for the engine's own.
-        compression: ``none``, ``gzip`` or ``zstd``; None for that of the cache that is there.
-        seed: seed of the choice of rows.
-        cache_dir: where caches are kept.
-        skip_bad: leave bad rows out instead of stopping at the first.
-        ignore: names of classes of the data that are left out.
-        classes: for names of classes of the data, the name of the emotion that they count as.
-    """
-
-    data: str = "sample"
-    backbone: str = "inception_resnet_v2"
-    weights: str | None = None
-    task: str = "binary"
-    per_class: int | str | None = None
-    size: int | None = None
-    preprocess: str = "keras"
-    layers: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ("pooled", "map")
-    views: tuple[str, ...] = ()
-    engine: str = "auto"
-    precision: str = "auto"
-    batch_size: int | None = None
-    compression: str | None = None
-    seed: int = SEED
-    cache_dir: Path = CACHE_DIR
-    skip_bad: bool = False
-    ignore: tuple[str, ...] = ()
-    classes: dict[str, str] = field(default_factory=dict)
+    data: Annotated[
+        str,
+        Flag(
+            "[b]sample[/b] (built in), a fer2013.csv (also .gz, .xz, .zip, .tar.gz), or a folder "
+            "of class folders.",
+            argument=True,
+        ),
+    ] = "sample"
+    _: KW_ONLY
+    skip_bad: Annotated[
+        bool, Flag("Leave bad rows out, and list them, instead of stopping at the first.")
+    ] = False
+    ignore: Annotated[
+        tuple[str, ...],
+        Flag("Leave a class of the data out, such as contempt; repeatable.", metavar="CLASS"),
+    ] = ()
+    classes: Annotated[
+        dict[str, str],
+        Flag(
+            "Count a class of the data as one of the seven: contempt=disgust, say; repeatable.",
+            name="--map",
+            metavar="CLASS=EMOTION",
+            parse=parse_class_map,
+        ),
+    ] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PretrainConfig:
-    """What `fer pretrain` does; its flags and their defaults.
+@dataclass(frozen=True)
+class ExtractConfig(DataConfig):
+    """What `fer extract` does."""
 
-    Attributes:
-        data: ``sample``, a ``fer2013.csv`` or a folder.
-        backbone: the network's name.
-        task: ``binary``, ``seven`` or a TOML file.
-        ferplus: the file of FER+'s votes, which are then learnt too, beside the labels.
-        out: where the weights go; while it lasts, its checkpoint is beside it.
-        epochs: how often all images are seen.
-        batch_size: images of one step.
-        learning_rate: the highest of the one-cycle schedule.
-        warm_up: the part of the training in which it rises.
-        weight_decay: what a step takes off the kernels, times the learning rate.
-        smoothing: the part of each label that all classes share.
-        average: momentum of the moving average of the weights, which is what is kept.
-        votes_weight: how much the votes count beside the labels.
-        precision: ``float32``, ``bfloat16`` or ``auto``.
-        seed: seed of everything that is drawn.
-        test: score the test part too, when all is done.
-        skip_bad: leave bad rows out instead of stopping at the first.
-        ignore: names of classes of the data that are left out.
-        classes: for names of classes of the data, the name of the emotion that they count as.
-    """
+    _: KW_ONLY
+    backbone: Annotated[
+        str, Flag("inception_resnet_v2, fernet, or a descriptor: hog, lbp, pixels.")
+    ] = "inception_resnet_v2"
+    weights: Annotated[
+        str | None,
+        Flag(
+            "imagenet, shipped (fernet's own), random:SEED, or a .h5, .weights.h5 or .keras file; "
+            "by default imagenet, or shipped; descriptors have none."
+        ),
+    ] = None
+    task: Annotated[str, Flag("binary, seven, or a TOML file with your own classes.")] = "binary"
+    per_class: Annotated[
+        int | str | None,
+        Flag(
+            "Images of each class; by default 8500 for binary where there are that many, else as "
+            "many as the smallest class has.",
+            metavar="N|all",
+            parse=parse_per_class,
+        ),
+    ] = None
+    size: Annotated[
+        int | None,
+        Flag("Height and width that images are resized to; by default the network's own.", min=1),
+    ] = None
+    preprocess: Annotated[
+        str, Flag("keras: the network's own; raw: grey levels 0 to 255 as they are.")
+    ] = "keras"
+    layers: Annotated[
+        tuple[str, ...],
+        Flag(
+            "A layer to keep; repeatable; by default the last, but for hog hog_8, the best on "
+            "FER2013's validation images.",
+            name="--layer",
+        ),
+    ] = ()
+    outputs: Annotated[
+        tuple[str, ...], Flag("pooled, map, or both with a comma between.", name="--output")
+    ] = OUTPUTS
+    views: Annotated[
+        tuple[str, ...],
+        Flag("A view to keep besides the images as they are: flip, their mirror images."),
+    ] = ()
+    engine: Annotated[
+        str,
+        Flag("keras, openvino or auto: Keras on a GPU, OpenVINO on a CPU where it is installed."),
+    ] = "auto"
+    precision: Annotated[
+        str, Flag("float32, bfloat16 or auto: bfloat16 where the hardware has it.")
+    ] = "auto"
+    batch_size: Annotated[
+        int | None,
+        Flag("Images in a batch; by default the engine's own, 32 on a CPU.", min=1),
+    ] = None
+    compression: Annotated[
+        str | None,
+        Flag("none, gzip or zstd; by default that of the cache, none for a new one."),
+    ] = None
+    seed: Annotated[int, Flag("Random seed of the selection of rows.", min=0, max=MAX_SEED)] = SEED
+    cache_dir: Annotated[Path, Flag("Folder of the feature caches.")] = CACHE_DIR
 
-    data: str = "sample"
-    backbone: str = "fernet"
-    task: str = "seven"
-    ferplus: Path | None = None
-    out: Path = Path("fernet.h5")
-    epochs: int = 40
-    batch_size: int = 128
-    learning_rate: float = 0.12
-    warm_up: float = 0.2
-    weight_decay: float = 0.005
-    smoothing: float = 0.1
-    average: float = 0.998
-    votes_weight: float = 0.5
-    precision: str = "auto"
-    seed: int = SEED
-    test: bool = False
-    skip_bad: bool = False
-    ignore: tuple[str, ...] = ()
-    classes: dict[str, str] = field(default_factory=dict)
+
+@dataclass(frozen=True)
+class PretrainConfig(DataConfig):
+    """What `fer pretrain` does."""
+
+    _: KW_ONLY
+    backbone: Annotated[str, Flag("fernet.")] = "fernet"
+    task: Annotated[str, Flag("seven, binary, or a TOML file with your own classes.")] = "seven"
+    ferplus: Annotated[
+        Path | None,
+        Flag("FER+'s votes, a row for each of fer2013.csv's: learnt too.", metavar="FILE"),
+    ] = None
+    out: Annotated[
+        Path, Flag("The weights to write; the checkpoint is beside them.", metavar="FILE")
+    ] = Path("fernet.h5")
+    epochs: Annotated[int, Flag("Passes over all images.")] = 40
+    batch_size: Annotated[int, Flag("Images in a step.")] = 128
+    learning_rate: Annotated[float, Flag("The maximum of the one-cycle schedule.")] = 0.12
+    warm_up: Annotated[float, Flag("Share of the training in which the rate rises.")] = 0.2
+    weight_decay: Annotated[float, Flag("Decoupled weight decay of the kernels.")] = 0.005
+    smoothing: Annotated[float, Flag("Label smoothing.")] = 0.1
+    average: Annotated[
+        float, Flag("Momentum a step of the moving average of the weights, which is kept.")
+    ] = 0.998
+    votes_weight: Annotated[float, Flag("Weight of FER+'s votes beside the labels.")] = 0.5
+    precision: Annotated[
+        str, Flag("float32, bfloat16 or auto: bfloat16 where the hardware has it.")
+    ] = "auto"
+    seed: Annotated[int, Flag("Random seed.", min=0, max=MAX_SEED)] = SEED
+    test: Annotated[
+        bool,
+        Flag("Score the test part too and record it in the file; when nothing is left to choose."),
+    ] = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class FitConfig:
-    """What `fer fit` does; its flags and their defaults.
+    """What `fer fit` does."""
 
-    Attributes:
-        cache: the cache file; None for the one that was extracted or asked for last.
-        heads: names of the heads to fit; ``("all",)`` for every one that the cache has features
-            for.
-        split: ``grouped``, ``reference`` or ``usage``; None for ``grouped``, or for ``usage`` with
-            twins removed where the weights have learnt from some of the images.
-        task: ``binary``, ``seven`` or a TOML file; None for the cache's own.
-        per_class: images of each class, when another task than the cache's own is asked for.
-        features: cached layers to put side by side, as ``a+b``; None for the only one, or the last.
-        views: ``flip`` averages each image's features with its mirror image's.
-        labels: ``original``, ``ferplus`` (the voters' majority) or ``soft`` (that, with the votes'
-            shares to train on).
-        ferplus: the file of FER+'s votes.
-        drop: rows to leave out: ``notface``, ``constant``, ``conflict``, ``twins``, ``learnt``.
-        allow_seen: score images that the weights have learnt from, too.
-        seed: seed of the choice of rows, the split and the heads.
-        seeds: how many seeds are tried, from `seed` on, each with a split of its own.
-        cv: folds of a cross-validation over training and validation rows; 0 for none.
-        sizes: also fit to parts of the training rows, for a learning curve.
-        calibrate: ``platt`` or ``isotonic``, on the validation rows; None leaves probabilities as
-            the head gives them.
-        operate: ``("precision", 0.9)``, say: choose the threshold that gives that on validation.
-        params: parameters of the heads, over their defaults, by ``name`` or ``head.name``.
-        cache_dir: where to look for the cache.
-        runs_dir: where runs are written.
-        jobs: processes or threads for parallel work; -1 for one each core.
-    """
-
-    cache: Path | None = None
-    heads: tuple[str, ...] = ("dense",)
-    split: str | None = None
-    task: str | None = None
-    per_class: int | str | None = None
-    features: str | None = None
-    views: tuple[str, ...] = ()
-    labels: str = "original"
-    ferplus: Path | None = None
-    drop: tuple[str, ...] = ()
-    allow_seen: bool = False
-    seed: int = SEED
-    seeds: int = 1
-    cv: int = 0
-    sizes: bool = False
-    calibrate: str | None = None
-    operate: tuple[str, float] | None = None
-    params: dict[str, Any] = field(default_factory=dict)
-    cache_dir: Path = CACHE_DIR
-    runs_dir: Path = RUNS_DIR
-    jobs: int = -1
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeedConfig:
-    """What `fer bench speed` does; its flags and their defaults.
-
-    Attributes:
-        backbone: the network's name.
-        weights: ``imagenet``, ``random:SEED`` or a file; the speed does not depend on them.
-        size: height and width that images are resized to; None for the backbone's own.
-        batch_size: images that go through the network at once, but for the usual recipe, which
-            takes 32; None for each contender's own.
-        engines: which of this package's engines are measured; empty for all.
-        images: images of each contender's round, made whole batches; None for what takes about
-            three seconds.
-        rounds: how often each contender is measured.
-        peer: another project's network to measure beside ours, ``timm``; None for none.
-        peer_python: the Python that has the peer's packages; None for this one.
-        cache_dir: where exported graphs are kept.
-    """
-
-    backbone: str = ExtractConfig.backbone
-    weights: str = "random:0"
-    size: int | None = None
-    batch_size: int | None = None
-    engines: tuple[str, ...] = ()
-    images: int | None = None
-    rounds: int = 5
-    peer: str | None = None
-    peer_python: Path | None = None
-    cache_dir: Path = CACHE_DIR
-
-
-@dataclass(frozen=True, kw_only=True)
-class WholeConfig:
-    """What `fer bench extract` does; its flags and their defaults.
-
-    Attributes:
-        extract: the extraction; its `cache_dir` is only where graphs and temporary files are.
-        rounds: how often it is measured, each time in fresh processes.
-    """
-
-    extract: ExtractConfig = field(default_factory=lambda: ExtractConfig(weights="random:0"))
-    rounds: int = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadsConfig:
-    """What `fer bench heads` does; its flags and their defaults.
-
-    Attributes:
-        cache: a cache whose pooled features are measured on; None for drawn ones.
-        heads: names of heads on pooled features.
-        rounds: how often each head is measured.
-        stock: whether scikit-learn's own are measured beside them, in each thread setting.
-        stock_rounds: how often those are, which take minutes.
-        rows: drawn rows to fit to; a third as many each to choose on and to predict.
-        features: numbers of a drawn row.
-        seed: seed of the drawn features and of the heads.
-    """
-
-    cache: Path | None = None
-    heads: tuple[str, ...] = ("logreg", "svm", "ridge", "ensemble")
-    rounds: int = 3
-    stock: bool = True
-    stock_rounds: int = 1
-    rows: int = 10_200
-    features: int = 1536
-    seed: int = SEED
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrecisionConfig:
-    """What `fer bench precision` does; its flags and their defaults.
-
-    Attributes:
-        extract: the extraction; its precision is set in turn.
-        heads: names of the heads to fit.
-        split: ``grouped``, ``reference`` or ``usage``; None as in `FitConfig`.
-        seeds: how many seeds each head is fitted with, from 0 on.
-    """
-
-    extract: ExtractConfig = field(default_factory=ExtractConfig)
-    heads: tuple[str, ...] = ("logreg", "svm", "dense")
-    split: str | None = FitConfig.split
-    seeds: int = 1
+    cache: Annotated[
+        Path | None, Flag("A cache file; by default the one extracted last.", argument=True)
+    ] = None
+    _: KW_ONLY
+    heads: Annotated[
+        tuple[str, ...],
+        Flag(
+            "dense, logreg, svm, mlp, ridge, ensemble, or all; repeatable.",
+            name="--head",
+            metavar="NAME",
+        ),
+    ] = ("dense",)
+    split: Annotated[
+        str | None,
+        Flag(
+            "grouped (copies on one side), reference (as published) or usage (FER2013's own); by "
+            "default grouped, or usage with --drop twins if the weights have learnt from some "
+            "images."
+        ),
+    ] = None
+    features: Annotated[
+        str | None,
+        Flag("Cached layers to concatenate; by default the last.", metavar="LAYER[+LAYER]"),
+    ] = None
+    views: Annotated[
+        tuple[str, ...],
+        Flag(
+            "flip: average each image's features with its mirror image's; on FER2013's validation "
+            "images that is worse for hog than without.",
+            metavar="NAME",
+        ),
+    ] = ()
+    task: Annotated[
+        str | None, Flag("Another task than the cache's: binary, seven or a TOML file.")
+    ] = None
+    per_class: Annotated[
+        int | str | None,
+        Flag(
+            "Images of each class; by default as the cache's task has.",
+            metavar="N|all",
+            parse=parse_per_class,
+        ),
+    ] = None
+    ferplus: Annotated[
+        Path | None, Flag("FER+'s votes, a row for each of fer2013.csv's.", metavar="FILE")
+    ] = None
+    labels: Annotated[
+        str,
+        Flag("original; ferplus: the voters' majority; soft: that, training on their shares."),
+    ] = "original"
+    drop: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Rows to leave out, with commas between: constant, conflict, notface; twins (rows with "
+            "a copy in a later part); learnt (validation and test rows of which any backbone in "
+            "the folder of caches has learnt a copy).",
+            metavar="NAMES",
+        ),
+    ] = ()
+    allow_seen: Annotated[
+        bool, Flag("Also evaluate on images that the weights have learnt from.")
+    ] = False
+    seed: Annotated[
+        int, Flag("Random seed of the rows, the split and the heads.", min=0, max=MAX_SEED)
+    ] = SEED
+    seeds: Annotated[
+        int, Flag("Repeat with N seeds from --seed on, each with its own split.", metavar="N")
+    ] = 1
+    cv: Annotated[int, Flag("Also cross-validate over K folds.", metavar="K")] = 0
+    sizes: Annotated[
+        bool, Flag("Also fit to parts of the training rows, for a learning curve.")
+    ] = False
+    calibrate: Annotated[
+        str | None,
+        Flag("platt or isotonic: calibrate the probabilities on the validation rows."),
+    ] = None
+    operate: Annotated[
+        tuple[str, float] | None,
+        Flag(
+            "precision=0.9, say: choose the threshold that gives it on the validation rows.",
+            name="--threshold-for",
+            hidden="--operate",
+            metavar="NAME=VALUE",
+            parse=parse_threshold,
+        ),
+    ] = None
+    params: Annotated[
+        dict[str, Any],
+        Flag(
+            "A parameter of the heads, or of one (dense.epochs=20); repeatable.",
+            name="--set",
+            metavar="NAME=VALUE",
+            parse=parse_params,
+        ),
+    ] = field(default_factory=dict)
+    jobs: Annotated[int, Flag("Parallel jobs; -1 for one per core.")] = -1
+    cache_dir: Annotated[Path, Flag("Folder of the feature caches.")] = CACHE_DIR
+    runs_dir: Annotated[Path, Flag("Folder of the runs.")] = RUNS_DIR

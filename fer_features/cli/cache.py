@@ -1,41 +1,65 @@
-"""The words after `fer cache`: flags to one call, one result; no logic."""
+"""``fer cache``: ``list``, ``info``, ``verify`` and ``remove``."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from fer_features.cli.options import CacheDir, CacheFile, Json
+from fer_features.cli.flags import CacheDir, CacheFile, Json
 from fer_features.config import CACHE_DIR
 from fer_features.errors import FerError
-from fer_features.runtime.console import emit_json, say, tell
+from fer_features.runtime.console import emit_json, say, table, tell
 
-NOTHING_DONE = 2
+NOT_CONFIRMED = 2
 
 
-def list_(cache_dir: CacheDir = CACHE_DIR, json: Json = False) -> None:
-    """List the caches in a folder, begun ones too, the one asked for last at the end."""
-    from fer_features.cache import list_caches
-    from fer_features.cli.render_cache import cache_dict, show_caches
+def list_caches(cache_dir: CacheDir = CACHE_DIR, json: Json = False) -> None:
+    """List the caches in a folder, unfinished ones too, the one used last at the end."""
+    from fer_features import cache
 
-    caches = []
-    for path in list_caches(cache_dir):
+    found = []
+    for path in cache.list_caches(cache_dir):
         try:
-            caches.append(cache_dict(path))
+            found.append(to_dict(path))
         except FerError as error:  # one damaged file must not hide the others
             tell(f"warning: {error}")
-    emit_json({"caches": caches}) if json else show_caches(caches, cache_dir)
+    if json:
+        emit_json({"caches": found})
+    elif not found:
+        say(f"no caches in {cache_dir}")
+    else:
+        columns = ["cache", "data", "tasks", "layers", "spec", "rows", "MB", "state"]
+        table(columns, map(_cells, found), text_columns=[*columns[:5], "state"])
 
 
 def info(cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json = False) -> None:
-    """Say what a cache holds and where it came from."""
+    """Print what a cache holds and where it came from."""
     from fer_features.cache import latest_cache
-    from fer_features.cli.render_cache import cache_dict, show_cache
 
-    told = cache_dict(cache or latest_cache(cache_dir))
-    emit_json(told) if json else show_cache(told)
+    found = to_dict(cache or latest_cache(cache_dir))
+    if json:
+        emit_json(found)
+        return
+    say(
+        f"{found['cache']}: {found['rows']:,} rows, {found['bytes'] / 1e6:,.1f} MB, "
+        f"{_state(found)}, {found['changed']}"
+    )
+    for name, shape in found["features"].items():
+        say(f"  features/{name}  {' × '.join(str(n) for n in shape)}")
+    for one in found["choices"]:
+        say(
+            f"selection {one['id']}: task {one['task']['name']}, {one['done']:,} of "
+            f"{one['rows']:,} rows, seed {one['seed']}"
+        )
+    parts = [("spec", found["spec"]), ("dataset", found["dataset"])]
+    for part, values in [*parts, *(("software", one) for one in found["software"])]:
+        say(f"{part}:")
+        for name, value in values.items():
+            say(f"  {name}: {value}")
 
 
 def verify(cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json = False) -> None:
@@ -45,8 +69,10 @@ def verify(cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json 
 
     path = cache or latest_cache(cache_dir)
     size = check(path)
-    told = {"cache": str(path), "bytes": size, "good": True}
-    emit_json(told) if json else say(f"{path}: every byte of {size:,} is as it was written")
+    if json:
+        emit_json({"cache": str(path), "bytes": size, "good": True})
+    else:
+        say(f"{path}: all {size:,} bytes are as they were written")
 
 
 def remove(
@@ -59,20 +85,90 @@ def remove(
 
     files = describe_files(cache)
     if json and not yes:
-        raise FerError(f"with --json nobody is asked whether to delete {files}", hint="add --yes")
-    if not yes and not _agreed(f"delete {files}?"):
+        raise FerError(f"with --json, {files} is not deleted without --yes", hint="add --yes")
+    if not yes and not _confirmed(f"delete {files}?"):
         tell("nothing was deleted; --yes deletes without asking")
-        raise typer.Exit(NOTHING_DONE)
+        raise typer.Exit(NOT_CONFIRMED)
     with only_writer(cache):
         freed = remove_cache(cache)
-    told = {"removed": str(cache), "bytes": freed}
-    emit_json(told) if json else say(f"deleted {files}")
+    emit_json({"removed": str(cache), "bytes": freed}) if json else say(f"deleted {files}")
 
 
-def _agreed(question: str) -> bool:
-    """Whether a person says yes; where there is nobody to ask, no."""
+def _confirmed(question: str) -> bool:
+    """Ask a yes/no question; False where there is no terminal to ask on."""
     try:
         return typer.confirm(question, err=True)
     except typer.Abort:
         tell("")
         return False
+
+
+def to_dict(path: Path) -> dict[str, Any]:
+    """The header of a cache as plain JSON types, with the progress of an unfinished one.
+
+    Raises:
+        FerError: there is no such cache, or it cannot be read.
+    """
+    from fer_features.cache import Cache, Journal, journal_of, writer_of
+
+    journal_path = journal_of(path)
+    info: dict[str, Any] = {"cache": str(path), "rows": 0, "bytes": 0, "features": {}}
+    info |= {"choices": [], "spec": None, "dataset": None, "key": None, "software": []}
+    waiting, opening = 0, None
+    if journal_path.exists():
+        with Journal(journal_path) as journal:
+            opening = journal.opening
+            waiting = sum(len(record.rows) for record in journal.records)
+    if path.exists() or opening is None:
+        with Cache(path) as cache:
+            info |= asdict(cache.header) | {"software": cache.software, "rows": len(cache)}
+            info["features"] = {name: list(shape) for name, shape in cache.shapes().items()}
+            info["choices"] = [
+                {**one.to_dict(), "rows": len(one.rows), "done": int(cache.done_of(one).sum())}
+                for one in cache.selections
+            ]
+    else:
+        begun = {**opening.choice.to_dict(), "rows": len(opening.choice.rows), "done": waiting}
+        info |= asdict(opening.header) | {"software": [opening.software], "choices": [begun]}
+    files = [one for one in (path, journal_path) if one.exists()]
+    changed = max(one.stat().st_mtime for one in files)
+    return info | {
+        "bytes": sum(one.stat().st_size for one in files),
+        "waiting_rows": waiting,
+        "writer": writer_of(path),
+        "complete": not waiting and all(one["done"] == one["rows"] for one in info["choices"]),
+        "changed": datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _cells(found: dict[str, Any]) -> list[str]:
+    spec = found["spec"]
+    return [
+        Path(found["cache"]).name,
+        found["dataset"]["name"],
+        ", ".join(dict.fromkeys(one["task"]["name"] for one in found["choices"])),
+        _layers(found),
+        f"{spec['weights']}, {spec['size']} px, {spec['preprocess']}, {spec['precision']}",
+        f"{found['rows']:,}",
+        f"{found['bytes'] / 1e6:,.1f}",
+        _state(found),
+    ]
+
+
+def _layers(info: dict[str, Any]) -> str:
+    from fer_features.cache import OF_NO_NETWORK
+
+    names = info["features"] or [one for choice in info["choices"] for one in choice["features"]]
+    layers = (name.split("/")[0] for name in names if name not in OF_NO_NETWORK)
+    return ", ".join(dict.fromkeys(layers))
+
+
+def _state(info: dict[str, Any]) -> str:
+    if info["writer"]:
+        return f"being written by {info['writer']}"
+    if info["complete"]:
+        return "complete"
+    if info["waiting_rows"]:
+        return f"interrupted, {info['waiting_rows']:,} rows to recover"
+    begun = next(one for one in info["choices"] if one["done"] < one["rows"])
+    return f"interrupted at {begun['done'] / begun['rows']:.0%}"

@@ -1,151 +1,63 @@
-"""The words after ``fer data``: flags to one call, one result; no logic."""
+"""``fer data info``, ``show`` and ``layers``."""
 
 from __future__ import annotations
 
-import functools
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_features.cli.options import (
-    CacheDir,
-    Data,
-    FerPlus,
-    Ignore,
-    Json,
-    MapClass,
-    Seed,
-    SkipBad,
-    class_map,
-)
-from fer_features.config import CACHE_DIR, NEAR, SEED, ExtractConfig
-from fer_features.runtime.console import emit_json, say
-from fer_features.runtime.progress import show_progress
+from fer_features.cli.extract import LONGEST_LIST, show_bad
+from fer_features.cli.flags import Json
+from fer_features.config import EMOTIONS, MAX_SEED, SEED, USAGES, DataConfig, ExtractConfig
+from fer_features.runtime.console import emit_json, say, table, tell
+
+if TYPE_CHECKING:
+    from fer_features.data import FaceSource
+    from fer_features.data.inspect import DataSummary
+    from fer_features.data.picture import PictureForms
 
 
-def info(
-    data: Data = ExtractConfig.data,
-    skip_bad: SkipBad = False,
-    ignore: Ignore = None,
-    map_class: MapClass = None,
-    json: Json = False,
-) -> None:
-    """Count images by emotion and usage; find copies and constant images."""
-    from fer_features.cli.render import show_summary
+def open_source(config: DataConfig) -> FaceSource:
+    """Open the data that a configuration names."""
     from fer_features.data import open_faces
+
+    return open_faces(
+        config.data, skip_bad=config.skip_bad, ignore=config.ignore, classes=config.classes
+    )
+
+
+def info(config: DataConfig, *, json: Json = False) -> None:
+    """Count images by emotion and usage; find copies and constant images."""
     from fer_features.data.inspect import summarize
 
-    source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
-    summary = summarize(source)
-    emit_json(summary.to_dict()) if json else show_summary(summary)
+    summary = summarize(open_source(config))
+    emit_json(summary.to_dict()) if json else _show_summary(summary)
 
 
 def show(
-    data: Data = ExtractConfig.data,
+    config: DataConfig,
+    *,
     out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("faces.png"),
     per_emotion: Annotated[int, typer.Option(min=1, max=200, help="Images of each emotion.")] = 10,
-    seed: Seed = SEED,
-    skip_bad: SkipBad = False,
-    ignore: Ignore = None,
-    map_class: MapClass = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="Random seed of the images.")
+    ] = SEED,
     json: Json = False,
 ) -> None:
     """Draw a labelled grid of images."""
-    from fer_features.cli.render import show_notes
-    from fer_features.data import open_faces, read_all
+    from fer_features.data import read_all
     from fer_features.data.figures import faces_grid
     from fer_features.data.inspect import sample_rows
     from fer_features.runtime.figures import save_figure
 
-    source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
-    show_notes(source.index().notes)
+    source = open_source(config)
+    show_notes(source)
     rows = sample_rows(source.index(), per_emotion=per_emotion, seed=seed)
     figure = faces_grid(read_all(source, rows), title=f"{source.name}, with row numbers")
     path = save_figure(figure, out)
     emit_json({"picture": str(path), "rows": rows.tolist()}) if json else say(str(path))
-
-
-def audit(
-    data: Data = ExtractConfig.data,
-    ferplus: FerPlus = None,
-    out: Annotated[Path, typer.Option(help="Folder for rows.csv and worst.png.")] = Path(
-        "runs/audit"
-    ),
-    threshold: Annotated[
-        float, typer.Option(help="Images whose pixels correlate more than this are near twins.")
-    ] = NEAR,
-    cache_dir: CacheDir = CACHE_DIR,
-    skip_bad: SkipBad = False,
-    ignore: Ignore = None,
-    map_class: MapClass = None,
-    json: Json = False,
-) -> None:
-    """Find twins, leaks between the official parts, conflicting labels and empty images."""
-    from fer_features.cli.render import bad_dicts, show_bad, show_notes
-    from fer_features.cli.render_audit import show_audit, write_rows
-    from fer_features.data import open_faces
-    from fer_features.data.audit import audit as run
-    from fer_features.data.figures import twin_sheet
-    from fer_features.runtime.figures import save_figure
-
-    source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
-    show_notes(source.index().notes)
-    progress = functools.partial(show_progress, unit="images")
-    found, faces = run(
-        source, ferplus=ferplus, threshold=threshold, progress=progress, cache_dir=cache_dir
-    )
-    written = []
-    if found.largest_group:  # drawn before anything is written, since it takes a while
-        figure = twin_sheet(faces, found.group, found.twins.groups.exact, name=found.name)
-        written.append(save_figure(figure, out / "worst.png"))
-    written.insert(0, write_rows(found, out / "rows.csv"))
-    bad = source.index().bad
-    if json:
-        files = [str(path) for path in written]
-        emit_json({**found.to_dict(), "files": files, "bad_rows": bad_dicts(bad)})
-        return
-    show_bad(bad)
-    show_audit(found)
-    for path in written:
-        say(str(path))
-
-
-def twins(
-    data: Data = ExtractConfig.data,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where the pairs go, as CSV.")
-    ] = None,
-    cache_dir: CacheDir = CACHE_DIR,
-    skip_bad: SkipBad = False,
-    ignore: Ignore = None,
-    map_class: MapClass = None,
-    json: Json = False,
-) -> None:
-    """Find copies of one photograph: exact, near, mirrored, registered, and families.
-
-    Registered copies fit each other when one is shifted, scaled or mirrored. A family has file
-    names that say so, as Training_3908.jpg and Training_3908.jpg3.jpg do, whatever they show.
-
-    The file has a line for each pair: row_a, row_b, sha256_a, sha256_b, kind, correlation. Rows are
-    counted from 0, without the header; the hashes are of the 2,304 pixel bytes.
-    """
-    from fer_features.cli.render import show_notes
-    from fer_features.cli.render_audit import show_twins, twins_dict, write_pairs
-    from fer_features.data import open_faces
-    from fer_features.data.twin_table import twin_table
-
-    source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
-    table = twin_table(source, cache_dir, progress=functools.partial(show_progress, unit="images"))
-    usage, notes = source.index().usage, source.index().notes
-    show_notes(notes)
-    written = None if out is None else str(write_pairs(table, out))
-    if json:
-        emit_json({**twins_dict(table, usage), "notes": list(notes), "pairs_file": written})
-        return
-    show_twins(table, usage, name=source.name)
-    if written:
-        say(written)
 
 
 def layers(
@@ -158,8 +70,75 @@ def layers(
     """List the layers of a network that can be kept, with their shapes."""
     from fer_features.backbones import get_backbone
     from fer_features.backbones.layers import layer_shapes
-    from fer_features.cli.render import layers_dict, show_layers
 
     network = get_backbone(backbone)
     shapes = layer_shapes(network, size=size)
-    emit_json(layers_dict(network, shapes)) if json else show_layers(network, shapes)
+    default = network.default_layer
+    if json:
+        found = [{"layer": name, "shape": list(shape)} for name, shape in shapes.items()]
+        emit_json({"backbone": network.name, "default": default, "layers": found})
+        return
+    rows = [
+        [
+            name + (" (the default)" if name == default else ""),
+            " × ".join(str(n) for n in shape),
+            f"{(shape[-1] if network.descriptors is None else math.prod(shape)) * 4 / 1024:.1f}",
+            f"{math.prod(shape) * 2 / 1024:.1f}",
+        ]
+        for name, shape in shapes.items()
+    ]
+    columns = ["layer", "map", "KiB pooled", "KiB map"]
+    table(columns, rows, title=f"layers of {network.name}", text_columns=["layer"])
+
+
+def show_notes(source: FaceSource) -> None:
+    """Print, on stderr, what a user must know of how a source was read."""
+    for text in source.index().notes:
+        tell(f"note: {text}")
+
+
+def _show_summary(summary: DataSummary) -> None:
+    names = [*USAGES, "no usage"]
+    kept = [place for place, _ in enumerate(names) if summary.counts[:, place].any()]
+    lines = [*zip(EMOTIONS, summary.counts, strict=True), ("all", summary.counts.sum(axis=0))]
+    table(
+        ["emotion", *(names[place] for place in kept), "all"],
+        [[name, *(f"{n:,}" for n in (*line[kept], line.sum()))] for name, line in lines],
+        title=f"{summary.name}: {summary.rows:,} images",
+        text_columns=["emotion"],
+        last_apart=True,
+    )
+    say(f"image size            {' × '.join(map(str, summary.image_size))}")
+    if summary.pictures is not None:
+        _show_forms(summary.pictures)
+    shown = ", ".join(str(row) for row in summary.constant[:LONGEST_LIST])
+    more = len(summary.constant) - LONGEST_LIST
+    shown += f" and {more} more" if more > 0 else ""
+    say(f"surplus exact copies  {summary.copies:,}")
+    say(f"  with other labels   {summary.conflicts:,} groups")
+    say(f"constant images       {len(summary.constant)}" + (f" (rows {shown})" if shown else ""))
+    show_bad(summary.bad)
+    for text in summary.notes:
+        tell(f"note: {text}")
+
+
+def _show_forms(pictures: PictureForms) -> None:
+    """Print how pictures are stored, and how those stored otherwise are converted."""
+    from fer_features.data.picture import LONG
+
+    sizes = [f"{width} × {height} ({count:,})" for (width, height), count in pictures.sizes.items()]
+    widths, heights = zip(*pictures.sizes, strict=True)
+    more = f" and {len(sizes) - 3:,} more" if len(sizes) > 3 else ""
+    say(f"stored width × height {', '.join(sizes[:3])}{more}")
+    if len(sizes) > 1:
+        spans = f"{min(widths)} to {max(widths)} wide, {min(heights)} to {max(heights)} high"
+        say(f"                      {spans}")
+    say(f"stored in colour      {pictures.colour:,}")
+    if pictures.resized or pictures.colour:
+        say(
+            "                      all become 48 × 48 grey levels, whatever their aspect, before a "
+            "network enlarges them"
+        )
+    if pictures.long:
+        first = pictures.long[0] + (" for one" if len(pictures.long) > 1 else "")
+        say(f"sides above 1 : {LONG}   {len(pictures.long):,}, {first}; squashed to a square")

@@ -1,160 +1,39 @@
-"""The commands of stage 2: flags to one config, one call, one result; no logic."""
+"""``fer fit`` and ``fer compare``."""
 
 from __future__ import annotations
 
 import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_features.cli.options import (
-    CacheDir,
-    CacheFile,
-    FerPlus,
-    Json,
-    PerClass,
-    RunsDir,
-    Seed,
-    per_class_number,
-)
-from fer_features.config import CACHE_DIR, RUNS_DIR, SEED, FitConfig
-from fer_features.heads import HEADS
-from fer_features.runtime.console import emit_json, tell
+from fer_features.cli.flags import Json, RunsDir
+from fer_features.config import RUNS_DIR, FitConfig
+from fer_features.runtime.console import emit_json, say, table, tell
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
 
-RUNS_KEPT = "interrupted; the runs that were finished are kept"
+if TYPE_CHECKING:
+    from fer_features.runs.repeats import OverSeeds
+    from fer_features.runs.run import Run
+
+RUNS_KEPT = "interrupted; the finished runs are kept"
+SECONDS_BETWEEN_LINES = 2
 
 
-def fit(
-    cache: CacheFile = None,
-    head: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"{', '.join(HEADS)}, or all; by default dense; can be given several times.",
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="grouped (no leak), reference (as published) or usage (FER2013's own); by default "
-            "grouped, or usage with --drop twins where the weights have learnt from some images."
-        ),
-    ] = FitConfig.split,
-    features: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LAYER[+LAYER]",
-            help="Cached layers to put side by side; by default the last.",
-        ),
-    ] = FitConfig.features,
-    views: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="flip: average each image's features with its mirror image's; on FER2013's "
-            "validation images that is worse for hog than without.",
-        ),
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option(help="Another task than the cache's: binary, seven or a file.")
-    ] = FitConfig.task,
-    per_class: PerClass = None,
-    ferplus: FerPlus = FitConfig.ferplus,
-    labels: Annotated[
-        str,
-        typer.Option(
-            help="original; ferplus: the voters' majority; soft: that, and their votes to train on."
-        ),
-    ] = FitConfig.labels,
-    drop: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMES",
-            help="Rows to leave out, with commas between: constant, conflict, notface; twins (rows "
-            "with a copy in a later part); learnt (validation and test rows of which any backbone "
-            "in the folder of caches has learnt a copy).",
-        ),
-    ] = None,
-    allow_seen: Annotated[
-        bool,
-        typer.Option("--allow-seen", help="Score images that the weights have learnt from, too."),
-    ] = False,
-    seed: Seed = SEED,
-    seeds: Annotated[
-        int,
-        typer.Option(metavar="N", help="Repeat with N seeds, each with a split of its own."),
-    ] = FitConfig.seeds,
-    cv: Annotated[
-        int, typer.Option(metavar="K", help="Cross-validate over K folds too.")
-    ] = FitConfig.cv,
-    sizes: Annotated[
-        bool, typer.Option("--sizes", help="Also fit to parts of the training rows.")
-    ] = FitConfig.sizes,
-    calibrate: Annotated[
-        str | None,
-        typer.Option(help="platt or isotonic: calibrate the probabilities on validation."),
-    ] = FitConfig.calibrate,
-    operate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="precision=0.9, say: choose the threshold on validation that gives it.",
-        ),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A parameter of the heads, or of one (dense.epochs=20); can be given several "
-            "times.",
-        ),
-    ] = None,
-    jobs: Annotated[
-        int, typer.Option(help="Parallel jobs; -1 for one each core.")
-    ] = FitConfig.jobs,
-    cache_dir: CacheDir = CACHE_DIR,
-    runs_dir: RunsDir = RUNS_DIR,
-    json: Json = False,
-) -> None:
+def fit(config: FitConfig, *, json: Json = False) -> None:
     """Stage 2: fit light heads on a cache, score them, and write a run for each."""
     from fer_features.cache import latest_cache
-    from fer_features.cli.render import epoch_progress, parse_params
-    from fer_features.cli.render_runs import run_dict, show_run, show_seeds
-    from fer_features.fit.calibration import parse_operate
     from fer_features.fit.fit import fit as run
 
-    params = parse_params(set_ or [])
-    wish = parse_operate(operate) if operate else None
-    used = cache or latest_cache(cache_dir)
-    config = FitConfig(
-        cache=used,
-        heads=tuple(head or FitConfig.heads),
-        split=split,
-        task=task,
-        per_class=per_class_number(per_class),
-        features=features,
-        views=tuple(views or ()),
-        labels=labels,
-        ferplus=ferplus,
-        drop=tuple(one.strip() for one in drop.split(",")) if drop else (),
-        allow_seen=allow_seen,
-        seed=seed,
-        seeds=seeds,
-        cv=cv,
-        sizes=sizes,
-        calibrate=calibrate,
-        operate=wish,
-        params=params,
-        cache_dir=cache_dir,
-        runs_dir=runs_dir,
-        jobs=jobs,
-    )
+    path = config.cache or latest_cache(config.cache_dir)
+    config = replace(config, cache=path)
     runs = []
-    on_epoch = functools.partial(epoch_progress, cache=used)
+    on_epoch = functools.partial(epoch_progress, cache=path)
     copies = functools.partial(show_progress, unit="images")
     with prompt_interrupt(RUNS_KEPT):
         for one in run(config, on_epoch=on_epoch, log=tell, progress=copies):
@@ -163,7 +42,7 @@ def fit(
                 show_run(one)
     if json:
         emit_json({"runs": [run_dict(one) for one in runs]})
-    elif seeds > 1:
+    elif config.seeds > 1:
         show_seeds(runs)
 
 
@@ -223,3 +102,137 @@ def compare(
         tell(f"{whole - len(tables)} tables of other seeds are not shown: fer compare --all")
     if len(shown) < len(found):
         tell(f"{len(found) - len(shown)} runs on other images are not shown: fer compare --all")
+
+
+def epoch_progress(head: str, *, cache: Path) -> Callable[[int, dict[str, float]], None]:
+    """Tell that a head is being fitted, and of its epochs every few seconds, on stderr."""
+    begun = last = time.perf_counter()
+    tell(f"fitting {head} on {cache}")
+
+    def told(epoch: int, logs: dict[str, float]) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        if now - last < 2:
+            return
+        last = now
+        losses = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
+        tell(f"  epoch {epoch}: {losses}; {epoch / (now - begun):.2f} epochs/s")
+
+    return told
+
+
+def run_dict(run: Run) -> dict[str, Any]:
+    """A run as plain JSON types, without its learning curves."""
+    record = run.record
+    scores = ("id", "validation", "test", "intervals", "cv", "sizes", "calibration", "operate")
+    kept = (*scores, "leak", "seconds", "split", "task", "data", "command")
+    return {
+        "path": str(run.path),
+        "head": record["head"]["name"],
+        "chosen": record["head"]["chosen"],
+        **{name: record[name] for name in kept},
+    }
+
+
+def show_run(run: Run) -> None:
+    """A run's scores in one line, and what else it found in a line each."""
+    from fer_features.runs.formats import with_interval
+    from fer_features.runs.labels import (
+        UNKNOWN,
+        base_features,
+        learnt_from,
+        provenance_unknown,
+        seen_parts,
+    )
+
+    record = run.record
+    validation, test = record["validation"], record["test"]
+    interval = record["intervals"]["accuracy"]
+    say(
+        f"{record['head']['name']}: validation accuracy {validation['accuracy']:.4f}, "
+        f"test accuracy {with_interval(test['accuracy'], interval)}, F1 {test['f1']:.4f}; "
+        f"fitted in {record['seconds']['fit']:.1f} s; {run.path}"
+    )
+    say(f"  features of {base_features(record)}, learnt from {learnt_from(record)}")
+    gone = ", ".join(f"{n:,} {name}" for name, n in record["data"]["dropped"].items())
+    if gone:
+        say(f"  rows left out: {gone}")
+    for part, n in seen_parts(record).items():
+        say(
+            f"  SEEN IMAGES: the weights have learnt from {n:,} of the "
+            f"{record['split'][part]:,} {part} images"
+        )
+    if provenance_unknown(record):
+        say(
+            f"  {UNKNOWN}: which images the weights have learnt from is not known, or copies of "
+            "them cannot be recognised"
+        )
+    if record["cv"]:
+        mean, std = record["cv"]["mean"], record["cv"]["std"]
+        say(
+            f"  {record['cv']['folds']} folds: accuracy {mean['accuracy']:.4f} "
+            f"± {std['accuracy']:.4f}, F1 {mean['f1']:.4f} ± {std['f1']:.4f} (mean ± standard "
+            "deviation)"
+        )
+    if record["calibration"]:
+        before = record["calibration"]["before"]["test"]
+        say(
+            f"  calibrated ({record['calibration']['method']}): test log loss "
+            f"{before['log_loss']:.4f} → {test['log_loss']:.4f}, ECE {before['ece']:.4f} → "
+            f"{test['ece']:.4f}"
+        )
+    if record["sizes"]:
+        steps = ", ".join(
+            f"{one['rows']:,}: {one['validation_accuracy']:.4f}" for one in record["sizes"]
+        )
+        say(f"  validation accuracy by training images: {steps}")
+    if record["operate"]:
+        wish = record["operate"]
+        if wish["threshold"] is None:
+            say(f"  {wish['unmet']}")
+            return
+        say(
+            f"  {wish['wish']} {wish['value']:g} on validation: threshold {wish['threshold']:.4f}; "
+            f"test precision {wish['test']['precision']:.4f}, recall {wish['test']['recall']:.4f}"
+        )
+
+
+def show_seeds(runs: Sequence[Run]) -> None:
+    """Mean and spread over the seeds of what has just been fitted."""
+    from fer_features.runs.repeats import over_seeds
+
+    show_over_seeds(over_seeds(runs))
+
+
+def show_over_seeds(found: Sequence[OverSeeds]) -> None:
+    """Print mean and standard deviation over the seeds of each fit."""
+    for title in dict.fromkeys(one.title for one in found):
+        rows = [
+            [
+                one.head,
+                one.features,
+                f"{len(one.runs)}",
+                *(
+                    _mean_and_std(one, part, score)
+                    for part, score in (
+                        ("validation", "accuracy"),
+                        ("test", "accuracy"),
+                        ("test", "f1"),
+                    )
+                ),
+            ]
+            for one in found
+            if one.title == title
+        ]
+        table(
+            ["head", "features", "seeds", "val acc", "test acc", "test F1"],
+            rows,
+            title=f"{title}: mean ± standard deviation over seeds",
+            text_columns=["head", "features"],
+        )
+        say()
+
+
+def _mean_and_std(one: OverSeeds, part: str, score: str) -> str:
+    mean, std = one.mean(part, score), one.std(part, score)
+    return "–" if mean is None or std is None else f"{mean:.4f} ± {std:.4f}"

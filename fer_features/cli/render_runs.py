@@ -4,134 +4,17 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fer_features.errors import FerError
-from fer_features.runs.labels import (
-    UNKNOWN,
-    base_features,
-    learnt_from,
-    provenance_unknown,
-    seen_parts,
-)
 from fer_features.runtime.console import emit_json, say, table, width
 
 if TYPE_CHECKING:
     from fer_features.runs.compare import Comparison
     from fer_features.runs.repeats import LeakEffect, OverSeeds, TestPart
-    from fer_features.runs.run import Run
     from fer_features.runs.verdicts import Verdict
 
 FORMATS = ("table", "markdown", "csv", "json")
-
-
-def run_dict(run: Run) -> dict[str, Any]:
-    """A run as plain JSON types, without its learning curves."""
-    record = run.record
-    scores = ("id", "validation", "test", "intervals", "cv", "sizes", "calibration", "operate")
-    kept = (*scores, "leak", "seconds", "split", "task", "data", "command")
-    return {
-        "path": str(run.path),
-        "head": record["head"]["name"],
-        "chosen": record["head"]["chosen"],
-        **{name: record[name] for name in kept},
-    }
-
-
-def show_run(run: Run) -> None:
-    """A run's scores in one line, and what else it found in a line each."""
-    from fer_features.runs.formats import with_interval
-
-    record = run.record
-    validation, test = record["validation"], record["test"]
-    interval = record["intervals"]["accuracy"]
-    say(
-        f"{record['head']['name']}: validation accuracy {validation['accuracy']:.4f}, "
-        f"test accuracy {with_interval(test['accuracy'], interval)}, F1 {test['f1']:.4f}; "
-        f"fitted in {record['seconds']['fit']:.1f} s; {run.path}"
-    )
-    say(f"  features of {base_features(record)}, learnt from {learnt_from(record)}")
-    gone = ", ".join(f"{n:,} {name}" for name, n in record["data"]["dropped"].items())
-    if gone:
-        say(f"  rows left out: {gone}")
-    for part, n in seen_parts(record).items():
-        say(
-            f"  SEEN IMAGES: the weights have learnt from {n:,} of the "
-            f"{record['split'][part]:,} {part} images"
-        )
-    if provenance_unknown(record):
-        say(
-            f"  {UNKNOWN}: which images the weights have learnt from is not known, or copies of "
-            "them cannot be recognised"
-        )
-    if record["cv"]:
-        mean, std = record["cv"]["mean"], record["cv"]["std"]
-        say(
-            f"  {record['cv']['folds']} folds: accuracy {mean['accuracy']:.4f} "
-            f"± {std['accuracy']:.4f}, F1 {mean['f1']:.4f} ± {std['f1']:.4f} (mean ± standard "
-            "deviation)"
-        )
-    if record["calibration"]:
-        before = record["calibration"]["before"]["test"]
-        say(
-            f"  calibrated ({record['calibration']['method']}): test log loss "
-            f"{before['log_loss']:.4f} → {test['log_loss']:.4f}, ECE {before['ece']:.4f} → "
-            f"{test['ece']:.4f}"
-        )
-    if record["sizes"]:
-        steps = ", ".join(
-            f"{one['rows']:,}: {one['validation_accuracy']:.4f}" for one in record["sizes"]
-        )
-        say(f"  validation accuracy by training images: {steps}")
-    if record["operate"]:
-        wish = record["operate"]
-        if wish["threshold"] is None:
-            say(f"  {wish['unmet']}")
-            return
-        say(
-            f"  {wish['wish']} {wish['value']:g} on validation: threshold {wish['threshold']:.4f}; "
-            f"test precision {wish['test']['precision']:.4f}, recall {wish['test']['recall']:.4f}"
-        )
-
-
-def show_seeds(runs: Sequence[Run]) -> None:
-    """Mean and spread over the seeds of what has just been fitted."""
-    from fer_features.runs.repeats import over_seeds
-
-    _show_seeds(over_seeds(runs))
-
-
-def _show_seeds(found: Sequence[OverSeeds]) -> None:
-    for title in dict.fromkeys(one.title for one in found):
-        rows = [
-            [
-                one.head,
-                one.features,
-                f"{len(one.runs)}",
-                *(
-                    _mean_and_std(one, part, score)
-                    for part, score in (
-                        ("validation", "accuracy"),
-                        ("test", "accuracy"),
-                        ("test", "f1"),
-                    )
-                ),
-            ]
-            for one in found
-            if one.title == title
-        ]
-        table(
-            ["head", "features", "seeds", "val acc", "test acc", "test F1"],
-            rows,
-            title=f"{title}: mean ± standard deviation over seeds",
-            text_columns=["head", "features"],
-        )
-        say()
-
-
-def _mean_and_std(one: OverSeeds, part: str, score: str) -> str:
-    mean, std = one.mean(part, score), one.std(part, score)
-    return "–" if mean is None or std is None else f"{mean:.4f} ± {std:.4f}"
 
 
 _NARROW = {
@@ -180,6 +63,7 @@ def show_comparisons(
     format_: str = "table",
 ) -> None:
     """Comparisons as a table, Markdown, CSV or JSON on stdout."""
+    from fer_features.cli.fit import show_over_seeds
     from fer_features.runs import formats as compare_formats
 
     if format_ == "json":
@@ -191,7 +75,7 @@ def show_comparisons(
     else:
         for one, verdict in zip(tables, verdicts, strict=True):
             _show_comparison(one, verdict)
-        _show_seeds(seeds)
+        show_over_seeds(seeds)
         _show_leaks(leaks)
         if width() < _WIDE_ENOUGH:
             say("More columns in a wider terminal, or with --format markdown, csv or json.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fer_features.cli.options import Json, RunsDir
+from fer_features.cli.flags import Json, RunsDir
 from fer_features.config import RUNS_DIR
 from fer_features.runtime.console import emit_json, say, tell
 

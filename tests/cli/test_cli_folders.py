@@ -12,12 +12,12 @@ from typer.testing import CliRunner, Result
 
 from fer_features.cache import Cache
 from fer_features.cli import app
-from fer_features.cli.options import class_map
 from fer_features.config import ExtractConfig, FitConfig
 from fer_features.data import EMOTIONS, Faces
 from fer_features.data.figures import faces_grid
 from fer_features.extract.extract import extract
 from fer_features.fit.fit import fit
+from fer_features.runtime.flags import parse_class_map
 
 COMMANDS = [
     ["data", "info"],
@@ -25,8 +25,6 @@ COMMANDS = [
     ["data", "audit"],
     ["extract", "--backbone", "pixels"],
     ["pretrain"],
-    ["bench", "extract", "--backbone", "fernet", "--weights", "shipped"],
-    ["bench", "precision", "--backbone", "fernet", "--weights", "shipped"],
 ]
 ALL = {"backbone": "pixels", "task": "binary", "per_class": "all"}
 
@@ -120,7 +118,10 @@ def test_a_map_that_maps_nothing_is_refused(text: str) -> None:
 
 
 def test_a_class_s_name_may_hold_an_equals_sign() -> None:
-    assert class_map(["a=b=sad", " Contempt = disgust "]) == {"a=b": "sad", "Contempt": "disgust"}
+    assert parse_class_map(["a=b=sad", " Contempt = disgust "]) == {
+        "a=b": "sad",
+        "Contempt": "disgust",
+    }
 
 
 def test_more_faces_than_one_can_look_at_are_refused() -> None:

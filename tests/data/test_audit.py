@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fer_features.cli import app
-from fer_features.cli.render_audit import show_audit, write_rows
+from fer_features.cli.audit import show_audit, write_rows
 from fer_features.data import FaceIndex, Faces
 from fer_features.data.audit import Audit, Leak, audit
 from fer_features.data.ferplus import COLUMNS

@@ -1,26 +1,26 @@
-"""``python -m fer_features.bench.child``: the program that does one job of `fer bench`."""
+"""``python -m benchmarks.child``: the program that does one job of `fer bench`."""
 
 from __future__ import annotations
 
-from fer_features.bench.protocol import Contender, Message, serve
+from benchmarks.protocol import Contender, Message, serve
 
 
 def make_contender(job: Message) -> Contender:
     """The contender of a job, by its ``kind``; each kind imports what only it needs."""
     kind = job["kind"]
     if kind == "matmul":
-        from fer_features.bench.matmul import make_product
+        from benchmarks.matmul import make_product
 
         return make_product(job)
     if kind == "extract":
-        from fer_features.bench.whole_child import WholeExtraction
+        from benchmarks.whole_child import WholeExtraction
 
         return WholeExtraction(job)
     if kind == "head":
-        from fer_features.bench.heads_child import HeadContender
+        from benchmarks.heads_child import HeadContender
 
         return HeadContender(job)
-    from fer_features.bench.contenders import EngineContender, NaiveContender
+    from benchmarks.contenders import EngineContender, NaiveContender
 
     return NaiveContender(job) if kind == "naive" else EngineContender(job)
 

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fer_features.backbones import Backbone, get_backbone
-from fer_features.bench import worker as worker_module
-from fer_features.bench.contenders import (
+from benchmarks import worker as worker_module
+from benchmarks.config import PrecisionConfig, SpeedConfig, WholeConfig
+from benchmarks.contenders import (
     EngineContender,
     NaiveContender,
     images_for,
     whole_batches,
 )
-from fer_features.bench.machine import cpu_name
-from fer_features.bench.peers import timm_network
-from fer_features.bench.precision import cosine, measure_precision
-from fer_features.bench.protocol import LeftOut, Message
-from fer_features.bench.results import (
+from benchmarks.machine import cpu_name
+from benchmarks.peers import timm_network
+from benchmarks.precision import cosine, measure_precision
+from benchmarks.protocol import LeftOut, Message
+from benchmarks.results import (
     Line,
     Measured,
     Products,
@@ -32,19 +32,20 @@ from fer_features.bench.results import (
     best_products,
     ratios,
 )
-from fer_features.bench.speed import list_entries, measure_speed, take_turns
-from fer_features.bench.whole import Whole, WholeRound, measure_whole
-from fer_features.bench.whole_child import config_from_job, config_to_job
-from fer_features.bench.worker import Worker
+from benchmarks.speed import list_entries, measure_speed, take_turns
+from benchmarks.tables import show_precision, show_speed, show_whole
+from benchmarks.whole import Whole, WholeRound, measure_whole
+from benchmarks.whole_child import config_from_job, config_to_job
+from benchmarks.worker import Worker
+from fer_features.backbones import Backbone, get_backbone
 from fer_features.cli import app
-from fer_features.cli.render_bench import show_precision, show_speed, show_whole
-from fer_features.config import ExtractConfig, PrecisionConfig, SpeedConfig, WholeConfig
+from fer_features.config import ExtractConfig
 from fer_features.errors import FerError
 
 # A child that speaks the protocol by our own `serve`, and does what its job says.
 FAKE = """
 import os, sys, time
-from fer_features.bench.protocol import LeftOut, serve
+from benchmarks.protocol import LeftOut, serve
 from fer_features.errors import FerError
 
 class Fake:
@@ -108,7 +109,7 @@ def test_a_child_is_gone_with_its_worker() -> None:
 
 def test_a_child_that_is_busy_ends_when_its_parent_is_killed() -> None:
     parent = (
-        "import sys; from fer_features.bench.worker import Worker\n"
+        "import sys; from benchmarks.worker import Worker\n"
         "worker = Worker('x', {'hangs': True}, command=(sys.executable, '-c', sys.argv[1]))\n"
         "print(worker.start()['pid'], flush=True); worker.run()"
     )

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from fer_features.bench.protocol import END, ROUND, LeftOut, Message
+from benchmarks.protocol import END, ROUND, LeftOut, Message
 from fer_features.errors import FerError
 
-CHILD = (sys.executable, "-m", "fer_features.bench.child")
+CHILD = (sys.executable, "-m", "benchmarks.child")
 
 LAST_WORDS = 4000
 """Bytes of a dead child's stderr that are looked through for what it died of."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.protocol import LeftOut, Message
 from fer_features.backbones import get_backbone, load_weights, resolve_weights
 from fer_features.backbones.weights import fetch_weights
-from fer_features.bench.protocol import LeftOut, Message
 from fer_features.data import IMAGE_SIZE
 from fer_features.engines import Features, GraphSpec, choose_engine, make_engine
 from fer_features.errors import FerError

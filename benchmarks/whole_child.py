@@ -6,8 +6,8 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from fer_features.bench.contenders import peak_bytes
-from fer_features.bench.protocol import Message
+from benchmarks.contenders import peak_bytes
+from benchmarks.protocol import Message
 from fer_features.config import ExtractConfig
 from fer_features.extract.extract import extract
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.config import WholeConfig
+from benchmarks.machine import describe_machine
+from benchmarks.protocol import LeftOut, Message
+from benchmarks.whole_child import config_to_job
+from benchmarks.worker import Worker
 from fer_features.backbones import get_backbone, resolve_weights
-from fer_features.bench.machine import describe_machine
-from fer_features.bench.protocol import LeftOut, Message
-from fer_features.bench.whole_child import config_to_job
-from fer_features.bench.worker import Worker
 from fer_features.cache import GRAPHS
-from fer_features.config import ExtractConfig, WholeConfig
+from fer_features.config import ExtractConfig
 from fer_features.data import open_faces
 from fer_features.data.tasks import load_task
 from fer_features.errors import FerError

@@ -20,9 +20,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships none
 
-from fer_features.bench.contenders import peak_bytes
-from fer_features.bench.heads_data import Parts, cached_features, synthetic_features
-from fer_features.bench.protocol import LeftOut, Message
+from benchmarks.contenders import peak_bytes
+from benchmarks.heads_data import Parts, cached_features, synthetic_features
+from benchmarks.protocol import LeftOut, Message
 from fer_features.heads import make_head
 from fer_features.heads.choice import platt, validation_scores
 from fer_features.heads.svm import CALIBRATION_FOLDS

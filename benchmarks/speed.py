@@ -10,13 +10,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.config import SpeedConfig
+from benchmarks.machine import describe_machine
+from benchmarks.protocol import LeftOut, Message
+from benchmarks.results import NAIVE, Measured, Products, Round, Speed
+from benchmarks.worker import Worker
 from fer_features.backbones import Backbone, get_backbone, resolve_weights
-from fer_features.bench.machine import describe_machine
-from fer_features.bench.protocol import LeftOut, Message
-from fer_features.bench.results import NAIVE, Measured, Products, Round, Speed
-from fer_features.bench.worker import Worker
 from fer_features.cache import GRAPHS
-from fer_features.config import SpeedConfig
 from fer_features.engines import ENGINES, PRECISIONS
 from fer_features.errors import FerError
 from fer_features.runtime.console import tell

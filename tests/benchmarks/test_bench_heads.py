@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fer_features.bench.heads import (
+from benchmarks.config import HeadsConfig
+from benchmarks.heads import (
     HeadRound,
     HeadsSpeed,
     MeasuredHead,
@@ -13,12 +14,11 @@ from fer_features.bench.heads import (
     measure_heads,
     stock_settings,
 )
-from fer_features.bench.heads_child import STOCK, HeadContender, fit_stock
-from fer_features.bench.heads_data import synthetic_features
-from fer_features.bench.protocol import LeftOut
+from benchmarks.heads_child import STOCK, HeadContender, fit_stock
+from benchmarks.heads_data import synthetic_features
+from benchmarks.protocol import LeftOut
+from benchmarks.tables import show_heads
 from fer_features.cli import app
-from fer_features.cli.render_bench import show_heads
-from fer_features.config import HeadsConfig
 from fer_features.errors import FerError
 from fer_features.heads import make_head
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.config import PrecisionConfig
 from fer_features.cache import Cache, last_selection
-from fer_features.config import FitConfig, PrecisionConfig
+from fer_features.config import FitConfig
 from fer_features.engines import PRECISIONS, choose_engine
 from fer_features.errors import FerError
 from fer_features.extract.extract import Progress as ExtractProgress

@@ -1,7 +1,7 @@
 """timm's Inception-ResNet-v2 as the peer that `fer bench speed --peer timm` measures against.
 
 A script for any Python with torch and timm in it (``--peer-python``): it imports nothing of this
-package, and speaks the few lines of `fer_features.bench.protocol` by itself. The network runs as
+package, and speaks the few lines of `benchmarks.protocol` by itself. The network runs as
 PyTorch runs it best: compiled and frozen (batch normalisation folded, weights packed; half as fast
 again on a CPU with AMX), channels last, in inference mode, in the batch size that is fastest, and
 on a GPU with two batches in flight. What is timed is what the engines do: from uint8 48×48 on the
@@ -168,7 +168,7 @@ class Network:
 
 
 class Products:
-    """The matrix products of `fer_features.bench.matmul`, by torch."""
+    """The matrix products of `benchmarks.matmul`, by torch."""
 
     def __init__(self) -> None:
         import torch
@@ -214,7 +214,7 @@ class Products:
 
 
 def main() -> None:
-    """Serve the parent, as `fer_features.bench.protocol.serve` does."""
+    """Serve the parent, as `benchmarks.protocol.serve` does."""
     private = os.dup(1)
     os.dup2(2, 1)
     heard: SimpleQueue[dict[str, Any]] = SimpleQueue()

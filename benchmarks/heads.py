@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Literal
 
-from fer_features.bench.machine import describe_machine
-from fer_features.bench.protocol import LeftOut, Message
-from fer_features.bench.results import Spread, ratios
-from fer_features.bench.speed import PAUSE_S
-from fer_features.bench.worker import Worker
-from fer_features.config import HeadsConfig
+from benchmarks.config import HeadsConfig
+from benchmarks.machine import describe_machine
+from benchmarks.protocol import LeftOut, Message
+from benchmarks.results import Spread, ratios
+from benchmarks.speed import PAUSE_S
+from benchmarks.worker import Worker
 from fer_features.errors import FerError
 from fer_features.heads import head_class
 from fer_features.runtime.console import tell

@@ -2,8 +2,8 @@
 
 from conftest import TINY
 
+from benchmarks.child import main
 from fer_features.backbones import BACKBONES
-from fer_features.bench.child import main
 
 BACKBONES[TINY.name] = TINY
 main()

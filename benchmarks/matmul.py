@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.bench.contenders import keras_device
-from fer_features.bench.protocol import LeftOut, Message
+from benchmarks.contenders import keras_device
+from benchmarks.protocol import LeftOut, Message
 from fer_features.engines import PRECISIONS
 from fer_features.runtime.openvino_runtime import import_openvino
 

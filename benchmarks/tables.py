@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from fer_features.runtime.console import say, table, width
 
 if TYPE_CHECKING:
-    from fer_features.bench.heads import HeadsSpeed, MeasuredHead
-    from fer_features.bench.precision import PrecisionCost
-    from fer_features.bench.results import Line, Speed
-    from fer_features.bench.whole import Whole
+    from benchmarks.heads import HeadsSpeed, MeasuredHead
+    from benchmarks.precision import PrecisionCost
+    from benchmarks.results import Line, Speed
+    from benchmarks.whole import Whole
 
 DISTURBING = 0.05
 """A process that took more of the others' time than this is told of."""
@@ -20,7 +20,7 @@ DISTURBING = 0.05
 
 def show_speed(speed: Speed) -> None:
     """One line for each contender, then what they are compared with, and the machine."""
-    from fer_features.bench.results import NAIVE, best_products
+    from benchmarks.results import NAIVE, best_products
 
     lines = speed.lines()
     rounds = len(lines[0].measured.rounds)
@@ -114,7 +114,7 @@ def _note(text: str) -> None:
 
 def show_whole(whole: Whole) -> None:
     """One line for each round, then the medians in words."""
-    from fer_features.bench.whole import CLOCKS
+    from benchmarks.whole import CLOCKS
 
     rows = [
         [

@@ -1,0 +1,278 @@
+"""``fer data audit`` and ``fer data twins``."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fer_features.cli.data import open_source, show_notes
+from fer_features.cli.extract import bad_dicts, show_bad
+from fer_features.cli.flags import CacheDir, Json
+from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES, DataConfig
+from fer_features.runtime.console import emit_json, say, table
+from fer_features.runtime.files import write_text
+from fer_features.runtime.progress import show_progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fer_features.data.audit import Audit, Leak, Opinion
+    from fer_features.data.twin_table import TwinTable
+
+_MEANING = {
+    "exact twin": "the same bytes as another image",
+    "near twin": "the same picture as another, other bytes",
+    "mirrored twin": "the same picture as another, mirrored",
+    "registered twin": "another's photograph shifted, scaled or lit otherwise, or of its family",
+    "exact conflict": "the same bytes with another label",
+    "similar, other label": "much like another with another label; in aligned sets one person",
+    "constant": "one grey level",
+    "exact leak": "the same bytes in an earlier official part",
+    "near leak": "the same picture in an earlier official part",
+    "registered leak": "a copy of any kind in an earlier official part",
+    "no face": "most voters see no face",
+    "other majority": "most voters chose another label",
+}
+
+
+def audit(
+    config: DataConfig,
+    *,
+    ferplus: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="FER+'s votes, a row for each of fer2013.csv's."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for rows.csv and worst.png.")] = Path(
+        "runs/audit"
+    ),
+    threshold: Annotated[
+        float, typer.Option(help="Images whose pixels correlate more than this are near twins.")
+    ] = NEAR,
+    cache_dir: CacheDir = CACHE_DIR,
+    json: Json = False,
+) -> None:
+    """Find copies, leaks between the official parts, conflicting labels and empty images."""
+    from fer_features.data.audit import audit as run
+    from fer_features.data.figures import twin_sheet
+    from fer_features.runtime.figures import save_figure
+
+    source = open_source(config)
+    show_notes(source)
+    progress = functools.partial(show_progress, unit="images")
+    found, faces = run(
+        source, ferplus=ferplus, threshold=threshold, progress=progress, cache_dir=cache_dir
+    )
+    written = []
+    if found.largest_group:  # drawn before anything is written, since it takes a while
+        figure = twin_sheet(faces, found.group, found.twins.groups.exact, name=found.name)
+        written.append(save_figure(figure, out / "worst.png"))
+    written.insert(0, write_rows(found, out / "rows.csv"))
+    bad = source.index().bad
+    if json:
+        files = [str(path) for path in written]
+        emit_json({**found.to_dict(), "files": files, "bad_rows": bad_dicts(bad)})
+        return
+    show_bad(bad)
+    show_audit(found)
+    for path in written:
+        say(str(path))
+
+
+def twins(
+    config: DataConfig,
+    *,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV file for the pairs.")
+    ] = None,
+    cache_dir: CacheDir = CACHE_DIR,
+    json: Json = False,
+) -> None:
+    """Find copies of one photograph: exact, near, mirrored, registered, and families.
+
+    Registered copies fit each other when one is shifted, scaled or mirrored. A family has file
+    names that say so, as Training_3908.jpg and Training_3908.jpg3.jpg do, whatever they show.
+
+    The file has a line for each pair: row_a, row_b, sha256_a, sha256_b, kind, correlation. Rows are
+    counted from 0, without the header; the hashes are of the 2,304 pixel bytes.
+    """
+    from fer_features.data.twin_table import twin_table
+
+    source = open_source(config)
+    progress = functools.partial(show_progress, unit="images")
+    found = twin_table(source, cache_dir, progress=progress)
+    index = source.index()
+    show_notes(source)
+    written = None if out is None else str(_write_csv(out, _lines_of_pairs(found)))
+    counts = _count_twins(found, index.usage)
+    if json:
+        emit_json({**counts, "notes": list(index.notes), "pairs_file": written})
+        return
+    say(f"{source.name}: {counts['rows']:,} images, {counts['in_a_group']:,} of them with a copy")
+    for kind, n in counts["pairs"].items():
+        say(f"{kind + ' pairs':22} {n:,}")
+    say(f"largest group          {counts['largest_group']:,} images\n")
+    _show_leaks(_leaks(found, index.usage))
+    if written:
+        say(written)
+
+
+def show_audit(found: Audit) -> None:
+    """Print the findings, the leaks and the voters' opinion as tables."""
+    from fer_features.data.twins import KINDS
+
+    rows = [
+        [name, _MEANING[name], f"{int(images.sum()):,}", f"{found.groups(name):,}"]
+        for name, images in found.findings.items()
+    ]
+    table(
+        ["finding", "meaning", "images", "different"],
+        rows,
+        title=f"{found.name}: {len(found):,} images; near twins correlate above {found.threshold}",
+        text_columns=["finding", "meaning"],
+    )
+    say(f"surplus exact copies   {found.copies:,}")
+    for kind, name in list(enumerate(KINDS))[1:]:
+        say(f"{name + ' pairs':22} {found.twins.count(kind):,}")
+    say(f"largest group          {found.largest_group:,} images")
+    say(f"images in a group      {int((found.group > 0).sum()):,}\n")
+    _show_leaks(found.leaks)
+    if found.opinion is not None:
+        _show_opinion(found.opinion)
+
+
+def _show_leaks(leaks: Sequence[Leak]) -> None:
+    if not leaks:
+        return
+    rows = [
+        [
+            leak.part,
+            " or ".join(leak.others),
+            *(f"{n:,}" for n in (leak.images, leak.exact, leak.near, leak.linked)),
+            f"{leak.linked / leak.images:.1%}",
+        ]
+        for leak in leaks
+    ]
+    table(
+        ["part", "copies in", "images", "exact", "or near", "or registered", "share"],
+        rows,
+        title="images of official parts that have a copy in others",
+        text_columns=["part", "copies in"],
+    )
+
+
+def _show_opinion(opinion: Opinion) -> None:
+    """Print how far the labels agree with the voters' majorities."""
+    import numpy as np
+
+    counts = np.vstack([opinion.counts, opinion.counts.sum(axis=0)])
+    no_face = [*opinion.no_face, opinion.no_face.sum()]
+    agree = [*np.diagonal(opinion.counts), np.trace(opinion.counts)]
+    rows = []
+    for code, name in enumerate([*EMOTIONS, "all"]):
+        known = int(counts[code, :-1].sum())
+        rows.append(
+            [
+                name,
+                f"{counts[code].sum():,}",
+                f"{known:,}",
+                f"{agree[code]:,}",
+                f"{agree[code] / known:.1%}" if known else "–",
+                _most_others(opinion, code) if name != "all" else "",
+                f"{no_face[code]:,}",
+            ]
+        )
+    table(
+        ["label", "images", "with majority", "agree", "share", "else mostly", "no face"],
+        rows,
+        title="labels and the majorities of FER+'s voters",
+        text_columns=["label", "else mostly"],
+        last_apart=True,
+    )
+
+
+def _most_others(opinion: Opinion, code: int) -> str:
+    others = opinion.counts[code, :-1].copy()
+    others[code] = 0
+    most = int(others.argmax())
+    return f"{EMOTIONS[most]} ({others[most]:,})" if others[most] else "–"
+
+
+def _count_twins(found: TwinTable, usage: NDArray[np.int8]) -> dict[str, Any]:
+    import numpy as np
+
+    from fer_features.data.twins import KINDS, every_pair
+
+    linked = found.twins.groups.linked
+    size = np.bincount(linked)
+    kinds = np.bincount(every_pair(found.twins)[1], minlength=len(KINDS))
+    return {
+        "rows": len(linked),
+        "pairs": dict(zip(KINDS, kinds.tolist(), strict=True)),
+        "in_a_group": int((size[linked] > 1).sum()),
+        "largest_group": int(size.max(initial=0)),
+        "leaks": [{**vars(leak), "others": list(leak.others)} for leak in _leaks(found, usage)],
+    }
+
+
+def _leaks(found: TwinTable, usage: NDArray[np.int8]) -> tuple[Leak, ...]:
+    from fer_features.data.audit import leaks_between
+
+    return leaks_between(usage, found.twins.groups)
+
+
+def write_rows(found: Audit, path: Path) -> Path:
+    """Write a line for each image with a finding, as CSV.
+
+    Raises:
+        FerError: it cannot be written.
+    """
+    return _write_csv(path, _lines_of_rows(found))
+
+
+def _lines_of_rows(found: Audit) -> Iterable[Sequence[object]]:
+    """A line for each image with a finding, for rows.csv.
+
+    Columns: ``row``, ``usage``, ``emotion``, ``findings`` with ``; `` between, ``group`` of copies
+    (1 is the largest; empty for none), ``first`` row of the same bytes, and with votes ``ferplus``,
+    the voters' majority (empty for none).
+    """
+    import numpy as np
+
+    voted = found.opinion is not None
+    yield ["row", "usage", "emotion", "findings", "group", "first", *["ferplus"] * voted]
+    _, first, of_row = np.unique(found.twins.groups.exact, return_index=True, return_inverse=True)
+    for place in np.flatnonzero(np.any(list(found.findings.values()), axis=0)):
+        usage = found.usage[place]
+        names = "; ".join(name for name, images in found.findings.items() if images[place])
+        line = [
+            found.row[place],
+            USAGES[usage] if usage >= 0 else "",
+            EMOTIONS[found.emotion[place]],
+        ]
+        line += [names, found.group[place] or "", found.row[first[of_row[place]]]]
+        if found.opinion is not None:
+            majority = found.opinion.majority[place]
+            line.append(EMOTIONS[majority] if majority >= 0 else "")
+        yield line
+
+
+def _lines_of_pairs(found: TwinTable) -> Iterable[Sequence[object]]:
+    from fer_features.data.twins import KINDS, every_pair
+
+    yield ["row_a", "row_b", "sha256_a", "sha256_b", "kind", "correlation"]
+    for (a, b), kind, r in zip(*every_pair(found.twins), strict=True):
+        hashes = (found.sha256[place].decode() for place in (a, b))
+        yield [found.row[a], found.row[b], *hashes, KINDS[kind], f"{r:.4f}"]
+
+
+def _write_csv(path: Path, lines: Iterable[Sequence[object]]) -> Path:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return write_text(path, text.getvalue())

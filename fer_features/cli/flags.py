@@ -1,0 +1,144 @@
+"""Commands made from configurations: each field with a `Flag` becomes an option or an argument."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fer_features.errors import FerError
+from fer_features.runtime.console import tell
+from fer_features.runtime.flags import Flag
+from fer_features.runtime.interrupt import INTERRUPTED
+
+CALLERS_MISTAKE = 2
+PIPE_CLOSED = 141
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+CacheDir = Annotated[Path, typer.Option(help="Folder of the feature caches.")]
+RunsDir = Annotated[Path, typer.Option(help="Folder of the runs.")]
+CacheFile = Annotated[
+    Path | None, typer.Argument(help="A cache file; by default the one extracted last.")
+]
+
+
+def add_command(app: typer.Typer, function: Callable[..., None], *, name: str = "") -> None:
+    """Add a function to a typer application as a command.
+
+    A first parameter whose type is a configuration (a dataclass whose fields have a `Flag`) stands
+    for an option or argument for each of its fields. Exceptions become lines on stderr: exit status
+    2 for a mistake of the caller, 130 for an interruption; never a traceback.
+    """
+    own = list(inspect.signature(function, eval_str=True).parameters.values())
+    config: Any = own[0].annotation if own else None
+    flags = _flags(config) if hasattr(config, "__dataclass_fields__") else {}
+
+    def command(**values: Any) -> None:
+        with _mistakes_as_lines():
+            if flags:
+                values = {"config": config(**_parsed(flags, values))} | values
+                function(values.pop("config"), **values)
+            else:
+                function(**values)
+
+    made = [parameter for field, flag in flags.values() for parameter in _parameters(field, flag)]
+    parameters = made + [
+        one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own[bool(flags) :]
+    ]
+    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+    command.__doc__ = "\n\n".join(" ".join(one.split()) for one in paragraphs)
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    app.command(name or function.__name__)(command)
+
+
+@contextmanager
+def _mistakes_as_lines() -> Iterator[None]:
+    try:
+        yield
+    except FerError as error:
+        tell(f"error: {error.message}")
+        if error.hint:
+            tell(f"hint: {error.hint}")
+        raise typer.Exit(CALLERS_MISTAKE) from None
+    except KeyboardInterrupt:
+        tell("interrupted; no half-written file was left behind")
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:  # for example `fer compare | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(PIPE_CLOSED) from None
+    except OSError as error:  # a full disk, a folder that cannot be written
+        place = f"{error.filename}: " if error.filename else ""
+        tell(f"error: {place}{error.strerror or error}")
+        raise typer.Exit(CALLERS_MISTAKE) from None
+
+
+def _flags(config: Any) -> dict[str, tuple[Field[Any], Flag]]:
+    """The fields of a configuration and their flags; each field gets its resolved type."""
+    hints = typing.get_type_hints(config, include_extras=True)
+    found = {}
+    for field in fields(config):
+        field.type, flag = typing.get_args(hints[field.name])
+        found[field.name] = (field, flag)
+    return found
+
+
+def _is_repeatable(field: Field[Any]) -> bool:
+    return typing.get_origin(field.type) in (tuple, dict)
+
+
+def _parameters(field: Field[Any], flag: Flag) -> Iterator[inspect.Parameter]:
+    """The parameters of a typer command for a field: one, and one for an option's old name."""
+    kind: Any = field.type
+    default = field.default
+    shown: bool | str = default not in (None, False, -1)
+    if _is_repeatable(field):
+        kind, default = list[str] | None, None
+        shown = ",".join(field.default) if isinstance(field.default, tuple) else ""
+    elif flag.parse is not None:
+        kind = str | None
+    option = flag.name or f"--{field.name.replace('_', '-')}"
+    limits: dict[str, Any] = {"min": flag.min, "max": flag.max, "help": flag.help}
+    limits["metavar"] = flag.metavar
+    info: Any = typer.Option(option, show_default=shown or False, **limits)
+    if flag.argument:
+        info = typer.Argument(show_default=shown or False, **limits)
+    yield _keyword(field.name, default, Annotated[kind, info])
+    if flag.hidden:
+        old = typer.Option(flag.hidden, hidden=True)
+        yield _keyword(_old(field.name), None, Annotated[kind, old])
+
+
+def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def _old(name: str) -> str:
+    return f"{name}_by_its_old_name"
+
+
+def _parsed(flags: dict[str, tuple[Field[Any], Flag]], values: dict[str, Any]) -> dict[str, Any]:
+    """Take the flags' values out of a command's values: what was given, as fields' values."""
+    found = {}
+    for name, (field, flag) in flags.items():
+        value = values.pop(name)
+        if flag.hidden and (old := values.pop(_old(name))) is not None:
+            value = old
+        if value is None:  # not given
+            continue
+        if flag.parse is not None:
+            value = flag.parse(value)
+        elif _is_repeatable(field):
+            value = tuple(part.strip() for text in value for part in text.split(","))
+        found[name] = value
+    return found

@@ -1,0 +1,101 @@
+"""Flags of the command line as annotations of a configuration's fields, and their parsers."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fer_features.errors import FerError
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How a field of a configuration stands on the command line.
+
+    Attributes:
+        help: its description.
+        name: the option, if other than the field's name; ``hidden`` ones are still understood.
+        metavar: what its value is called.
+        min, max: bounds of a number, both included.
+        parse: makes the field's value of the text, or of the texts if it can be given repeatedly.
+        argument: it is a positional argument.
+    """
+
+    help: str
+    name: str = ""
+    hidden: str = ""
+    metavar: str | None = None
+    min: int | None = None
+    max: int | None = None
+    parse: Callable[[Any], Any] | None = None
+    argument: bool = False
+
+
+def parse_per_class(text: str) -> int | str:
+    """The value of ``--per-class``: a number of images, or ``all``.
+
+    Raises:
+        FerError: it is neither.
+    """
+    if text == "all":
+        return text
+    if not (text.isascii() and text.isdigit() and text.strip("0") and len(text) < 19):
+        raise FerError(f"--per-class {text}: neither a number of images nor the word all")
+    return int(text)
+
+
+def parse_class_map(pairs: Sequence[str]) -> dict[str, str]:
+    """The value of ``--map``: emotion by the data's class.
+
+    Raises:
+        FerError: a text is not of the form CLASS=EMOTION, or a class is given twice.
+    """
+    classes: dict[str, str] = {}
+    for pair in pairs:
+        name, _, emotion = (part.strip() for part in pair.rpartition("="))
+        if not (name and emotion):
+            raise FerError(f"--map {pair}: not of the form CLASS=EMOTION")
+        if name.lower() in (one.lower() for one in classes):
+            raise FerError(f"--map: class {name} is mapped twice")
+        classes[name] = emotion
+    return classes
+
+
+def parse_threshold(text: str) -> tuple[str, float]:
+    """The value of ``--threshold-for``: a score, precision or recall, and its target.
+
+    Raises:
+        FerError: it is not of the form NAME=VALUE, or the value is not above 0 and at most 1.
+    """
+    name, _, number = text.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = 0.0
+    if name not in ("precision", "recall") or not 0 < value <= 1:
+        raise FerError(
+            f"--threshold-for {text}: not a target",
+            hint="precision=0.9 or recall=0.9, above 0 and up to 1",
+        )
+    return name, value
+
+
+def parse_params(pairs: Sequence[str]) -> dict[str, Any]:
+    """The value of ``--set``: values, Python literals or else text, by parameter.
+
+    Raises:
+        FerError: a text is not of the form NAME=VALUE.
+    """
+    words = {"true": "True", "false": "False", "none": "None"}
+    params: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not (name and equals):
+            raise FerError(f"--set {pair}: not of the form NAME=VALUE")
+        try:
+            params[name] = ast.literal_eval(words.get(text, text))
+        except (ValueError, SyntaxError):
+            params[name] = text
+    return params
