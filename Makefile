@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 FIT_ALL := fit --head all $(if $(SPLIT),--split $(SPLIT)) $(FIT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare test test-all lint format build clean
+.PHONY: help setup compare test test-all lint format bench build clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -58,6 +58,9 @@ lint: $(VENV)/.installed-dev ## check style and types
 format: $(VENV)/.installed-dev ## put the code into the house style
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-dev ## images/s of each engine here, beside the usual Keras recipe (python -m benchmarks for the rest)
+	@$(BIN)/python -m benchmarks speed
 
 build: $(VENV)/.installed-dev ## build wheel and sdist into dist/
 	@$(BIN)/python -m build

@@ -58,8 +58,3 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for _function in _COMMANDS:
     add_command(app, _function)
-
-
-def main() -> None:
-    """Start the command line."""
-    app()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fer_features.data import BadRow
     from fer_features.extract.extract import Extraction
 
-RESUMES = "interrupted; what was computed is kept, and the same command resumes"
+RESUMES = "interrupted; the same command resumes where it stopped"
 
 LONGEST_LIST = 10
 """Rows of a list that are printed before the rest is only counted."""

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks import worker as worker_module
+from benchmarks.__main__ import app
 from benchmarks.config import PrecisionConfig, SpeedConfig, WholeConfig
 from benchmarks.contenders import (
     EngineContender,
@@ -38,7 +39,6 @@ from benchmarks.whole import Whole, WholeRound, measure_whole
 from benchmarks.whole_child import config_from_job, config_to_job
 from benchmarks.worker import Worker
 from fer_features.backbones import Backbone, get_backbone
-from fer_features.cli import app
 from fer_features.config import ExtractConfig
 from fer_features.errors import FerError
 
@@ -429,19 +429,17 @@ def test_the_peers_script_says_what_is_left_out(
         worker.start()
 
 
-@pytest.mark.parametrize(
-    "args", [["bench"], ["bench", "speed"], ["bench", "extract"], ["bench", "precision"]]
-)
+@pytest.mark.parametrize("args", [["speed"], ["extract"], ["precision"], ["heads"]])
 def test_every_command_explains_itself(args: list[str]) -> None:
     result = CliRunner().invoke(app, [*args, "--help"])
     assert result.exit_code == 0
     assert "Usage" in result.stdout
 
 
-def test_options_without_a_command_are_those_of_speed() -> None:
-    result = CliRunner().invoke(app, ["bench", "--peer", "nosuch"])
+def test_an_unknown_peer_is_a_mistake() -> None:
+    result = CliRunner().invoke(app, ["speed", "--peer", "nosuch"])
     assert result.exit_code == 2
-    assert "error: no such peer: nosuch" in result.stderr
+    assert "nosuch" in result.stderr
 
 
 # --- the contenders themselves, and each command once, with the tiny backbone ---
@@ -461,6 +459,7 @@ def job(tmp_path: Path, **more: object) -> Message:
     }
 
 
+@pytest.mark.long
 def test_the_usual_recipe_runs_whole_batches_of_32(tiny: Backbone, tmp_path: Path) -> None:
     contender = NaiveContender(job(tmp_path, precision="float32"))
     told = contender.run()
@@ -545,10 +544,15 @@ def test_the_speed_of_all_that_is_here(tmp_path: Path, capsys: pytest.CaptureFix
 def test_a_whole_extraction_and_its_network_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = ExtractConfig(
-        backbone="tiny", weights="random:0", per_class=10, engine="openvino", cache_dir=tmp_path
+    config = WholeConfig(
+        backbone="tiny",
+        weights="random:0",
+        per_class=10,
+        engine="openvino",
+        cache_dir=tmp_path,
+        rounds=1,
     )
-    whole = measure_whole(WholeConfig(extract=config, rounds=1))
+    whole = measure_whole(config)
     (one,) = whole.rounds
     assert whole.rows == 20
     assert 0 < one.images <= 20
@@ -566,9 +570,8 @@ def test_a_whole_extraction_and_its_network_alone(
 def test_a_wrong_extraction_is_told_of_before_anything_is_prepared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = ExtractConfig(data="nosuch.csv", weights="random:0", cache_dir=tmp_path)
     with pytest.raises(FerError, match=r"nosuch\.csv"):
-        measure_whole(WholeConfig(extract=config))
+        measure_whole(WholeConfig("nosuch.csv", cache_dir=tmp_path))
     assert "preparing" not in capsys.readouterr().err
 
 
@@ -614,10 +617,16 @@ def test_cosines_row_by_row() -> None:
 def test_what_a_precision_costs(
     tiny: Backbone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    extract = ExtractConfig(
-        backbone="tiny", weights="random:0", per_class=40, engine="keras", cache_dir=tmp_path
+    config = PrecisionConfig(
+        backbone="tiny",
+        weights="random:0",
+        per_class=40,
+        engine="keras",
+        cache_dir=tmp_path,
+        heads=("logreg",),
+        seeds=2,
     )
-    cost = measure_precision(PrecisionConfig(extract=extract, heads=("logreg",), seeds=2))
+    cost = measure_precision(config)
     assert cost.rows == 80
     assert list(cost.accuracies["logreg"]) == ["float32", "bfloat16"]
     assert all(len(values) == 2 for values in cost.accuracies["logreg"].values())

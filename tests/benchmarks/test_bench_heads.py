@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.__main__ import app
 from benchmarks.config import HeadsConfig
 from benchmarks.heads import (
     HeadRound,
@@ -18,7 +19,6 @@ from benchmarks.heads_child import STOCK, HeadContender, fit_stock
 from benchmarks.heads_data import synthetic_features
 from benchmarks.protocol import LeftOut
 from benchmarks.tables import show_heads
-from fer_features.cli import app
 from fer_features.errors import FerError
 from fer_features.heads import make_head
 
@@ -145,7 +145,7 @@ def test_a_head_on_maps_is_refused() -> None:
 
 
 def test_heads_are_measured_in_processes_of_their_own() -> None:
-    arguments = ["bench", "heads", "--head", "ridge", "--rounds", "2", "--rows", "300"]
+    arguments = ["heads", "--stock", "--head", "ridge", "--rounds", "2", "--rows", "300"]
     done = CliRunner().invoke(app, [*arguments, "--features", "24", "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)

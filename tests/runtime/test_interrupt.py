@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fer_features.cli.extract import RESUMES
+from fer_features.cli.fit import RUNS_KEPT
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
 LIMIT_S = 2.0
@@ -96,9 +99,7 @@ app(["extract", "--backbone", "tiny", "--weights", "random:0", "--engine", "kera
     process = start(arguments, until="the second batch")
     seconds, said = interrupt(process)
     assert seconds < LIMIT_S
-    assert said.splitlines() == [
-        "interrupted; what was computed is kept, and the same command goes on where it stopped"
-    ]
+    assert said.splitlines() == [RESUMES]
     assert process.returncode == 130
     assert [one.suffix for one in tmp_path.glob("*.part")] == [".part"]
 
@@ -154,5 +155,5 @@ def test_ctrl_c_ends_a_fit_with_one_line(moment: str, tiny_cache: Path, tmp_path
     )
     assert done.returncode == 130, done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("  epoch 1: ")]
-    assert lines[1:] == ["interrupted; the runs that were finished are kept"]
+    assert lines[1:] == [RUNS_KEPT]
     assert not list(tmp_path.glob("runs/*"))
