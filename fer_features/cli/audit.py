@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -65,7 +64,7 @@ def audit(
 
     source = open_source(config)
     show_notes(source)
-    progress = functools.partial(show_progress, unit="images")
+    progress = show_progress
     found, faces = run(
         source, ferplus=ferplus, threshold=threshold, progress=progress, cache_dir=cache_dir
     )
@@ -105,7 +104,7 @@ def twins(
     from fer_features.data.twin_table import twin_table
 
     source = open_source(config)
-    progress = functools.partial(show_progress, unit="images")
+    progress = show_progress
     found = twin_table(source, cache_dir, progress=progress)
     index = source.index()
     show_notes(source)

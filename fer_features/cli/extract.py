@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,7 @@ def extract(config: ExtractConfig, *, json: Json = False) -> None:
             config,
             progress=_announced(config),
             log=tell,
-            track_copies=functools.partial(show_progress, unit="images"),
+            track_copies=show_progress,
         )
     emit_json(to_dict(done)) if json else show(done)
 

@@ -34,7 +34,7 @@ def fit(config: FitConfig, *, json: Json = False) -> None:
     config = replace(config, cache=path)
     runs = []
     on_epoch = functools.partial(epoch_progress, cache=path)
-    copies = functools.partial(show_progress, unit="images")
+    copies = show_progress
     with prompt_interrupt(RUNS_KEPT):
         for one in run(config, on_epoch=on_epoch, log=tell, progress=copies):
             runs.append(one)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 from fer_features.cli.flags import Json
 from fer_features.config import PretrainConfig
 from fer_features.runtime.console import emit_json, tell
@@ -28,7 +26,7 @@ def pretrain(config: PretrainConfig, *, json: Json = False) -> None:
             progress=track_epoch(config),
             done=epoch_done(config),
             log=tell,
-            track_copies=functools.partial(show_progress, unit="images"),
+            track_copies=show_progress,
         )
     if json:
         emit_json({"weights": str(made.path), "found": made.found, **made.provenance})
