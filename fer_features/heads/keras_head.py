@@ -59,11 +59,11 @@ class KerasHead(Head):
     """A head that is a Keras network, trained until the validation cross-entropy stops falling.
 
     A subclass has at least the parameters annotated here, which mean what they mean in
-    `DenseHead`, and makes the network in `_network`.
+    `DenseHead`, and makes its layers in `_layers`.
 
     Attributes:
         history_: for each epoch ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, all
-            by the labels, also where the training is on `targets`; the losses are cross-entropies
+            by the labels, also where the training is on soft targets; the losses are cross-entropies
             in nats, without penalties.
         best_epoch_: the epoch whose weights were kept, counted from 1.
         moments_: each channel's mean and variance, or None where `standardize` is off.
