@@ -63,8 +63,8 @@ class KerasHead(Head):
 
     Attributes:
         history_: for each epoch ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, all
-            by the labels, also where the training is on soft targets; the losses are cross-entropies
-            in nats, without penalties.
+            by the labels, also where the training is on soft targets; the losses are
+            cross-entropies in nats, without penalties.
         best_epoch_: the epoch whose weights were kept, counted from 1.
         moments_: each channel's mean and variance, or None where `standardize` is off.
         model_: the Keras model, not compiled.
