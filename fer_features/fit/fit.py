@@ -20,8 +20,7 @@ from fer_features.fit.features import Reader, check_views, parse_layers
 from fer_features.fit.problem import Problem, Selection, make_problem, select
 from fer_features.fit.record import Fitted, write_run
 from fer_features.fit.resample import cross_validate, learn_by_size
-from fer_features.heads import head_class, head_names, make_head
-from fer_features.heads.fitting import fit_head, params_of, probabilities_of, takes
+from fer_features.heads import head_class, head_names, make_head, params_of
 from fer_features.metrics import Scores, score
 from fer_features.runs.run import Run, make_folder
 from fer_features.runtime.progress import Progress, no_progress
@@ -154,7 +153,7 @@ def _possible(
     names = []
     for name, head in heads.items():
         missing = reader.missing(head.needs)
-        soft = config.labels != "soft" or takes(head, "targets")
+        soft = config.labels != "soft" or head.accepts_soft_targets
         if config.heads != ("all",) or (soft and not missing):
             names.append(name)
             reader.check(head.needs)
@@ -188,20 +187,19 @@ def _fit_and_score(
     clock = time.perf_counter()
     validation = X[split.validation], selection.label[split.validation]
     targets = None if selection.targets is None else selection.targets[split.train]
-    fit_head(
-        head,
+    head.on_epoch = on_epoch
+    head.reuse(done)
+    head.fit(
         X[split.train],
         selection.label[split.train],
         validation=validation,
-        on_epoch=on_epoch,
-        targets=targets,
         groups=selection.groups.linked[split.train],
-        fitted=done,
+        soft_targets=targets,
     )
     seconds["fit"] = time.perf_counter() - clock
     clock = time.perf_counter()
     probability = {
-        part: probabilities_of(head, X[getattr(split, part)]).astype(np.float64)
+        part: head.predict_proba(X[getattr(split, part)]).astype(np.float64)
         for part in ("validation", "test")
     }
     seconds["predict"] = time.perf_counter() - clock

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from fer_features.data.splits import folds, nested_parts
 from fer_features.fit.problem import Problem
-from fer_features.heads.fitting import fit_head, probabilities_of
 from fer_features.metrics import score
 
 Sizes = list[dict[str, Any]]
@@ -87,13 +86,12 @@ def _fit(
     validated: bool = False,
 ) -> None:
     selection, held = problem.selection, problem.split.validation
-    fit_head(
-        head,
+    head.fit(
         X[rows],
         selection.label[rows],
         validation=(X[held], selection.label[held]) if validated else None,
-        targets=None if selection.targets is None else selection.targets[rows],
         groups=selection.groups.linked[rows],
+        soft_targets=None if selection.targets is None else selection.targets[rows],
     )
 
 
@@ -102,7 +100,7 @@ def _score(head: Any, X: NDArray[Any], problem: Problem, rows: NDArray[np.int64]
     task = selection.task
     return score(
         selection.label[rows],
-        probabilities_of(head, X[rows]),
+        head.predict_proba(X[rows]),
         classes=task.class_names,
         positive=task.positive,
     ).to_dict()

@@ -8,17 +8,26 @@ from __future__ import annotations
 import importlib
 import inspect
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fer_features.errors import FerError
 
 if TYPE_CHECKING:
     from fer_features.heads.base import Head
 
-__all__ = ["HEADS", "head_class", "head_names", "load_head", "make_head"]
+__all__ = [
+    "HEADS",
+    "HeadInfo",
+    "head_class",
+    "head_names",
+    "list_heads",
+    "load_head",
+    "make_head",
+    "params_of",
+]
 
 HEADS = {
     "dense": "fer_features.heads.dense:DenseHead",
@@ -29,6 +38,20 @@ HEADS = {
     "ensemble": "fer_features.heads.ensemble:EnsembleHead",
 }
 """Where each head's class is: ``module:Class``."""
+
+
+class HeadInfo(NamedTuple):
+    """A head in a list of them.
+
+    Attributes:
+        name: its name in the registry and on the command line.
+        title: its name in tables and figures.
+        needs: ``pooled`` for one vector an image, ``map`` for feature maps.
+    """
+
+    name: str
+    title: str
+    needs: str
 
 
 def head_names() -> tuple[str, ...]:
@@ -49,6 +72,11 @@ def head_class(name: str) -> type[Head]:
     return found
 
 
+def list_heads() -> tuple[HeadInfo, ...]:
+    """Return each head's name, title and needed features."""
+    return tuple(HeadInfo(one.name, one.title, one.needs) for one in map(head_class, HEADS))
+
+
 def make_head(name: str, **parameters: Any) -> Head:
     """Make an unfitted head.
 
@@ -63,16 +91,12 @@ def make_head(name: str, **parameters: Any) -> Head:
     cls = head_class(name)
     hints = typing.get_type_hints(cls.__init__)
     known = inspect.signature(cls).parameters
-    listed = ", ".join(f"{key}={known[key].default!r}" for key in known)
+    hint = "its parameters are " + ", ".join(f"{key}={known[key].default!r}" for key in known)
     for key, value in parameters.items():
         if key not in known:
-            raise FerError(
-                f"the {name} head has no parameter {key!r}", hint=f"its parameters are {listed}"
-            )
+            raise FerError(f"the {name} head has no parameter {key!r}", hint=hint)
         if not _is_of_type(value, hints[key]):
-            raise FerError(
-                f"the {name} head's {key} cannot be {value!r}", hint=f"its parameters are {listed}"
-            )
+            raise FerError(f"the {name} head's {key} cannot be {value!r}", hint=hint)
     return cls(**parameters)
 
 
@@ -84,6 +108,29 @@ def load_head(name: str, path: str | Path) -> Head:
             holds what no head's file holds.
     """
     return head_class(name).load(path)
+
+
+def params_of(name: str, params: Mapping[str, Any], *, heads: Sequence[str]) -> dict[str, Any]:
+    """The parameters meant for one head: those without a head's name, and its own.
+
+    Args:
+        name: the head.
+        params: values by ``parameter`` or ``head.parameter``.
+        heads: names of all heads that are fitted.
+
+    Raises:
+        FerError: a parameter is for a head that is not fitted.
+    """
+    own = {}
+    for key, value in params.items():
+        head, dot, parameter = key.rpartition(".")
+        if dot and head not in heads:
+            raise FerError(
+                f"--set {key}: no head {head} is fitted", hint=f"fitted are {', '.join(heads)}"
+            )
+        if not dot or head == name:
+            own[parameter] = value
+    return own
 
 
 def _is_of_type(value: object, hint: Any) -> bool:

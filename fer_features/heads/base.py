@@ -1,225 +1,294 @@
-"""What every head shares: the contract, the checks of its input, and model files."""
+"""What every head shares: the contract, the checks of its input and output, and model files."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import skops.io
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fer_features.errors import FerError
-from fer_features.heads.choice import HeadError, Part, held_out
+from fer_features.heads.checks import (
+    Array,
+    HeadError,
+    check_finite,
+    checked_groups,
+    checked_labels,
+    checked_probabilities,
+    checked_soft_targets,
+)
+from fer_features.heads.choice import Part, choose, held_out, validation_scores
 
-CHUNK = 1024
-"""Rows looked at together where all at once would need a copy of the whole array."""
+EpochCallback = Callable[[int, dict[str, float]], None]
+"""Called after each epoch with its number, from 1, and what it adds to `history_`."""
 
 
+Candidates = Sequence[Mapping[str, Any]]
+"""For each candidate the values of the parameters that are chosen, by name."""
+
+Tried = tuple[list[dict[str, Any]], list[Any]]
+"""The candidates with their `validation_scores`, and for each its fitted model."""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A scikit-learn classifier on cached features.
 
-    A subclass states the class attributes, lists its parameters in ``__init__`` (and does nothing
-    there but keep them), and writes `fit`, `predict_proba`, `save` and `load`.
+    `fit` checks the arrays, holds rows out where no validation rows are given, chooses the
+    candidate with the lowest validation log loss, and fits it again to all rows. A subclass states
+    the class attributes and its parameters (as dataclass fields, or in an ``__init__`` of its own)
+    and writes `_fit_candidates`, `_keep` and `_predict_proba`; `_candidates` too, where there is
+    something to choose; and `_write` and `_read`, which `SkopsHead` has.
+
+    Args:
+        validation_fraction: share of the training rows held out where none are given.
+        random_state: seed of all that is random.
 
     Attributes:
         name: its name in the registry and on the command line.
         title: its name in tables and figures.
         needs: ``pooled`` for float32 (N, C), ``map`` for float16 (N, h, w, C).
         suffix: the file name ending of its model files.
+        accepts_soft_targets: whether it can be trained on class probabilities.
+        refits: whether the chosen candidate is fitted again to all rows, where some were held out.
+        on_epoch: callback per epoch, for heads trained in epochs; no parameter, and not copied.
         classes_: (K,), the distinct labels of `fit`, ascending; a class code is a place here.
         n_features_in_: C.
         map_shape_: (h, w, C), where the head needs maps.
-        chosen_: what was chosen on the validation rows, and how every candidate did there; made
-            of what JSON knows.
+        chosen_: what was chosen on the validation rows, and how every candidate did there; plain
+            JSON types.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     needs: ClassVar[Literal["pooled", "map"]]
     suffix: ClassVar[str]
+    accepts_soft_targets: ClassVar[bool] = False
+    refits: ClassVar[bool] = True
 
-    classes_: NDArray[Any]
-    n_features_in_: int
-    map_shape_: tuple[int, ...]
-    chosen_: dict[str, Any]
+    validation_fraction: float = 0.2
+    random_state: int = 0
+
+    map_shape_: tuple[int, ...] = field(init=False)
+
+    on_epoch: EpochCallback | None = field(default=None, init=False)
 
     def fit(
-        self, X: ArrayLike, y: ArrayLike, *, validation: tuple[ArrayLike, ArrayLike] | None = None
-    ) -> Self:
-        """Fit to features `X` and labels `y` (N,), choosing on the `validation` pair (X, y).
-
-        A head that holds rows out, or divides them into folds, also takes ``groups=``: (N,), equal
-        for rows that must stay on one side, such as an image and its mirrored copy.
-        """
-        raise NotImplementedError
-
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Return the classes' probabilities: float (N, K), in the order of `classes_`."""
-        raise NotImplementedError
-
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return each row's most probable class (N,), of equals the first of `classes_`."""
-        codes = self.predict_proba(X).argmax(axis=1)
-        predicted: NDArray[Any] = self.classes_[codes]
-        return predicted
-
-    def save(self, path: str | Path) -> Path:
-        """Write the fitted head to one file, complete or not at all, and return its path."""
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; a file that is anything else is a `FerError`."""
-        raise NotImplementedError
-
-    def _parts(
         self,
         X: ArrayLike,
         y: ArrayLike,
-        validation: tuple[ArrayLike, ArrayLike] | None,
         *,
-        fraction: float,
-        random_state: Any,
+        validation: tuple[ArrayLike, ArrayLike] | None = None,
         groups: ArrayLike | None = None,
-    ) -> tuple[Part, Part]:
-        """Check all of `fit`'s arrays; return the rows to fit on and the rows to validate on."""
-        features = self._checked(X, reset=True)
-        labels = _checked_labels(y, n=len(features))
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise HeadError(
-                f"all {len(labels)} rows are of one class, {self.classes_[0]}",
-                hint="a head tells at least two classes apart; take rows of another class too",
-            )
-        everything = Part(features, np.arange(len(codes)), codes, _checked_groups(groups, codes))
+        soft_targets: ArrayLike | None = None,
+    ) -> Self:
+        """Fit, with every choice made on validation rows.
+
+        Args:
+            X: features, float32 (N, C) or float16 (N, h, w, C), finite.
+            y: (N,), at least two distinct labels.
+            validation: features and labels to choose on; they are not fitted to. Without them a
+                stratified `validation_fraction` of the training rows is held out.
+            groups: (N,), equal for training rows that stay on one side wherever rows are held out
+                or divided into folds, such as an image and its mirrored copy.
+            soft_targets: float (N, K), class probabilities to train on in place of `y`, such as
+                shares of votes (Barsoum and others, "Training Deep Networks for Facial Expression
+                Recognition with Crowd-Sourced Label Distribution", 2016). Columns in the order of
+                the sorted labels; rows sum to 1. All scores are by `y`.
+
+        Raises:
+            HeadError: no model can be made of these arrays or parameters, or the head does not
+                accept soft targets.
+        """
+        self._check_parameters()
+        rows = self._checked_rows(X, y, groups, soft_targets)
         if validation is None:
             held = held_out(
-                codes, fraction=fraction, random_state=random_state, groups=everything.groups
+                rows.codes,
+                fraction=self.validation_fraction,
+                random_state=self.random_state,
+                groups=rows.groups,
             )
-            rest = np.setdiff1d(everything.rows, held)
-            return everything.take(rest), everything.take(held)
-        X_val, y_val = validation
-        if np.size(y_val) == 0:
-            raise HeadError("there are no validation rows", hint="give some, or leave it to `fit`")
-        features_val = self._checked(X_val, reset=False)
-        codes_val = self._codes(_checked_labels(y_val, n=len(features_val)))
-        return everything, Part(features_val, np.arange(len(codes_val)), codes_val)
+            rest = np.setdiff1d(rows.rows, held)
+            training, valid = rows.take(rest), rows.take(held)
+        else:
+            training, valid = rows, self._checked_validation(*validation)
+        candidates, models = self._try_candidates(training, valid)
+        self.chosen_, best = choose(
+            candidates,
+            varied=self._candidates()[0],
+            given=validation is not None,
+            rows=len(valid.codes),
+        )
+        self.chosen_ |= self._choice_details(models[best])
+        if validation is None and self.refits:
+            everything = rows.take(np.concatenate([rest, held]))
+            self._keep(self._fit_candidates([candidates[best]], everything)[0], everything)
+        else:
+            self._keep(models[best], training)
+        return self
 
-    def _codes(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Return the classes' probabilities, float (N, K), in the order of `classes_`.
+
+        Raises:
+            FerError: the features are not of the form that was fitted to, or the head's
+                `_predict_proba` returns another shape or values that are not probabilities.
+        """
+        check_is_fitted(self)
+        features = self._checked_features(X, reset=False)
+        shape = len(features), len(self.classes_)
+        return checked_probabilities(self._predict_proba(features), shape, head=self.name)
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Return each row's most probable class (N,), of equals the first of `classes_`."""
+        codes = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[codes])
+
+    def reuse(self, fitted: Mapping[str, Head]) -> None:
+        """Take heads already fitted to the rows of the next `fit`, by name; most have no use."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted head to one file, complete or not at all, and return its path.
+
+        Args:
+            path: the file; `suffix` is added where it is missing.
+        """
+        check_is_fitted(self)
+        target = Path(path)
+        if target.suffix != self.suffix:
+            target = target.with_name(target.name + self.suffix)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as folder:
+            temporary = Path(folder, target.name)
+            self._write(temporary)
+            temporary.replace(target)
+        return target
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote; no code in the file is run.
+
+        Raises:
+            FerError: the file is missing, damaged, or not a file of this head.
+        """
+        try:
+            return cls._read(Path(path))
+        except FerError:
+            raise
+        except Exception as error:  # a damaged archive can fail anywhere in it
+            raise FerError(
+                f"cannot read {path} as a model of the {cls.name} head: {error}",
+                hint="give the file that the head's own `save` wrote",
+            ) from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The state to copy and to save, without the callback."""
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "on_epoch"}
+
+    # --- what a head supplies
+
+    def _check_parameters(self) -> None:
+        """Raise `HeadError` for a parameter that is out of range."""
+
+    def _candidates(self) -> list[dict[str, Any]]:
+        """The values of the parameters that are chosen, for each candidate."""
+        return [{}]
+
+    def _fit_candidates(self, candidates: Candidates, part: Part) -> list[Any]:
+        """Fit a model for each candidate to the rows of a part; what they share is done once."""
+        raise NotImplementedError
+
+    def _keep(self, model: Any, part: Part) -> None:
+        """Set the fitted attributes of one candidate's model, which was fitted to `part`."""
+        raise NotImplementedError
+
+    def _predict_proba(self, X: Array) -> Array:
+        """Return probabilities (N, K) of checked features, by the fitted attributes."""
+        raise NotImplementedError
+
+    def _try_candidates(self, training: Part, valid: Part) -> Tried:
+        """Fit the candidates, and score them on validation rows."""
+        candidates = self._candidates()
+        models = self._fit_candidates(candidates, training)
+        X = valid.features()
+        for candidate, model in zip(candidates, models, strict=True):
+            self._keep(model, training)
+            candidate |= validation_scores(valid.codes, self._predict_proba(X))
+        return candidates, models
+
+    def _choice_details(self, model: Any) -> dict[str, Any]:
+        """What `chosen_` holds besides the scores, given the model chosen on validation."""
+        return {}
+
+    def _write(self, path: Path) -> None:
+        """Write the fitted head to a file."""
+        raise NotImplementedError
+
+    @classmethod
+    def _read(cls, path: Path) -> Self:
+        """Read what `_write` wrote; any exception means that the file is damaged."""
+        raise NotImplementedError
+
+    # --- the checks of `fit`
+
+    def _checked_rows(
+        self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None, soft_targets: ArrayLike | None
+    ) -> Part:
+        features = self._checked_features(X, reset=True)
+        n = len(features)
+        self.classes_, codes = np.unique(checked_labels(y, n=n), return_inverse=True)
+        if len(self.classes_) < 2:
+            raise HeadError(
+                f"all {n} rows are of one class, {self.classes_[0]}",
+                hint="a head tells at least two classes apart; take rows of another class too",
+            )
+        part = Part(features, np.arange(n), codes)
+        if groups is not None:
+            part = part._replace(groups=checked_groups(groups, n=n))
+        if soft_targets is not None:
+            if not self.accepts_soft_targets:
+                raise HeadError(f"the {self.name} head cannot be trained on soft targets")
+            soft = checked_soft_targets(soft_targets, shape=(n, len(self.classes_)))
+            part = part._replace(soft_targets=soft)
+        return part
+
+    def _checked_validation(self, X: ArrayLike, y: ArrayLike) -> Part:
+        if np.size(y) == 0:
+            raise HeadError("there are no validation rows", hint="give some, or leave it to `fit`")
+        features = self._checked_features(X, reset=False)
+        labels = checked_labels(y, n=len(features))
         known = np.isin(labels, self.classes_)
         if not known.all():
             raise HeadError(
                 f"validation rows are of class {labels[~known][0]}, which no training row is of",
                 hint=f"the training rows' classes are {', '.join(map(str, self.classes_))}",
             )
-        return np.searchsorted(self.classes_, labels).astype(np.int64)
+        codes = np.searchsorted(self.classes_, labels).astype(np.int64)
+        return Part(features, np.arange(len(codes)), codes)
 
-    def _checked(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
+    def _checked_features(self, X: ArrayLike, *, reset: bool) -> Array:
         """Return `X` as an array of the form that the head needs, every value of it finite."""
-        features = (self._pooled if self.needs == "pooled" else self._maps)(X, reset=reset)
-        for start in range(0, len(features), CHUNK):
-            block = features[start : start + CHUNK]
-            bad = ~np.isfinite(block.reshape(len(block), -1)).all(axis=1)
-            if bad.any():
-                raise HeadError(
-                    f"the features hold NaN or infinity, first in row {start + bad.argmax()}",
-                    hint="extract them again; maps are float16 and end at 65,504",
-                )
-        return features
-
-    def _pooled(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
-        features: NDArray[Any] = validate_data(
-            self, X, reset=reset, dtype=np.float32, ensure_all_finite=False
-        )
-        return features
-
-    def _maps(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
-        features: NDArray[Any] = check_array(
-            X, dtype=(np.float32, np.float16), allow_nd=True, ensure_all_finite=False
-        )
-        if features.ndim != 4:
-            raise HeadError(f"the {self.name} head needs maps (N, h, w, C), not {features.shape}")
-        if reset:
-            self.map_shape_, self.n_features_in_ = features.shape[1:], features.shape[-1]
-        elif features.shape[1:] != self.map_shape_:
-            raise HeadError(
-                f"the maps are {features.shape[1:]}, where {self.map_shape_} were fitted to"
+        if self.needs == "pooled":
+            features = validate_data(
+                self, X, reset=reset, dtype=np.float32, ensure_all_finite=False
             )
-        return features
-
-
-class SkopsHead(Head):
-    """A head whose model file is a skops archive: scikit-learn objects without pickle."""
-
-    suffix: ClassVar[str] = ".skops"
-
-    def save(self, path: str | Path) -> Path:
-        """Write the fitted head to `path` (``.skops`` is added where it is missing)."""
-        check_is_fitted(self)
-        target, draft = model_paths(path, suffix=self.suffix)
-        try:
-            skops.io.dump(self, draft)
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
-        return target
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read a head from a skops archive.
-
-        Types are trusted by name: this class, and those of scikit-learn and NumPy that skops
-        itself holds safe.
-
-        Raises:
-            FerError: the file is missing, no skops archive, not a head of this class, or holds
-                any other type.
-        """
-        trusted = [f"{cls.__module__}.{cls.__qualname__}"]
-        try:
-            found = skops.io.get_untrusted_types(file=path)
-            if found == trusted:
-                head = skops.io.load(path, trusted=trusted)
-                if isinstance(head, cls):
-                    return head
-        except Exception as error:  # a damaged archive can fail anywhere within skops
-            raise FerError(f"cannot read the model file {path}: {error}") from error
-        other = ", ".join(sorted(set(found) - set(trusted)))
-        raise FerError(
-            f"{path} is not a model of the {cls.name} head" + (f": it holds {other}" * bool(other)),
-            hint="nothing of it was loaded; give the file that the head's own `save` wrote",
-        )
-
-
-def model_paths(path: str | Path, *, suffix: str) -> tuple[Path, Path]:
-    """Return where a model file goes (with its suffix), and the draft that is renamed to it."""
-    target = Path(path)
-    if target.suffix != suffix:
-        target = target.with_name(target.name + suffix)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target, target.with_name(f".{target.stem}.draft{suffix}")
-
-
-def _checked_labels(y: ArrayLike, *, n: int) -> NDArray[Any]:
-    labels: NDArray[Any] = column_or_1d(y, warn=True)
-    if len(labels) != n:
-        raise HeadError(f"{len(labels)} labels for {n} rows of features")
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise HeadError("the labels hold NaN or infinity")
-    check_classification_targets(labels)
-    return labels
-
-
-def _checked_groups(groups: ArrayLike | None, codes: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Return `groups` as numbers, one for each row."""
-    if groups is None:
-        return None
-    named = np.asarray(groups)
-    if named.shape != codes.shape:
-        raise HeadError(f"groups of shape {named.shape} for {len(codes)} rows of features")
-    return np.unique(named, return_inverse=True)[1].astype(np.int64)
+        else:
+            types = np.float32, np.float16
+            features = check_array(X, dtype=types, allow_nd=True, ensure_all_finite=False)
+            shape = features.shape[1:]
+            if len(shape) != 3 or not (reset or shape == self.map_shape_):
+                needed = "(N, h, w, C)" if reset else f"of shape {self.map_shape_}"
+                raise HeadError(f"the {self.name} head needs maps {needed}, not {features.shape}")
+            if reset:
+                self.map_shape_, self.n_features_in_ = shape, shape[-1]
+        check_finite(features)
+        return np.asarray(features)

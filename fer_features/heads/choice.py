@@ -2,75 +2,50 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_random_state
 
 from fer_features import metrics
-from fer_features.errors import FerError
-
-
-class HeadError(FerError, ValueError):
-    """Features, labels or parameters that no head can be fitted with.
-
-    A `FerError`, since a person can put it right, and the `ValueError` that scikit-learn's
-    contract asks of an estimator.
-    """
+from fer_features.heads.checks import Array, HeadError
 
 
 class Part(NamedTuple):
     """Rows to fit or to validate on.
 
     Attributes:
-        X: features of these rows and, as a rule, of others.
-        rows: int64 (n,), the rows of `X` meant.
-        codes: int64 (n,), the class codes of just those rows.
+        X: features of these rows and, as a rule, of others: maps are large, and are not copied.
+        rows: int64 (n,), the rows of `X` that belong to the part.
+        codes: int64 (n,), their class codes.
         groups: int64 (n,), equal for rows that must stay on one side; None where each row stands
             for itself.
+        soft_targets: float32 (n, K), class probabilities to train on; None to train on `codes`.
     """
 
-    X: NDArray[Any]
-    rows: NDArray[np.int64]
-    codes: NDArray[np.int64]
-    groups: NDArray[np.int64] | None = None
+    X: Array
+    rows: Array
+    codes: Array
+    groups: Array | None = None
+    soft_targets: Array | None = None
 
-    def features(self) -> NDArray[Any]:
-        """Return a copy of just the rows meant."""
-        chosen: NDArray[Any] = self.X[self.rows]
-        return chosen
+    def features(self) -> Array:
+        """Return a copy of the part's rows of `X`."""
+        return np.asarray(self.X[self.rows])
 
-    def with_rows(self, other: Part) -> Part:
-        """Return this part with the rows of another part of the same `X` after its own."""
-        groups = None
-        if self.groups is not None and other.groups is not None:
-            groups = np.concatenate([self.groups, other.groups])
-        return Part(
-            self.X,
-            np.concatenate([self.rows, other.rows]),
-            np.concatenate([self.codes, other.codes]),
-            groups,
-        )
-
-    def take(self, places: NDArray[np.int64]) -> Part:
-        """Return the part of just these of its rows; `places` counts them from 0."""
-        groups = None if self.groups is None else self.groups[places]
-        return Part(self.X, self.rows[places], self.codes[places], groups)
+    def take(self, places: Array) -> Part:
+        """Return the part of only these of its rows; `places` counts them from 0."""
+        _, *columns = self
+        return Part(self.X, *(None if one is None else one[places] for one in columns))  # type: ignore[arg-type]  # rows and codes are never None
 
 
 def held_out(
-    codes: NDArray[np.int64],
-    *,
-    fraction: float,
-    random_state: Any,
-    groups: NDArray[np.int64] | None = None,
-) -> NDArray[np.int64]:
+    codes: Array, *, fraction: float, random_state: Any, groups: Array | None = None
+) -> Array:
     """Choose rows to validate on: `fraction` of each class, at least one and never all.
 
     Args:
@@ -106,12 +81,8 @@ def held_out(
 
 
 def fold_pairs(
-    codes: NDArray[np.int64],
-    *,
-    k: int,
-    random_state: Any,
-    groups: NDArray[np.int64] | None = None,
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    codes: Array, *, k: int, random_state: Any, groups: Array | None = None
+) -> list[tuple[Array, Array]]:
     """Divide rows into stratified folds: for each, the other folds' rows and its own, ascending.
 
     Args:
@@ -127,27 +98,27 @@ def fold_pairs(
     own = np.arange(len(codes)) if groups is None else groups
     smallest = min(len(np.unique(own[codes == code])) for code in np.unique(codes))
     if smallest < 2:
-        what = "row" if groups is None else "group of rows"
+        unit = "row" if groups is None else "group of rows"
         raise HeadError(
-            f"a class has a single training {what}: no probability can be fitted to it",
+            f"a class has a single training {unit}: no probability can be fitted to it",
             hint="take more rows of it",
         )
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     folds = kind(min(k, smallest), shuffle=True, random_state=random_state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # rows may be fewer than k; groups are counted
-        pairs = [(rest, out) for rest, out in folds.split(codes, codes, groups)]
+        pairs = list(folds.split(codes, codes, groups))
     for rest, out in pairs:
         if len(out) == 0 or len(np.unique(codes[rest])) < len(np.unique(codes)):
             raise HeadError(
-                "rows that belong together leave a fold without a class",
+                "a fold without a class is left where rows of one group stay together",
                 hint="take more rows, or give no groups",
             )
     return pairs
 
 
 def choose(
-    candidates: Sequence[dict[str, Any]], *, varied: Sequence[str], given: bool, rows: int
+    candidates: Sequence[dict[str, Any]], *, varied: Iterable[str], given: bool, rows: int
 ) -> tuple[dict[str, Any], int]:
     """Choose the candidate with the lowest validation log loss, of equals the first.
 
@@ -180,9 +151,7 @@ def choose(
     return chosen, best
 
 
-def validation_scores(
-    codes: NDArray[np.int64], probability: NDArray[np.floating[Any]]
-) -> dict[str, float]:
+def validation_scores(codes: Array, probability: Array) -> dict[str, float]:
     """Return the log loss (nats) and accuracy of (N, K) probabilities, as `choose` takes them."""
     return {
         "log_loss": metrics.log_loss(codes, probability),
@@ -190,28 +159,6 @@ def validation_scores(
     }
 
 
-def platt(values: NDArray[np.floating[Any]], codes: NDArray[np.int64]) -> LogisticRegression:
+def platt(values: Array, codes: Array) -> LogisticRegression:
     """Fit probabilities to decision values (N, D): Platt (1999); multinomial for K > 2 classes."""
     return LogisticRegression(max_iter=1000).fit(values, codes)
-
-
-def check_above_zero(**values: float | Sequence[float]) -> None:
-    """Raise `HeadError` unless each parameter, or each of a parameter's values, is above 0."""
-    for name, value in values.items():
-        numbers = np.ravel(np.array(value, dtype=object))  # integers may be of any size
-        if not (len(numbers) and all(0 < number < math.inf for number in numbers)):
-            raise HeadError(f"{name} must be above 0 and finite, not {value}")
-
-
-def check_at_most(most: int, **values: int | Sequence[int]) -> None:
-    """Raise `HeadError` if a parameter, or one of a parameter's values, is above `most`."""
-    for name, value in values.items():
-        if any(number > most for number in np.ravel(np.array(value, dtype=object))):
-            raise HeadError(f"{name} must be at most {most:,}, not {value}")
-
-
-def check_every_class(codes: NDArray[np.int64], classes: NDArray[Any]) -> None:
-    """Raise `HeadError` unless rows that a calibration is fitted to are of all `classes`."""
-    for code, label in enumerate(classes):
-        if code not in codes:
-            raise HeadError(f"no validation row is of class {label}: nothing to choose on")

@@ -1,32 +1,48 @@
-"""What heads that are Keras networks share: training, probabilities, and model files."""
+"""What heads that are Keras networks share: layers, training, and model files."""
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from fer_features.errors import FerError
-from fer_features.heads.base import Head, model_paths
-from fer_features.heads.choice import HeadError, check_above_zero, check_at_most, choose
-from fer_features.heads.network import (
-    Moments,
-    Progress,
+from fer_features.heads.base import Head, Tried
+from fer_features.heads.checks import Array, HeadError, check_above_zero
+from fer_features.heads.choice import Part
+from fer_features.heads.training import (
+    PREDICTED,
+    batches,
     channel_moments,
+    measures,
     outputs,
-    training_targets,
 )
-from fer_features.heads.training import train
 from fer_features.runtime.keras_runtime import import_keras, keras_settings, without_chatter
 
-NOTES = "head.json"
+CURVES = {
+    "loss": "cross_entropy",
+    "accuracy": "hits",
+    "val_loss": "val_cross_entropy",
+    "val_accuracy": "val_hits",
+}
+"""The names in a head's `history_`, and Keras's names of the same: its "loss" has the penalty."""
+
+ENTRY = "head.json"
 """The entry of a model file with what Keras does not keep: labels, parameters, history."""
+
+SAVED = {
+    "features": "n_features_in_",
+    "map_shape": "map_shape_",
+    "chosen": "chosen_",
+    "history": "history_",
+    "best_epoch": "best_epoch_",
+}
+"""Keys of that entry, and the fitted attributes that they hold as they are."""
 
 MOST_UNITS = 16_384
 """Units of a layer, or filters, at most."""
@@ -34,205 +50,202 @@ MOST_UNITS = 16_384
 MOST_STEPS = 1_000_000
 """Epochs, and rows of a training step, at most."""
 
+STEPS = 8
+"""Training steps compiled together, where the backend can: fewer returns to Python."""
 
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class KerasHead(Head):
     """A head that is a Keras network, trained until the validation cross-entropy stops falling.
 
     A subclass has at least the parameters annotated here, which mean what they mean in
-    `DenseHead`, and makes the network in `_network`.
+    `DenseHead`, and makes its layers in `_layers`.
 
     Attributes:
         history_: for each epoch ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, all
-            by the labels, also where the training is on `targets`; the losses are cross-entropies
-            in nats, without penalties.
+            by the labels, also where the training is on soft targets; the losses are
+            cross-entropies in nats, without penalties.
         best_epoch_: the epoch whose weights were kept, counted from 1.
         moments_: each channel's mean and variance, or None where `standardize` is off.
         model_: the Keras model, not compiled.
     """
 
-    suffix: ClassVar[str] = ".keras"
+    suffix = ".keras"
+    accepts_soft_targets = True
+    refits = False
 
     units: Sequence[int]
+    l2: float
     dropout: float
-    learning_rate: float
+    learning_rate: float = 1e-3
     batch_size: int
-    epochs: int
-    patience: int
-    standardize: bool
-    validation_fraction: float
-    random_state: int
+    epochs: int = 50
+    patience: int = 5
+    standardize: bool = True
 
-    history_: dict[str, list[float]]
-    best_epoch_: int
-    moments_: Moments | None
-    model_: Any
+    def _layers(self, keras: Any, initializer: Callable[[], Any], *, learning: bool) -> list[Any]:
+        """The network's layers between the standardised input and the last layer.
 
-    def _network(self, *, learning: bool) -> Any:
-        """The network, not compiled, with random weights; `learning`, it may use bfloat16."""
+        Args:
+            keras: the module.
+            initializer: called once for each layer with weights, in their order.
+            learning: the network will be trained, and may compute in bfloat16 while it is.
+        """
         raise NotImplementedError
 
-    def _check_parameters(self) -> None:
-        check_above_zero(
-            units=self.units,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            patience=self.patience,
+    def _dense_layer(self, keras: Any, place: int, initializer: Any) -> Any:
+        """The hidden layer of one of `units`, counted from 1."""
+        return keras.layers.Dense(
+            self.units[place - 1],
+            activation="relu",
+            kernel_initializer=initializer,
+            kernel_regularizer=keras.regularizers.L2(self.l2) if self.l2 else None,
+            name=f"dense_{place}",
         )
-        check_at_most(MOST_UNITS, units=self.units)
-        check_at_most(MOST_STEPS, epochs=self.epochs, batch_size=self.batch_size)
+
+    def _network(self, *, learning: bool) -> Any:
+        """The network, not compiled, with random weights of its own seeds.
+
+        It gives float32 (N, 1), the second class's probability, or (N, K) for K > 2 classes.
+        """
+        keras: Any = import_keras()
+        random = np.random.default_rng(self.random_state)
+
+        def initializer() -> Any:  # of a seed of its own: no global random state is touched
+            return keras.initializers.GlorotUniform(seed=int(random.integers(2**31)))
+
+        shape = self.map_shape_ if self.needs == "map" else (self.n_features_in_,)
+        stack = [keras.Input(shape, dtype="float32")]
+        if self.moments_ is not None:
+            mean, variance = self.moments_
+            stack.append(
+                keras.layers.Normalization(mean=mean, variance=variance, name="standardize")
+            )
+        stack += self._layers(keras, initializer, learning=learning)
+        binary = len(self.classes_) == 2
+        last = keras.layers.Dense(
+            1 if binary else len(self.classes_),
+            activation="sigmoid" if binary else "softmax",
+            kernel_initializer=initializer(),
+            name="probability",
+        )
+        return keras.Sequential([*stack, last], name=f"{self.name}_head")
+
+    def _check_parameters(self) -> None:
+        check_above_zero(learning_rate=self.learning_rate, patience=self.patience)
+        check_above_zero(MOST_UNITS, units=self.units)
+        check_above_zero(MOST_STEPS, epochs=self.epochs, batch_size=self.batch_size)
         if not 0 <= self.dropout < 1:
             raise HeadError(f"dropout must be at least 0 and below 1, not {self.dropout}")
 
-    def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        *,
-        validation: tuple[ArrayLike, ArrayLike] | None = None,
-        on_epoch: Progress | None = None,
-        targets: ArrayLike | None = None,
-        groups: ArrayLike | None = None,
-    ) -> Self:
-        """Train until the validation cross-entropy stops falling.
-
-        Args:
-            X: features, float16 or float32 (N, …, C), finite.
-            y: (N,), at least two distinct labels.
-            validation: features and labels to stop on; they are not fitted to.
-            on_epoch: called after each epoch.
-            targets: float (N, K), class probabilities to train on in place of `y`: shares of
-                votes, say (Barsoum and others, "Training Deep Networks for Facial Expression
-                Recognition with Crowd-Sourced Label Distribution", 2016). Columns in the order
-                of the sorted labels; rows sum to 1. All scores are by `y`.
-            groups: (N,), equal for rows that stay on one side where rows are held out.
-
-        Raises:
-            HeadError: of what the arrays hold or of a parameter, no model can be made, or the
-                loss became infinite.
-            FerError: Keras's backend cannot be imported.
-        """
-        self._check_parameters()
-        training, held = self._parts(
-            X,
-            y,
-            validation,
-            fraction=self.validation_fraction,
-            random_state=self.random_state,
-            groups=groups,
-        )
-        aims = training_targets(training, targets, K=len(self.classes_))
+    def _try_candidates(self, training: Part, valid: Part) -> Tried:
+        """Train; the candidates are the epochs, and the model has the weights of the best."""
         self.moments_ = channel_moments(training) if self.standardize else None
         with keras_settings():
             learner = self._network(learning=True)
-            history = train(
-                learner,
-                training,
-                held,
-                learning_rate=self.learning_rate,
-                batch_size=self.batch_size,
-                epochs=self.epochs,
-                patience=self.patience,
-                seed=self.random_state,
-                on_epoch=on_epoch,
-                targets=aims,
-            )
-            self._note(history, given=validation is not None, rows=len(held.codes))
-            self.model_ = self._network(learning=False)  # an optimiser is twice the weights' size
-            self.model_.set_weights(learner.get_weights())
-        return self
-
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Return the classes' probabilities, float32 (N, K)."""
-        check_is_fitted(self)
-        with keras_settings():
-            out = outputs(self.model_, self._checked(X, reset=False))
-        return np.hstack([1 - out, out]) if len(self.classes_) == 2 else out
-
-    def save(self, path: str | Path) -> Path:
-        """Write the fitted head to `path` (``.keras`` is added where it is missing).
-
-        The file is a Keras archive, which ``keras.models.load_model`` reads too, with one more
-        entry, ``head.json``: labels, parameters and history.
-        """
-        check_is_fitted(self)
-        notes = {
-            "head": self.name,
-            "parameters": self.get_params(),
-            "classes": self.classes_.tolist(),
-            "classes_dtype": self.classes_.dtype.str,
-            "features": self.n_features_in_,
-            "map_shape": getattr(self, "map_shape_", None),
-            "moments": None if self.moments_ is None else [m.tolist() for m in self.moments_],
-            "chosen": self.chosen_,
-            "history": self.history_,
-            "best_epoch": self.best_epoch_,
-        }
-        target, draft = model_paths(path, suffix=self.suffix)
-        try:
-            with (
-                without_chatter(),
-                keras_settings(),
-            ):  # saving imports TensorFlow on whichever backend
-                self.model_.save(draft)
-            with zipfile.ZipFile(draft, "a") as archive:
-                archive.writestr(NOTES, json.dumps(notes, allow_nan=False))
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
-        return target
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read a head from the file that `save` wrote.
-
-        The network is built anew from its parameters and only the weights are read, so that
-        nothing that a file says is run.
-
-        Raises:
-            FerError: the file is missing, damaged or of another head, or Keras's backend cannot
-                be imported.
-        """
-        import_keras()  # a fault of the backend is no fault of the file
-        try:
-            with zipfile.ZipFile(path) as archive:
-                notes = json.loads(archive.read(NOTES))
-            if notes["head"] != cls.name:
-                raise ValueError(f"it is of the {notes['head']} head")
-            head = cls(**notes["parameters"])
-            head.classes_ = np.array(notes["classes"], dtype=notes["classes_dtype"])
-            head.n_features_in_ = notes["features"]
-            if notes["map_shape"] is not None:
-                head.map_shape_ = tuple(notes["map_shape"])
-            moments = notes["moments"]
-            head.moments_ = moments and (np.array(moments[0]), np.array(moments[1]))
-            head.chosen_, head.history_ = notes["chosen"], notes["history"]
-            head.best_epoch_ = notes["best_epoch"]
-            with keras_settings():
-                head.model_ = head._network(learning=False)
-                head.model_.load_weights(path)
-        except Exception as error:  # a damaged archive can fail anywhere in it
-            raise FerError(
-                f"cannot read {path} as a model of the {cls.name} head: {error}",
-                hint="give the file that the head's own `save` wrote",
-            ) from error
-        return head
-
-    def _note(self, history: dict[str, list[float]], *, given: bool, rows: int) -> None:
-        bad = ~np.isfinite([history["loss"], history["val_loss"]]).all(axis=0)
+            self.history_ = self._train(learner, training, valid)
+        losses = self.history_["val_loss"]
+        bad = ~np.isfinite([self.history_["loss"], losses]).all(axis=0)
         if bad.any():
             raise HeadError(
                 f"training diverged: the loss is not finite in epoch {bad.argmax() + 1}",
                 hint="lower learning_rate, or leave standardize on",
             )
-        self.history_ = history
+        pairs = zip(losses, self.history_["val_accuracy"], strict=True)
         candidates = [
             {"epoch": epoch, "log_loss": loss, "accuracy": accuracy}
-            for epoch, (loss, accuracy) in enumerate(
-                zip(history["val_loss"], history["val_accuracy"], strict=True), start=1
-            )
+            for epoch, (loss, accuracy) in enumerate(pairs, start=1)
         ]
-        self.chosen_, best = choose(candidates, varied=[], given=given, rows=rows)
-        self.best_epoch_ = best + 1
+        return candidates, [learner] * len(candidates)
+
+    def _train(self, network: Any, training: Part, valid: Part) -> dict[str, list[float]]:
+        """Train until the validation cross-entropy stops falling; return `history_`."""
+        keras: Any = import_keras()
+        loss, cross_entropy, hits = measures(keras, n_outputs=network.output_shape[-1])
+        backend = keras.backend.backend()
+        network.compile(
+            optimizer=keras.optimizers.Adam(self.learning_rate),
+            loss=loss,
+            metrics=[
+                keras.metrics.MeanMetricWrapper(hits, name="hits"),
+                keras.metrics.MeanMetricWrapper(cross_entropy, name="cross_entropy"),
+            ],
+            # XLA takes seconds to compile this for a CPU and gains nothing; without it JAX crawls.
+            jit_compile="auto" if backend == "jax" else False,
+            steps_per_execution=1 if backend == "torch" else STEPS,
+        )
+
+        def on_epoch_end(epoch: int, logs: dict[str, float]) -> None:
+            if self.on_epoch is not None:
+                self.on_epoch(epoch + 1, {name: float(logs[key]) for name, key in CURVES.items()})
+
+        one_hot = np.eye(len(self.classes_), dtype=np.float32)
+        targets = training.soft_targets
+        if targets is None:
+            targets = one_hot[training.codes]
+        history = network.fit(
+            batches(training, targets, size=self.batch_size, shuffle=self.random_state),
+            validation_data=batches(valid, one_hot[valid.codes], size=PREDICTED),
+            epochs=self.epochs,
+            shuffle=False,  # Keras would draw the batches' order from NumPy's global state
+            verbose=0,
+            callbacks=[
+                keras.callbacks.EarlyStopping(
+                    "val_cross_entropy",
+                    mode="min",
+                    patience=self.patience,
+                    restore_best_weights=True,
+                ),
+                keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end),
+            ],
+        ).history
+        return {name: [float(value) for value in history[key]] for name, key in CURVES.items()}
+
+    def _keep(self, model: Any, part: Part) -> None:
+        self.best_epoch_ = self.chosen_["epoch"]
         if self.best_epoch_ == self.epochs:
             self.chosen_["at_edge"]["epoch"] = "highest"
+        with keras_settings():
+            self.model_ = self._network(learning=False)  # an optimiser is twice the weights' size
+            self.model_.set_weights(model.get_weights())
+
+    def _predict_proba(self, X: Array) -> Array:
+        """Return float32 (N, K)."""
+        with keras_settings():
+            out = outputs(self.model_, X)
+        return np.hstack([1 - out, out]) if len(self.classes_) == 2 else out
+
+    def _write(self, path: Path) -> None:
+        """Write a Keras archive, which Keras reads too, with one more entry."""
+        entry = {
+            "head": self.name,
+            "parameters": self.get_params(),
+            "classes": self.classes_.tolist(),
+            "classes_dtype": self.classes_.dtype.str,
+            "moments": self.moments_ and [each.tolist() for each in self.moments_],
+        } | {key: getattr(self, name, None) for key, name in SAVED.items()}
+        # Saving imports TensorFlow on whichever backend.
+        with without_chatter(), keras_settings():
+            self.model_.save(path)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(ENTRY, json.dumps(entry, allow_nan=False))
+
+    @classmethod
+    def _read(cls, path: Path) -> Self:
+        """Build the network anew from its parameters, and read nothing but its weights."""
+        import_keras()  # a fault of the backend is no fault of the file
+        with zipfile.ZipFile(path) as archive:
+            entry = json.loads(archive.read(ENTRY))
+        if entry["head"] != cls.name:
+            raise FerError(f"{path} is a model of the {entry['head']} head, not {cls.name}")
+        head = cls(**entry["parameters"])
+        head.classes_ = np.array(entry["classes"], dtype=entry["classes_dtype"])
+        head.moments_ = entry["moments"] and tuple(map(np.array, entry["moments"]))
+        entry["map_shape"] = entry["map_shape"] and tuple(entry["map_shape"])
+        for key, name in SAVED.items():
+            if entry[key] is not None:
+                setattr(head, name, entry[key])
+        with keras_settings():
+            head.model_ = head._network(learning=False)
+            head.model_.load_weights(path)
+        return head

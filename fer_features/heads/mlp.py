@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from fer_features.heads.keras_head import KerasHead
-from fer_features.heads.network import perceptron
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class MlpHead(KerasHead):
     """Standardised pooled features, dense layers (relu, dropout, L2), then a sigmoid unit.
 
@@ -35,42 +36,20 @@ class MlpHead(KerasHead):
         random_state: seed of the held-out choice, the first weights, dropout and the order.
     """
 
-    name: ClassVar[str] = "mlp"
-    title: ClassVar[str] = "Multilayer perceptron"
-    needs: ClassVar[Literal["pooled", "map"]] = "pooled"
+    name = "mlp"
+    title = "Multilayer perceptron"
+    needs = "pooled"
 
-    def __init__(
-        self,
-        *,
-        units: Sequence[int] = (256,),
-        l2: float = 3e-3,
-        dropout: float = 0.5,
-        learning_rate: float = 1e-3,
-        batch_size: int = 512,
-        epochs: int = 50,
-        patience: int = 5,
-        standardize: bool = True,
-        validation_fraction: float = 0.2,
-        random_state: int = 0,
-    ) -> None:
-        self.units = units
-        self.l2 = l2
-        self.dropout = dropout
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.patience = patience
-        self.standardize = standardize
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
+    units: Sequence[int] = (256,)
+    l2: float = 3e-3
+    dropout: float = 0.5
+    batch_size: int = 512
 
-    def _network(self, *, learning: bool) -> Any:
-        return perceptron(
-            n_features=self.n_features_in_,
-            n_classes=len(self.classes_),
-            moments=self.moments_,
-            units=self.units,
-            l2=self.l2,
-            dropout=self.dropout,
-            seed=self.random_state,
-        )
+    def _layers(self, keras: Any, initializer: Callable[[], Any], *, learning: bool) -> list[Any]:
+        stack = []
+        for place in range(1, len(self.units) + 1):
+            stack.append(self._dense_layer(keras, place, initializer()))
+            if self.dropout:
+                seed, name = self.random_state + place, f"dropout_{place}"
+                stack.append(keras.layers.Dropout(self.dropout, seed=seed, name=name))
+        return stack

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships none
 
-from fer_features.heads.base import SkopsHead
-from fer_features.heads.choice import (
-    Part,
-    check_above_zero,
-    check_every_class,
-    choose,
-    fold_pairs,
-    platt,
-    validation_scores,
-)
+from fer_features.heads.base import Candidates
+from fer_features.heads.checks import Array, check_above_zero
+from fer_features.heads.choice import Part, fold_pairs, platt
+from fer_features.heads.skops_head import CalibratedHead
 
 
 class Decomposed(NamedTuple):
@@ -36,24 +28,25 @@ class Decomposed(NamedTuple):
     """
 
     scaler: StandardScaler
-    axes: NDArray[np.float32]
-    rows: NDArray[np.float32]
-    strength: NDArray[np.float64]
-    targets: NDArray[np.float32]
+    axes: Array
+    rows: Array
+    strength: Array
+    targets: Array
 
-    def along(self, X: NDArray[Any]) -> NDArray[np.float32]:
+    def along(self, X: Array) -> Array:
         """Return features (n, C) along the axes (n, R)."""
-        rotated: NDArray[np.float32] = self.scaler.transform(X) @ self.axes
+        rotated: Array = self.scaler.transform(X) @ self.axes
         return rotated
 
-    def weights(self, alpha: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def weights(self, alpha: float) -> tuple[Array, Array]:
         """Return the solution for one penalty: along the axes (R, D), and the intercept (D,)."""
         mean = self.targets.mean(axis=0)
         right = self.rows.T @ (self.targets - mean)
         return (right / (self.strength + alpha)[:, None]).astype(np.float32), mean
 
 
-class RidgeHead(SkopsHead):
+@dataclass(kw_only=True, eq=False, repr=False)
+class RidgeHead(CalibratedHead):
     """Standardised features and least squares to ±1 with an L2 penalty, chosen on validation.
 
     One eigendecomposition of the features' covariance gives the solution for every penalty
@@ -77,107 +70,62 @@ class RidgeHead(SkopsHead):
         random_state: seed of the held-out choice.
     """
 
-    name: ClassVar[str] = "ridge"
-    title: ClassVar[str] = "Ridge classifier"
-    needs: ClassVar[Literal["pooled", "map"]] = "pooled"
+    name = "ridge"
+    title = "Ridge classifier"
+    needs = "pooled"
 
-    scaler_: StandardScaler
-    coef_: NDArray[np.float32]
-    intercept_: NDArray[np.float32]
-    calibrator_: LogisticRegression
+    alphas: Sequence[float] = (1e-3, 1e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
 
-    def __init__(
-        self,
-        *,
-        alphas: Sequence[float] = (1e-3, 1e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0),
-        validation_fraction: float = 0.2,
-        random_state: int = 0,
-    ) -> None:
-        self.alphas = alphas
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
-
-    def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        *,
-        validation: tuple[ArrayLike, ArrayLike] | None = None,
-        groups: ArrayLike | None = None,
-    ) -> Self:
-        """Choose the penalty, fit, and calibrate.
-
-        Args:
-            X: float32 (N, C), finite.
-            y: (N,), at least two distinct labels.
-            validation: features and labels to choose on, with a row of every class; neither the
-                model nor its probabilities are fitted to them.
-            groups: (N,), equal for training rows that are left out together.
-
-        Raises:
-            HeadError: of what the arrays hold or of a parameter, no model can be made.
-        """
+    def _check_parameters(self) -> None:
         check_above_zero(alphas=self.alphas)
-        training, held = self._parts(
-            X,
-            y,
-            validation,
-            fraction=self.validation_fraction,
-            random_state=self.random_state,
-            groups=groups,
-        )
-        check_every_class(held.codes, self.classes_)
-        fitted = self._decomposed(training)
-        rows = fitted.along(held.features())
-        candidates = []
-        for alpha in self.alphas:
-            weights, intercept = fitted.weights(alpha * len(training.codes))
-            values = rows @ weights + intercept
-            probability = platt(values, held.codes).predict_proba(values)
-            candidates.append({"alpha": float(alpha)} | validation_scores(held.codes, probability))
-        self.chosen_, best = choose(
-            candidates, varied=["alpha"], given=validation is not None, rows=len(held.codes)
-        )
-        self.chosen_["solver"] = f"numpy {np.__version__}"
-        if validation is None:
-            training = training.with_rows(held)
-            fitted = self._decomposed(training)
-        alpha = self.alphas[best] * len(training.codes)
-        weights, self.intercept_ = fitted.weights(alpha)
-        self.scaler_, self.coef_ = fitted.scaler, fitted.axes @ weights
+
+    def _candidates(self) -> list[dict[str, Any]]:
+        return [{"alpha": float(alpha)} for alpha in self.alphas]
+
+    def _fit_candidates(self, candidates: Candidates, part: Part) -> list[tuple[Decomposed, float]]:
+        """Decompose once; each model is that, and its penalty for these rows."""
+        decomposed = decompose(part, n_classes=len(self.classes_))
+        return [(decomposed, one["alpha"] * len(part.codes)) for one in candidates]
+
+    def _candidate_values(
+        self, models: Sequence[tuple[Decomposed, float]], X: Array
+    ) -> list[Array]:
+        rows = models[0][0].along(X)
+        solved = [decomposed.weights(alpha) for decomposed, alpha in models]
+        return [rows @ weights + intercept for weights, intercept in solved]
+
+    def _choice_details(self, model: tuple[Decomposed, float]) -> dict[str, Any]:
+        return {"solver": f"numpy {np.__version__}"}
+
+    def _keep(self, model: tuple[Decomposed, float], part: Part) -> None:
+        decomposed, alpha = model
+        weights, self.intercept_ = decomposed.weights(alpha)
+        self.scaler_, self.coef_ = decomposed.scaler, decomposed.axes @ weights
         # Refuses a class that has a single row or group: it would not be in what is left.
-        fold_pairs(training.codes, k=2, random_state=self.random_state, groups=training.groups)
-        self.calibrator_ = platt(
-            left_out_values(fitted, alpha=alpha, groups=training.groups), training.codes
-        )
-        return self
+        fold_pairs(part.codes, k=2, random_state=self.random_state, groups=part.groups)
+        values = left_out_values(decomposed, alpha=alpha, groups=part.groups)
+        self.calibrator_ = platt(values, part.codes)
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Return the classes' probabilities, float64 (N, K), for float32 (N, C) features."""
-        check_is_fitted(self)
-        scaled = self.scaler_.transform(self._checked(X, reset=False))
-        probability: NDArray[np.floating[Any]] = self.calibrator_.predict_proba(
-            scaled @ self.coef_ + self.intercept_
-        )
-        return probability
-
-    def _decomposed(self, part: Part) -> Decomposed:
-        scaler = StandardScaler()
-        scaled = scaler.fit_transform(part.features())
-        covariance = (scaled.T @ scaled).astype(np.float64)
-        # On several threads OpenBLAS waits at each of many small steps, busily: more processor
-        # time on quiet cores, and many times as long where other programs use some of them.
-        with threadpool_limits(1, user_api="blas"):
-            strength, axes = np.linalg.eigh(covariance)
-        axes = axes.astype(np.float32)
-        classes = np.arange(1 if len(self.classes_) == 2 else 0, len(self.classes_))
-        targets = np.where(part.codes[:, None] == classes, np.float32(1), np.float32(-1))
-        return Decomposed(scaler, axes, scaled @ axes, np.maximum(strength, 0), targets)
+    def _decision_values(self, X: Array) -> Array:
+        return np.asarray(self.scaler_.transform(X) @ self.coef_ + self.intercept_)
 
 
-def left_out_values(
-    fitted: Decomposed, *, alpha: float, groups: NDArray[np.int64] | None = None
-) -> NDArray[np.float64]:
+def decompose(part: Part, *, n_classes: int) -> Decomposed:
+    """Standardise the rows of a part, and find the axes of their covariance."""
+    scaler = StandardScaler()
+    scaled = scaler.fit_transform(part.features())
+    covariance = (scaled.T @ scaled).astype(np.float64)
+    # On several threads OpenBLAS waits at each of many small steps, busily: more processor
+    # time on quiet cores, and many times as long where other programs use some of them.
+    with threadpool_limits(1, user_api="blas"):
+        strength, axes = np.linalg.eigh(covariance)
+    axes = axes.astype(np.float32)
+    classes = np.arange(1 if n_classes == 2 else 0, n_classes)
+    targets = np.where(part.codes[:, None] == classes, np.float32(1), np.float32(-1))
+    return Decomposed(scaler, axes, scaled @ axes, np.maximum(strength, 0), targets)
+
+
+def left_out_values(fitted: Decomposed, *, alpha: float, groups: Array | None = None) -> Array:
     """Return each training row's decision values (N, D) by a model that it was left out of.
 
     Args:
@@ -197,5 +145,4 @@ def left_out_values(
             if len(rows) > 1:
                 block = np.eye(len(rows)) - (scaled[rows] @ scaled[rows].T + 1 / n)
                 left_out[rows] = np.linalg.lstsq(block, residual[rows], rcond=None)[0]
-    values: NDArray[np.float64] = fitted.targets - left_out
-    return values
+    return np.asarray(fitted.targets - left_out)

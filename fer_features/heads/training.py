@@ -1,83 +1,59 @@
-"""Training of the heads that are Keras networks."""
+"""What training and running a head's Keras network takes: batches, measures, moments."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fer_features.heads.checks import Array
 from fer_features.heads.choice import Part
-from fer_features.heads.network import CURVES, PREDICTED, Progress
 from fer_features.runtime.keras_runtime import import_keras
 
-STEPS = 8
-"""Training steps compiled together, where the backend can: fewer returns to Python."""
+PREDICTED = 256
+"""Rows put through the network at once where nothing is learnt from them."""
+
+Moments = tuple[Array, Array]
+"""Each channel's mean and variance, float64 (C,)."""
 
 
-def train(
-    model: Any,
-    training: Part,
-    held: Part,
-    *,
-    targets: NDArray[np.float32],
-    learning_rate: float,
-    batch_size: int,
-    epochs: int,
-    patience: int,
-    seed: int,
-    on_epoch: Progress | None = None,
-) -> dict[str, list[float]]:
-    """Train a `network` until the cross-entropy on the rows held out stops falling.
+def outputs(model: Any, features: Array) -> Array:
+    """Return a network's outputs for features (N, …, C), N at least 1, a batch at a time."""
+    to_numpy = import_keras().ops.convert_to_numpy
+    return np.concatenate(
+        [
+            to_numpy(model(features[start : start + PREDICTED], training=False))
+            for start in range(0, len(features), PREDICTED)
+        ]
+    )
 
-    `model` is left with the weights of its best epoch. `targets`, float32 (rows, K), are what is
-    learnt in place of the training rows' codes. The other arguments and the result are
-    `KerasHead`'s.
+
+def channel_moments(part: Part) -> Moments:
+    """Return each channel's mean and variance, float64 (C,), over the rows and places of maps.
+
+    Chunks of rows are summed in float64 and merged (Chan, Golub and LeVeque, 1983), so that
+    float16 maps need no copy. A constant channel's variance is given as 1, to divide by.
     """
-    keras: Any = import_keras()
-    loss, cross_entropy, hits = _measures(keras, n_outputs=model.output_shape[-1])
-    backend = keras.backend.backend()
-    model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
-        loss=loss,
-        metrics=[
-            keras.metrics.MeanMetricWrapper(hits, name="hits"),
-            keras.metrics.MeanMetricWrapper(cross_entropy, name="cross_entropy"),
-        ],
-        # XLA takes seconds to compile this for a CPU and gains nothing; without it JAX crawls.
-        jit_compile="auto" if backend == "jax" else False,
-        steps_per_execution=1 if backend == "torch" else STEPS,
-    )
-    history: dict[str, list[float]] = {name: [] for name in CURVES}
-
-    def on_epoch_end(epoch: int, logs: dict[str, float]) -> None:
-        values = {name: float(logs[key]) for name, key in CURVES.items()}
-        for name, value in values.items():
-            history[name].append(value)
-        if on_epoch is not None:
-            on_epoch(epoch + 1, values)
-
-    one_hot = np.eye(targets.shape[1], dtype=np.float32)[held.codes]
-    model.fit(
-        _batches(training, targets, size=batch_size, shuffle=seed),
-        validation_data=_batches(held, one_hot, size=PREDICTED),
-        epochs=epochs,
-        shuffle=False,  # Keras would draw the batches' order from NumPy's global state
-        verbose=0,
-        callbacks=[
-            keras.callbacks.EarlyStopping(
-                "val_cross_entropy", mode="min", patience=patience, restore_best_weights=True
-            ),
-            keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end),
-        ],
-    )
-    return history
+    channels = part.X.shape[-1]
+    count, mean, squares = 0, np.zeros(channels), np.zeros(channels)
+    for start in range(0, len(part.rows), PREDICTED):
+        block = part.X[part.rows[start : start + PREDICTED]].astype(np.float64)
+        block = block.reshape(-1, channels)
+        block_mean = block.mean(axis=0)
+        apart = block_mean - mean
+        total = count + len(block)
+        squares += ((block - block_mean) ** 2).sum(axis=0) + apart**2 * count * len(block) / total
+        mean += apart * len(block) / total
+        count = total
+    variance = squares / count
+    # Exactly 0 where constant: a chunk's sum of float16 or float32 values is exact in float64.
+    return mean, np.where(variance > 0, variance, 1.0)
 
 
-def _measures(keras: Any, *, n_outputs: int) -> tuple[Any, Any, Any]:
+def measures(keras: Any, *, n_outputs: int) -> tuple[Any, Any, Any]:
     """Return functions of (true, predicted) batches, each giving a value for each row.
 
-    `true` is what `_batches` gives: a row's code, then the probabilities to learn. The first
+    `true` is what `batches` gives: a row's code, then the probabilities to learn. The first
     function is the cross-entropy from those, the second from the code; the third says whether
     the most probable class is the code's.
     """
@@ -97,9 +73,7 @@ def _measures(keras: Any, *, n_outputs: int) -> tuple[Any, Any, Any]:
     )
 
 
-def _batches(
-    part: Part, targets: NDArray[np.float32], *, size: int, shuffle: int | None = None
-) -> Any:
+def batches(part: Part, targets: Array, *, size: int, shuffle: int | None = None) -> Any:
     """Return a Keras data set of batches of `part`, in a new order each epoch if `shuffle`d.
 
     A batch is features and, for each row, its code and then its `targets`, float32 (n, 1 + K).
@@ -118,7 +92,7 @@ def _batches(
         def __len__(self) -> int:
             return -(-len(self.order) // size)
 
-        def __getitem__(self, index: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        def __getitem__(self, index: int) -> tuple[Array, Array]:
             chosen = self.order[index * size : (index + 1) * size]
             return part.X[part.rows[chosen]], true[chosen]
 

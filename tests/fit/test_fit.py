@@ -109,9 +109,9 @@ def test_cross_validation_never_sees_a_test_row(
     seen: list[np.ndarray] = []
     plain = LogisticRegressionHead.fit
 
-    def spied(self: Any, X: np.ndarray, y: np.ndarray, *, validation: Any = None) -> Any:
+    def spied(self: Any, X: np.ndarray, y: np.ndarray, **others: Any) -> Any:
         seen.append(X)
-        return plain(self, X, y, validation=validation)
+        return plain(self, X, y, **others)
 
     monkeypatch.setattr(LogisticRegressionHead, "fit", spied)
     one(replace(config, cv=3))

@@ -1,6 +1,5 @@
 """What a fit can be asked for beyond a score: seeds, sizes, calibration, thresholds, votes."""
 
-import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -247,10 +246,3 @@ def test_a_failed_fit_leaves_no_empty_folder(config: FitConfig) -> None:
     with pytest.raises(FerError):
         one(replace(config, features="third"))
     assert not config.runs_dir.exists()
-
-
-def test_the_signature_of_a_head_says_what_it_takes() -> None:
-    from fer_features.heads import head_class
-
-    assert "targets" in inspect.signature(head_class("dense").fit).parameters
-    assert "targets" not in inspect.signature(head_class("ridge").fit).parameters

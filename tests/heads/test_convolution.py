@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from fer_features.engines import hardware
-from fer_features.heads import make_head
-from fer_features.heads.convolution import _quick_convolution, convolution
+from fer_features.heads import dense, make_head
+from fer_features.heads.dense import quick_convolution
 from fer_features.runtime.keras_runtime import import_keras
 
 
@@ -18,7 +17,7 @@ def both():
         random = np.random.default_rng(seed)
         layers = [
             kind(filters, 3, padding="same", activation="relu")
-            for kind in (keras.layers.Conv2D, _quick_convolution(keras))
+            for kind in (keras.layers.Conv2D, quick_convolution(keras))
         ]
         for layer in layers:
             layer.build((None, *shape))
@@ -52,28 +51,33 @@ def test_only_while_training_it_rounds_to_bfloat16(both):
     assert 0 < abs(learning - expected).max() < 0.02 * abs(expected).max()
 
 
-@pytest.mark.parametrize(
-    ("learning", "hardware_has_it", "quick"),
-    [(True, True, True), (True, False, False), (False, True, False)],
-)
-def test_it_is_taken_to_learn_where_the_hardware_multiplies_bfloat16(
-    monkeypatch, learning, hardware_has_it, quick
-):
-    monkeypatch.setattr(hardware, "keras_has_bfloat16", lambda: hardware_has_it)
-    layer = convolution(learning=learning, filters=2)
-    assert (type(layer) is not import_keras().layers.Conv2D) is quick
-    assert (layer.kernel_size, layer.padding) == ((3, 3), "same")
-
-
 def test_learning_in_bfloat16_learns_and_repeats_to_the_bit(monkeypatch):
-    monkeypatch.setattr(hardware, "keras_has_bfloat16", lambda: True)
+    made = []
+
+    def counted(keras):
+        made.append(quick_convolution(keras))
+        return made[-1]
+
+    monkeypatch.setattr(dense, "keras_has_bfloat16", lambda: True)
+    monkeypatch.setattr(dense, "quick_convolution", counted)
     random = np.random.default_rng(0)
-    y = np.arange(600) % 2
-    X = (random.normal(size=(600, 3, 3, 300)) + y[:, None, None, None] * 0.1).astype(np.float16)
-    head = make_head("dense", filters=8, units=(16, 8, 4), l2=1e-3, epochs=3)
-    first = head.fit(X, y, validation=(X[:200], y[:200])).predict_proba(X)
-    again = head.fit(X, y, validation=(X[:200], y[:200])).predict_proba(X)
+    y = np.arange(120) % 2
+    X = (random.normal(size=(120, 3, 3, 60)) + y[:, None, None, None] * 0.3).astype(np.float16)
+    params = {"filters": 4, "units": (8,), "l2": 1e-3, "epochs": 4, "batch_size": 16}
+    head = make_head("dense", **params, learning_rate=0.01)
+    first = head.fit(X, y, validation=(X[:40], y[:40])).predict_proba(X)
+    again = head.fit(X, y, validation=(X[:40], y[:40])).predict_proba(X)
     np.testing.assert_array_equal(first, again)
     assert (first.argmax(axis=1) == y).mean() > 0.9
+    assert len(made) == 2  # of each fit only the network that learns
     # what is kept is the plain layer with float32 weights, so the file needs no bfloat16
     assert type(head.model_.get_layer("convolution")) is import_keras().layers.Conv2D
+
+
+def test_without_bfloat16_in_the_hardware_it_is_not_used(monkeypatch):
+    monkeypatch.setattr(dense, "keras_has_bfloat16", lambda: False)
+    monkeypatch.setattr(dense, "quick_convolution", None)  # calling it would fail
+    X, y = np.eye(8, dtype=np.float16).reshape(8, 2, 2, 2), np.arange(8) % 2
+    head = make_head("dense", filters=2, units=(2,), epochs=1).fit(X, y, validation=(X, y))
+    layer = head.model_.get_layer("convolution")
+    assert (layer.kernel_size, layer.padding) == ((3, 3), "same")

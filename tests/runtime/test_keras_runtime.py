@@ -174,8 +174,10 @@ def test_the_users_settings_come_back_after_an_error(kept):
     def stop(epoch, logs):
         raise KeyError(import_keras().config.floatx())
 
+    head = make_head("mlp", epochs=2)
+    head.on_epoch = stop
     with pytest.raises(KeyError, match="float32"):
-        make_head("mlp", epochs=2).fit(np.eye(8, dtype=np.float32), [0, 1] * 4, on_epoch=stop)
+        head.fit(np.eye(8, dtype=np.float32), [0, 1] * 4)
     assert settings() == USERS | {"dtype_policy": "mixed_float16"}
 
 

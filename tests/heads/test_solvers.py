@@ -3,15 +3,18 @@
 import subprocess
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import skops.io
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
-from fer_features.heads import load_head, make_head
-from fer_features.heads.accel import estimators, plain
-from fer_features.heads.choice import Part
-from fer_features.heads.machines import fit_machines
+from fer_features.heads import load_head, make_head, solvers
+from fer_features.heads.checks import HeadError
+from fer_features.heads.solvers import Machine, rbf, solve_svms
 
 needs_sklearnex = pytest.mark.skipif(not find_spec("sklearnex"), reason="no scikit-learn-intelex")
 needs_both = pytest.mark.skipif(
@@ -28,8 +31,7 @@ def overlapping(n, *, n_classes, seed=0):
 def both_ways(monkeypatch, make):
     """What `make` returns by scikit-learn-intelex, and by plain scikit-learn."""
     quick = make()
-    for module in ("logreg", "machines", "svm"):
-        monkeypatch.setattr(f"fer_features.heads.{module}.estimators", plain)
+    monkeypatch.setattr(solvers, "intelex", lambda: None)
     return quick, make()
 
 
@@ -47,54 +49,94 @@ def test_both_libraries_fit_the_same_model(monkeypatch, name, n_classes):
     np.testing.assert_allclose(quick.predict_proba(test[0]), slow.predict_proba(test[0]), atol=0.02)
 
 
+LIMITS = {"max_kernel_gb": 1.0, "n_jobs": 1}
+
+
+def machines(X, y, *, Cs, gamma):
+    """Fitted SVMs on features that are standardised already, as far as the scaler can tell."""
+    scaler = StandardScaler(with_mean=False, with_std=False).fit(X)
+    solutions = solve_svms(X, y, Cs=Cs, gamma=gamma, **LIMITS)
+    return [Machine(scaler, X, gamma, *solution) for solution in solutions]
+
+
 @needs_sklearnex
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_both_libraries_give_the_same_decision_values(monkeypatch, n_classes):
     X, y = overlapping(200, n_classes=n_classes)
-    part = Part(X, np.arange(200), y)
-    options = {"Cs": (30.0, 1.0), "gammas": (0.5, 2.0), "max_kernel_gb": 1.0, "n_jobs": 1}
-    for own, others in zip(
-        *both_ways(monkeypatch, lambda: fit_machines(part, **options)), strict=True
-    ):
-        for one, other in zip(own, others, strict=True):
-            np.testing.assert_allclose(one.values(X), other.values(X), atol=0.02)
+    X /= X.std()
+    both = both_ways(monkeypatch, lambda: machines(X, y, Cs=(30.0, 1.0), gamma=0.05))
+    for one, other in zip(*both, strict=True):
+        np.testing.assert_allclose(one.values(X), other.values(X), atol=0.02)
 
 
 @needs_sklearnex
 def test_a_greater_c_is_not_fitted_where_no_coefficient_has_reached_its_bound(monkeypatch):
-    fits = []
-    kind = estimators()
+    fits, svc = [], solvers.intelex().svm.SVC
 
     def counted(**options):
         fits.append(options["C"])
-        return kind.svc(**options)
+        return svc(**options)
 
-    monkeypatch.setattr(
-        "fer_features.heads.machines.estimators", lambda: kind._replace(svc=counted)
-    )
+    counting = SimpleNamespace(svm=SimpleNamespace(SVC=counted))
+    monkeypatch.setattr(solvers, "intelex", lambda: counting)
     X, y = overlapping(60, n_classes=2)
-    part = Part(X, np.arange(60), y)
-    ((large, small, larger),) = fit_machines(
-        part, Cs=(1e3, 1e-2, 1e4), gammas=(3.0,), max_kernel_gb=1.0, n_jobs=1
-    )
+    large, small, larger = machines(X, y, Cs=(1e3, 1e-2, 1e4), gamma=0.2)
     assert fits == [1e-2, 1e3]
     np.testing.assert_array_equal(large.weights, larger.weights)
     assert np.abs(small.weights).max() == pytest.approx(1e-2)
 
 
+# --- decision values
+
+
+def test_rbf_is_the_exponential_of_squared_distance():
+    a, b = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    np.testing.assert_allclose(rbf(a, b, gamma=0.3), rbf_kernel(a, b, gamma=0.3), rtol=1e-5)
+    assert rbf(a, a, gamma=0.3).max() <= 1
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 4])
+def test_decision_values_are_scikit_learns(monkeypatch, n_classes):
+    monkeypatch.setattr(solvers, "intelex", lambda: None)
+    (X, y), (other, _) = (overlapping(80, n_classes=n_classes, seed=seed) for seed in (0, 1))
+    (machine,) = machines(X, y, Cs=(3.0,), gamma=0.1)
+    svc = SVC(C=3.0, gamma=0.1, decision_function_shape="ovo").fit(X, y)
+    pairs = svc.decision_function(other)
+    expected = np.zeros((80, n_classes))
+    if n_classes == 2:
+        expected = pairs[:, None]
+    else:
+        places = [(i, j) for i in range(n_classes) for j in range(i + 1, n_classes)]
+        for pair, (i, j) in enumerate(places):
+            expected[:, i] += pairs[:, pair]
+            expected[:, j] -= pairs[:, pair]
+    np.testing.assert_allclose(machine.values(other), expected, atol=5e-3)
+
+
+def test_a_kernel_matrix_that_is_too_large_is_refused(monkeypatch):
+    monkeypatch.setattr(solvers, "intelex", lambda: None)
+    with pytest.raises(HeadError, match="max_kernel_gb"):
+        make_head("svm", max_kernel_gb=1e-6).fit(*overlapping(60, n_classes=2))
+
+
+# --- files and processes
+
+
 @needs_sklearnex
-@pytest.mark.parametrize("name", ["logreg", "svm"])
-def test_a_model_file_holds_nothing_of_scikit_learn_intelex(name, tmp_path):
+def test_a_model_file_holds_nothing_of_scikit_learn_intelex(tmp_path):
     X, y = overlapping(60, n_classes=3)
-    path = make_head(name).fit(X, y).save(tmp_path / "model")
-    assert len(skops.io.get_untrusted_types(file=path)) == 1  # the head's own class
     code = (
         "import sys; sys.modules.update(sklearnex=None, onedal=None, daal4py=None);"
         "from fer_features.heads import load_head; import numpy as np;"
-        f"print(load_head({name!r}, {str(path)!r}).predict(np.ones((2, 12))).tolist())"
     )
+    expected = []
+    for name in ("logreg", "svm"):
+        path = make_head(name).fit(X, y).save(tmp_path / name)
+        assert len(skops.io.get_untrusted_types(file=path)) == 1  # the head's own class
+        code += f"print(load_head({name!r}, {str(path)!r}).predict(np.ones((2, 12))).tolist());"
+        expected.append(str(load_head(name, path).predict(np.ones((2, 12))).tolist()))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
-    assert done.stdout.strip() == str(load_head(name, path).predict(np.ones((2, 12))).tolist())
+    assert done.stdout.splitlines() == expected
 
 
 @needs_sklearnex
