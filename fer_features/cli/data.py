@@ -34,7 +34,7 @@ def info(
     """Count images by emotion and usage; find copies and constant images."""
     from fer_features.cli.render import show_summary
     from fer_features.data import open_faces
-    from fer_features.data.inspect import summarize
+    from fer_features.data.summary import summarize
 
     source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
     summary = summarize(source)
@@ -55,7 +55,7 @@ def show(
     from fer_features.cli.render import show_notes
     from fer_features.data import open_faces, read_all
     from fer_features.data.figures import faces_grid
-    from fer_features.data.inspect import sample_rows
+    from fer_features.data.summary import sample_rows
     from fer_features.runtime.figures import save_figure
 
     source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))

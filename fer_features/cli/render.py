@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fer_features.backbones import Backbone
     from fer_features.config import ExtractConfig
     from fer_features.data import BadRow
-    from fer_features.data.inspect import DataSummary
-    from fer_features.data.picture import PictureForms
+    from fer_features.data.pictures import PictureForms
+    from fer_features.data.summary import DataSummary
     from fer_features.extract.extract import Extraction, Progress
     from fer_features.extract.plan import Work
 
@@ -60,7 +60,7 @@ def show_summary(summary: DataSummary) -> None:
 
 def _show_forms(pictures: PictureForms) -> None:
     """How pictures are stored, and what is done to those that are stored otherwise."""
-    from fer_features.data.picture import LONG
+    from fer_features.data.pictures import LONG
 
     sizes = [f"{width} × {height} ({count:,})" for (width, height), count in pictures.sizes.items()]
     widths, heights = zip(*pictures.sizes, strict=True)

@@ -6,6 +6,10 @@ import hashlib
 
 import numpy as np
 import pytest
+from fer_features.data.canvas import disc, ramp, stretch, stroke
+from fer_features.data.dice import Dice
+from fer_features.data.drawing import draw_faces
+from fer_features.data.sitters import Expression
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -13,11 +17,7 @@ from numpy.typing import NDArray
 from fer_features.data import EMOTIONS, Faces, FaceSource, open_faces, read_all
 from fer_features.data import drawing as drawing_module
 from fer_features.data import sample as sample_module
-from fer_features.data.canvas import disc, ramp, stretch, stroke
-from fer_features.data.dice import Dice
-from fer_features.data.drawing import draw_faces
 from fer_features.data.sample import SampleFaces
-from fer_features.data.sitters import Expression
 from fer_features.errors import FerError
 
 HAPPY = EMOTIONS.index("happy")

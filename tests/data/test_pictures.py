@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from fer_features.data.picture import MAX_PIXELS, OTHER_PICTURES, read_picture, suffixes
+from fer_features.data.pictures import MAX_PIXELS, OTHER_PICTURES, read_picture, suffixes
 
 FACE = np.random.default_rng(5).integers(0, 256, (48, 48)).astype(np.uint8)
 

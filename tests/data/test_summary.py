@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from fer_features.data import BadRow, FaceIndex, Faces
+from fer_features.data.faces import pixel_sha256
 from fer_features.data.folder import FolderFaces
-from fer_features.data.inspect import sample_rows, summarize
-from fer_features.data.record import pixel_sha256
+from fer_features.data.summary import sample_rows, summarize
 from fer_features.errors import FerError
 
 
