@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.data.csv_pixels import BLOCK_ROWS, decode_pixels
-from fer_features.data.csv_rows import PIXELS, VALUES, RowError, Table
+from fer_features.data.csv_rows import PIXELS, VALUES, WANTED, RowError, Table
 from fer_features.data.faces import IMAGE_SIZE, BadRow, FaceIndex, Faces
 from fer_features.data.labels import IGNORED, Labels
 from fer_features.data.unpack import Member, file_errors, find_member, open_csv
@@ -23,6 +24,7 @@ from fer_features.runtime.text import plain_text
 
 _LOOK_AHEAD = 200  # rows that are checked for the same fault as the first
 _LONGEST_LINE = 1 << 20  # bytes; a row of FER2013 has at most 9.3 kB
+_Line = tuple[int, int, bytes]
 
 
 class CsvFaces:
@@ -32,8 +34,8 @@ class CsvFaces:
     with blanks between) and optionally ``Usage``, in any order and case; other columns are not
     read. See `find_member` for archives with several CSV files.
 
-    `index` reads the file once without decoding pixels; `read` reads it again and decodes the
-    requested rows. Memory grows by some 40 bytes a row.
+    `index` reads the file once without decoding pixels; `read` decodes the requested rows. A packed
+    file is unpacked again for that. Memory grows by some 80 bytes a row.
 
     Args:
         path: the file.
@@ -68,7 +70,7 @@ class CsvFaces:
         Raises:
             FerError: the file cannot be used.
         """
-        return self._scanned[1]
+        return self._scanned.digest
 
     def index(self) -> FaceIndex:
         """Labels and row numbers of all usable rows; reads the file at the first call only.
@@ -79,7 +81,7 @@ class CsvFaces:
         Raises:
             FerError: the file cannot be used, or, without ``skip_bad``, a row of it cannot.
         """
-        return self._scanned[0]
+        return self._scanned.index
 
     def read(self, rows: NDArray[np.int64], *, batch_size: int = 1024) -> Iterator[Faces]:
         """Decode `rows` (ascending row numbers of `index`), `batch_size` at a time.
@@ -91,65 +93,42 @@ class CsvFaces:
         return self._decode(self.index().batches(rows, batch_size=batch_size, name=self.name))
 
     def _decode(self, batches: list[NDArray[np.int64]]) -> Iterator[Faces]:
-        index, _, stat = self._scanned
-        if self._stat() != stat:
+        scan = self._scanned
+        if self._version() != scan.version:
             raise FerError(f"{self.name} has changed since it was indexed", hint="open it again")
-        lines = self._lines()
-        table = Table(next(lines)[1], self._labels, name=self.name)
-        next_row = 0
-        for places in batches:
-            texts, numbers = [], []
-            for row in index.row[places].tolist():
-                number, line = next(islice(lines, row - next_row, None), (0, b""))
-                next_row = row + 1
-                texts.append(table.pixels(line))
-                numbers.append(number)
-            images = np.empty((len(places), PIXELS), np.uint8)
-            wrong = decode_pixels(texts, images)
-            for at, reason in wrong.items():
-                error = RowError(reason, remedy=VALUES)
-                alike = places[0] == 0 and len(wrong) == len(places)
-                raise self._row_error(int(index.row[places[at]]), numbers[at], error, alike=alike)
-            yield index.faces(places, images.reshape(-1, IMAGE_SIZE, IMAGE_SIZE))
+        with open_csv(self._path, scan.member) as file:
+            for places in batches:
+                texts = []
+                for offset in scan.offset[places].tolist():
+                    file.seek(offset)  # in a packed file, unpacks and drops what is between
+                    texts.append(scan.table.pixels(file.readline()))
+                images = np.empty((len(places), PIXELS), np.uint8)
+                wrong = decode_pixels(texts, images)
+                for at, reason in wrong.items():
+                    place = places[at]
+                    raise self._row_error(
+                        int(scan.index.row[place]),
+                        int(scan.line[place]),
+                        RowError(reason, remedy=VALUES),
+                        all_rows=places[0] == 0 and len(wrong) == len(places),
+                    )
+                yield scan.index.faces(places, images.reshape(-1, IMAGE_SIZE, IMAGE_SIZE))
 
     @cached_property
-    def _scanned(self) -> tuple[FaceIndex, str, tuple[int, int]]:
-        """The index, the digest, and the file's size and time of change."""
-        stat, hasher = self._stat(), hashlib.sha256()
-        lines = self._lines(hasher)
-        header = next(lines, None)
-        if header is None:
-            raise FerError(f"{self.name} is empty")
-        table = Table(header[1], self._labels, name=self.name)
-        found = array("q")  # three numbers a row; a list of tuples would take five times the memory
-        bad: dict[int, RowError] = {}
-        unchecked: dict[int, bytes] = {}
-        for row, (number, line) in enumerate(lines):
-            try:
-                emotion, usage, pixels = table.parse(line)
-            except RowError as error:
-                if not self._skip_bad:
-                    rest = (table.fault(one) for _, one in islice(lines, _LOOK_AHEAD))
-                    alike = row == 0 and all(remedy == error.remedy for remedy in rest)
-                    raise self._row_error(row, number, error, alike=alike) from None
-                bad[row] = error
-                continue
-            found.extend((row, emotion, usage))
-            if self._skip_bad and emotion != IGNORED:
-                unchecked[row] = pixels
-                if len(unchecked) == BLOCK_ROWS:
-                    _check_pixels(unchecked, bad)
-        _check_pixels(unchecked, bad)
-        rows = np.array(found, np.int64).reshape(-1, 3)
-        return self._index(rows, bad, table), self._labels.digest(hasher.hexdigest()), stat
-
-    def _index(self, rows: NDArray[np.int64], bad: dict[int, RowError], table: Table) -> FaceIndex:
-        """The index of `rows`, int64 (N, 3), without those that are bad or ignored."""
-        ignored = rows[:, 1] == IGNORED
-        usable = rows[~ignored & ~np.isin(rows[:, 0], list(bad))].T.copy()
+    def _scanned(self) -> _Scan:
+        version, member, hasher = self._version(), find_member(self._path), hashlib.sha256()
+        with open_csv(self._path, member) as file:
+            lines = _lines(file, hasher, name=self.name)
+            header = next(lines, None)
+            if header is None:
+                raise FerError(f"{self.name} is empty")
+            table = Table(header[2], self._labels, name=self.name)
+            found, bad = self._check_rows(lines, table)
+        ignored = found[:, 1] == IGNORED
+        usable = found[~ignored & ~np.isin(found[:, 0], list(bad))].T.copy()
         if not usable.size:
             raise self._no_rows(int(ignored.sum()), bad)
-        return FaceIndex(
+        index = FaceIndex(
             row=usable[0],
             emotion=usable[1].astype(np.int8),
             usage=usable[2].astype(np.int8),
@@ -157,6 +136,39 @@ class CsvFaces:
             notes=self._labels.notes(table.counts(), source=self.name, unit="rows"),
             ignored=int(ignored.sum()),
         )
+        digest = self._labels.digest(hasher.hexdigest())
+        return _Scan(index, digest, version, member, table, line=usable[3], offset=usable[4])
+
+    def _check_rows(
+        self, lines: Iterator[_Line], table: Table
+    ) -> tuple[NDArray[np.int64], dict[int, RowError]]:
+        """Row, emotion, usage, line and offset of each good row, int64 (N, 5), and the bad rows."""
+        found = array("q")  # five numbers a row; a list of tuples would take five times the memory
+        bad: dict[int, RowError] = {}
+        texts: dict[int, bytes] = {}
+        for row, (number, offset, line) in enumerate(lines):
+            try:
+                emotion, usage, pixels = table.parse(line)
+            except RowError as error:
+                if not self._skip_bad:
+                    rest = (table.fault(one) for _, _, one in islice(lines, _LOOK_AHEAD))
+                    alike = row == 0 and all(remedy == error.remedy for remedy in rest)
+                    raise self._row_error(row, number, error, all_rows=alike) from None
+                bad[row] = error
+                continue
+            found.extend((row, emotion, usage, number, offset))
+            if self._skip_bad and emotion != IGNORED:
+                texts[row] = pixels
+                if len(texts) == BLOCK_ROWS:
+                    bad |= _undecodable(texts)
+                    texts.clear()
+        return np.array(found, np.int64).reshape(-1, 5), bad | _undecodable(texts)
+
+    def _row_error(self, row: int, line: int, error: RowError, *, all_rows: bool) -> FerError:
+        """The error of a bad row; its hint is another one if all rows have the same fault."""
+        more = "; so are the rows after it" if all_rows else ""
+        hint = error.remedy if all_rows else error.hint
+        return FerError(f"{self.name}, row {row} (line {line}): {error}{more}", hint=hint)
 
     def _no_rows(self, ignored: int, bad: dict[int, RowError]) -> FerError:
         if bad:
@@ -169,47 +181,43 @@ class CsvFaces:
             return FerError(f"{self.name}: all {ignored:,} rows are left out by --ignore")
         return FerError(f"{self.name} has a header and no rows")
 
-    def _lines(self, hasher: Any = None) -> Iterator[tuple[int, bytes]]:
-        """Lines that are not blank, with their numbers from 1; `hasher` is updated with all."""
-        with open_csv(self._path, self._member) as file:
-            for number in count(1):
-                line = file.readline(_LONGEST_LINE)
-                if not line:
-                    return
-                if hasher is not None:
-                    hasher.update(line)
-                if len(line) == _LONGEST_LINE:
-                    raise FerError(
-                        f"{self.name} is no table of faces: line {number} has more than "
-                        f"{len(line)} bytes"
-                    )
-                if not line.isspace():
-                    yield number, line
-
-    def _row_error(self, row: int, line: int, error: RowError, *, alike: bool) -> FerError:
-        """The error for a bad row; `alike` if the rows after it have the same fault."""
-        more = "; so are the rows after it" if alike else ""
-        skip = "fix it, or leave bad rows out: --skip-bad"
-        hint = f"{error.hint}; or skip all bad rows: --skip-bad" if error.hint else skip
-        return FerError(
-            f"{self.name}, row {row} (line {line}): {error}{more}",
-            hint=error.remedy if alike else hint,
-        )
-
-    @cached_property
-    def _member(self) -> Member:
-        return find_member(self._path)
-
-    def _stat(self) -> tuple[int, int]:
+    def _version(self) -> tuple[int, int]:
         with file_errors(self._path):
             stat = self._path.stat()
         return stat.st_size, stat.st_mtime_ns
 
 
-def _check_pixels(unchecked: dict[int, bytes], bad: dict[int, RowError]) -> None:
-    """Decode the pixels of rows, by row number; move the rows that cannot be decoded to `bad`."""
-    rows = list(unchecked)
+@dataclass(frozen=True)
+class _Scan:
+    """An indexed file: its digest and version, and each usable row's line and offset in it."""
+
+    index: FaceIndex
+    digest: str
+    version: tuple[int, int]
+    member: Member
+    table: Table
+    line: NDArray[np.int64]
+    offset: NDArray[np.int64]
+
+
+def _lines(file: BinaryIO, hasher: Any, *, name: str) -> Iterator[_Line]:
+    """Lines that are not blank: number from 1, offset, bytes. `hasher` is updated with all."""
+    offset = 0
+    for number in count(1):
+        line = file.readline(_LONGEST_LINE)
+        if not line:
+            return
+        hasher.update(line)
+        if len(line) == _LONGEST_LINE:
+            raise FerError(f"{name}: line {number} has more than {len(line)} bytes", hint=WANTED)
+        if not line.isspace():
+            yield number, offset, line
+        offset += len(line)
+
+
+def _undecodable(texts: dict[int, bytes]) -> dict[int, RowError]:
+    """The rows whose pixels cannot be decoded, of the `texts` of rows by row number."""
+    rows = list(texts)
     images = np.empty((len(rows), PIXELS), np.uint8)
-    for place, reason in decode_pixels(list(unchecked.values()), images).items():
-        bad[rows[place]] = RowError(reason, remedy=VALUES)
-    unchecked.clear()
+    wrong = decode_pixels(list(texts.values()), images)
+    return {rows[at]: RowError(reason, remedy=VALUES) for at, reason in wrong.items()}

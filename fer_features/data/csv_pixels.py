@@ -12,7 +12,8 @@ BLOCK_ROWS = 16
 """Rows decoded at once: 16 rows of 48×48 pixels are 140 kB of text, which fits a core's cache."""
 
 _BLANKS = re.compile(rb" {2,}")
-_ZERO, _BLANK, _TEN = np.uint8(ord("0")), np.uint8(ord(" ")), np.uint8(10)
+_ZERO, _BLANK = np.uint8(ord("0")), np.uint8(ord(" "))
+_TWO, _TEN, _HUNDRED = np.uint8(2), np.uint8(10), np.uint8(100)
 
 
 def count_pixels(text: bytes, expected: int) -> int:
@@ -54,25 +55,33 @@ def decode_pixels(texts: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, s
 
 def _decode_block(texts: Sequence[bytes], out: NDArray[np.uint8]) -> bool:
     """Decode numbers with single blanks between them; False if a text may be anything else."""
-    # Three bytes stand before each number's end: hundreds, tens and ones, if it has as many.
+    # The three bytes before each number's end are its hundreds, tens and ones, if it has as many.
     text = np.frombuffer(b"   " + b" ".join(texts) + b" ", np.uint8)
     digit = text - _ZERO  # bytes below "0" wrap round to 208 and more
     is_digit = digit < _TEN
     is_end = text[3:] == _BLANK
     ends = np.flatnonzero(is_end)
-    if np.count_nonzero(is_digit) + len(ends) != len(is_end) or len(ends) != out.size:
-        return False
-    lengths = np.diff(ends, prepend=-1) - 1
-    row_ends = ends[out.shape[1] - 1 :: out.shape[1]]
-    expected_ends = np.cumsum([len(one) + 1 for one in texts]) - 1
-    if lengths.min() < 1 or lengths.max() > 3 or (row_ends != expected_ends).any():
+    row_ends = np.cumsum([len(one) + 1 for one in texts]) - 1
+    pairs = is_digit[:-1] & is_digit[1:]
+    triples = pairs[:-1] & pairs[1:]
+    if (
+        np.count_nonzero(is_digit) + len(ends) != len(is_end)
+        or len(ends) != out.size
+        or (ends[out.shape[1] - 1 :: out.shape[1]] != row_ends).any()
+        or is_end[0]
+        or (is_end[:-1] & is_end[1:]).any()  # two blanks together
+        or (triples[:-1] & triples[1:]).any()  # four digits
+    ):
         return False
     digit *= is_digit
-    tens = digit[1:-2] * _TEN + digit[2:-1]
-    hundreds = digit[:-3] * is_digit[1:-2]
-    values = tens[ends] + np.uint16(100) * hundreds[ends]
-    out.reshape(-1)[:] = values
-    return bool(values.max() <= 255)
+    hundreds = digit[:-3] * triples[:-1]
+    rest = digit[1:-2] * _TEN + digit[2:-1]
+    values = hundreds * _HUNDRED + rest
+    # Up to 299, a sum above 255 has wrapped round once and is below each of its terms.
+    if hundreds.max() > _TWO or (values < rest).any():
+        return False
+    values.take(ends, out=out.reshape(-1), mode="clip")  # this mode fills `out` without a copy
+    return True
 
 
 def _decode_row(text: bytes, pixels: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from contextlib import suppress
 
 from fer_features.config import EMOTIONS, USAGES
 from fer_features.data.csv_pixels import count_pixels
@@ -29,7 +30,7 @@ _SIZE = (
     "save them as pictures in class folders, which may have any size"
 )
 _PARTS = f"write {', '.join(USAGES)}, or remove the column Usage"
-_WANTED = (
+WANTED = (
     "give FER2013 with its labels, a CSV file that starts with emotion,pixels,Usage; unpack it if "
     "it is neither .gz, .xz, .zip nor .tar"
 )
@@ -41,13 +42,13 @@ class RowError(ValueError):
     Args:
         reason: what is wrong with this row.
         remedy: what to do if all rows have this fault; the same for the same kind of fault.
-        hint: what to do about this row other than skip it; may be empty.
+        hint: what to do about this row besides skipping it; may be empty.
     """
 
     def __init__(self, reason: str, *, remedy: str, hint: str = "") -> None:
         super().__init__(reason)
         self.remedy = remedy
-        self.hint = hint
+        self.hint = f"{hint or 'fix it'}; or leave bad rows out: --skip-bad"
 
 
 class Table:
@@ -66,7 +67,7 @@ class Table:
         except UnicodeDecodeError:
             header = b"\0"
         if b"\0" in header:
-            raise FerError(f"{name} is not a text file in UTF-8", hint=_WANTED)
+            raise FerError(f"{name} is not a text file in UTF-8", hint=WANTED)
         columns = _split(header.removeprefix(b"\xef\xbb\xbf"))
         lower = [column.lower() for column in columns]
         for column, least in ((b"emotion", 1), (b"pixels", 1), (b"usage", 0)):
@@ -75,7 +76,7 @@ class Table:
                 number = "more than one column" if column in lower else "no column"
                 raise FerError(
                     f"{name} has {number} {column.decode()}; its first line: {plain_text(shown)}",
-                    hint=_WANTED,
+                    hint=WANTED,
                 )
         self._columns = len(columns)
         self._emotion, self._pixels = lower.index(b"emotion"), lower.index(b"pixels")
@@ -142,13 +143,15 @@ class Table:
 def _split(line: bytes) -> list[bytes]:
     """The fields of a line, without quotes and outer blanks."""
     if b'"' in line:
-        try:
-            fields = next(csv.reader([line.decode("latin-1")], skipinitialspace=True))
-        except csv.Error:
-            pass
-        else:
-            return [field.encode("latin-1").strip() for field in fields]
-    return [field.strip() for field in line.split(b",")]
+        with suppress(csv.Error):
+            quoted = next(csv.reader([line.decode("latin-1")], skipinitialspace=True))
+            return [field.encode("latin-1").strip() for field in quoted]
+    # `find` is several times faster on 8 kB of pixels than `split`.
+    fields, start = [], 0
+    while (stop := line.find(b",", start)) >= 0:
+        fields.append(line[start:stop].strip())
+        start = stop + 1
+    return [*fields, line[start:].strip()]
 
 
 def _shown(field: bytes) -> str:

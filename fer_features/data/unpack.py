@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import lzma
@@ -11,16 +12,15 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from fer_features.errors import FerError
 
 Member = str | tarfile.TarInfo | None
 """A CSV file's name in a zip archive, its place in a tar archive, or None without an archive."""
 
-_GZIP, _XZ, _ZIP = (b"\x1f\x8b",), (b"\xfd7zXZ\x00",), (b"PK\x03\x04", b"PK\x05\x06")
-_PACKED = (".gz", ".tgz", ".xz", ".txz", ".zip", ".tar")
-_TAR = slice(257, 262)  # "ustar" in a tar archive's first header
+_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\x00": lzma.open, b"BZh": bz2.open}
+_PACKED = (".gz", ".tgz", ".xz", ".txz", ".bz2", ".zip", ".tar")
 _PREFERRED = ("fer2013.csv", "icml_face_data.csv")  # the tables of Kaggle's archives
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 _BUFFER = 1 << 16  # measured: fastest for lines of 8 kB; fits a core's own cache
@@ -50,22 +50,20 @@ def find_member(path: Path) -> Member:
             file is missing or ambiguous.
     """
     with file_errors(path):
-        if _starts_with(path, _ZIP):
+        with path.open("rb") as file:
+            head = file.read(6)
+        if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 return _select_member(archive.namelist(), path)
-        with _open_stream(path) as stream:
-            head = stream.read(_TAR.stop)
-            if head[_TAR] != b"ustar":
-                packed = _starts_with(path, _GZIP + _XZ) or not head
-                if path.suffix.lower() in _PACKED and not packed:
-                    raise FerError(f"{path.name} is not a {path.suffix.lower()} file", hint=_AGAIN)
-                return None
-            stream.seek(0)
-            with tarfile.open(fileobj=stream, mode="r:") as tar:
+        if tarfile.is_tarfile(path):
+            with tarfile.open(path) as tar:
                 members = {one.name: one for one in tar if one.isreg()}
-            while stream.read(_BUFFER):  # up to the checksum at the end of a compressed stream
-                pass
-        return members[_select_member(members, path)]
+                while tar.fileobj and tar.fileobj.read(_BUFFER):  # up to a checksum at the end
+                    pass
+            return members[_select_member(members, path)]
+        if head and path.suffix.lower() in _PACKED and not head.startswith(tuple(_OPENERS)):
+            raise FerError(f"{path.name} is not a {path.suffix.lower()} file", hint=_AGAIN)
+    return None
 
 
 @contextmanager
@@ -76,30 +74,24 @@ def open_csv(path: Path, member: Member) -> Iterator[BinaryIO]:
         FerError: the file is truncated, corrupt or encrypted.
     """
     with file_errors(path), ExitStack() as stack:
+        packed: Any
         if isinstance(member, str):
-            archive = stack.enter_context(zipfile.ZipFile(path))
-            packed = stack.enter_context(archive.open(member))
+            packed = stack.enter_context(zipfile.ZipFile(path)).open(member)
+        elif member is not None:
+            packed = stack.enter_context(tarfile.open(path)).extractfile(member)
         else:
-            stream = stack.enter_context(_open_stream(path))
-            if member is None:
-                yield stream
-                return
-            tar = stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))
-            packed = tar.extractfile(member)  # type: ignore[assignment]  # it is a regular file
+            yield stack.enter_context(_open_stream(path))
+            return
         # A member's own `readline` is slow on lines longer than its buffer of 4 kB.
-        yield stack.enter_context(io.BufferedReader(cast(io.RawIOBase, packed), _BUFFER))
-
-
-def _starts_with(path: Path, magic: tuple[bytes, ...]) -> bool:
-    with path.open("rb") as file:
-        return file.read(6).startswith(magic)
+        yield stack.enter_context(io.BufferedReader(packed, _BUFFER))
 
 
 def _open_stream(path: Path) -> BinaryIO:
-    if _starts_with(path, _GZIP):
-        return cast(BinaryIO, gzip.open(path))
-    if _starts_with(path, _XZ):
-        return cast(BinaryIO, lzma.open(path))
+    with path.open("rb") as file:
+        head = file.read(6)
+    for magic, opener in _OPENERS.items():
+        if head.startswith(magic):
+            return cast(BinaryIO, opener(path))
     return path.open("rb", buffering=_BUFFER)
 
 
