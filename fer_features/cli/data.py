@@ -15,8 +15,8 @@ from fer_features.runtime.console import emit_json, say, table, tell
 
 if TYPE_CHECKING:
     from fer_features.data import FaceSource
-    from fer_features.data.inspect import DataSummary
-    from fer_features.data.picture import PictureForms
+    from fer_features.data.pictures import PictureForms
+    from fer_features.data.summary import DataSummary
 
 
 def open_source(config: DataConfig) -> FaceSource:
@@ -30,7 +30,7 @@ def open_source(config: DataConfig) -> FaceSource:
 
 def info(config: DataConfig, *, json: Json = False) -> None:
     """Count images by emotion and usage; find copies and constant images."""
-    from fer_features.data.inspect import summarize
+    from fer_features.data.summary import summarize
 
     summary = summarize(open_source(config))
     emit_json(summary.to_dict()) if json else _show_summary(summary)
@@ -49,7 +49,7 @@ def show(
     """Draw a labelled grid of images."""
     from fer_features.data import read_all
     from fer_features.data.figures import faces_grid
-    from fer_features.data.inspect import sample_rows
+    from fer_features.data.summary import sample_rows
     from fer_features.runtime.figures import save_figure
 
     source = open_source(config)
@@ -124,7 +124,7 @@ def _show_summary(summary: DataSummary) -> None:
 
 def _show_forms(pictures: PictureForms) -> None:
     """Print how pictures are stored, and how those stored otherwise are converted."""
-    from fer_features.data.picture import LONG
+    from fer_features.data.pictures import LONG
 
     sizes = [f"{width} × {height} ({count:,})" for (width, height), count in pictures.sizes.items()]
     widths, heights = zip(*pictures.sizes, strict=True)

@@ -1,4 +1,4 @@
-"""Images in: the `Faces` record, and one file for each kind of source."""
+"""Images and labels in: CSV files, folders of pictures, the drawn sample."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fer_features.config import EMOTIONS, USAGES
-from fer_features.data.record import IMAGE_SIZE, BadRow, FaceIndex, Faces, FaceSource, read_all
+from fer_features.data.faces import (
+    IMAGE_SIZE,
+    BadRow,
+    FaceIndex,
+    Faces,
+    FaceSource,
+    pixel_sha256,
+    read_all,
+)
 from fer_features.errors import FerError
 
 __all__ = [
@@ -17,9 +25,36 @@ __all__ = [
     "FaceIndex",
     "FaceSource",
     "Faces",
+    "load_faces",
     "open_faces",
+    "pixel_sha256",
     "read_all",
 ]
+
+
+def load_faces(
+    data: str | Path = "sample",
+    *,
+    ignore: Sequence[str] = (),
+    map_class: Mapping[str, str] | None = None,
+    skip_bad: bool = False,
+) -> Faces:
+    """Load all images and labels of a source into memory (2.3 kB an image).
+
+    Args:
+        data: ``sample`` for the built-in drawn faces, a folder of class folders, or a
+            ``fer2013.csv`` (plain, or as ``.gz``, ``.xz``, ``.zip`` or in a tar archive).
+        ignore: class names or labels whose images are left out; case does not matter.
+        map_class: the emotion that images of other classes or labels count as, by class or label.
+        skip_bad: leave out rows that cannot be read instead of raising at the first.
+
+    Returns:
+        The faces: ``.images`` uint8 (N, 48, 48), ``.emotion``, ``.usage``, ``.row``, ``.sha256``.
+
+    Raises:
+        FerError: there is no such file or folder, it is not of a known form, or a row is bad.
+    """
+    return read_all(open_faces(data, skip_bad=skip_bad, ignore=ignore, classes=map_class))
 
 
 def open_faces(
@@ -29,16 +64,14 @@ def open_faces(
     ignore: Sequence[str] = (),
     classes: Mapping[str, str] | None = None,
 ) -> FaceSource:
-    """Open a source of faces by its name.
+    """Open a source of faces, to read its labels first and its images in batches.
 
     Args:
-        data: ``sample`` for the built-in drawn faces, a folder of class folders, or a
-            ``fer2013.csv`` (plain, or as ``.gz``, ``.xz``, ``.zip`` or in a tar archive).
+        data: as for `load_faces`.
         skip_bad: check every row and leave bad ones out (listed in `FaceIndex.bad`) instead of
             raising at the first.
-        ignore: names of classes whose images are left out, in upper or lower case.
-        classes: for names of classes, the name of the emotion that they count as. Either choice is
-            part of the source's digest.
+        ignore: as for `load_faces`.
+        classes: as `map_class` for `load_faces`.
 
     Raises:
         FerError: there is no such file or folder, or it is not of a known form.
@@ -46,8 +79,8 @@ def open_faces(
     if str(data) == "sample":
         if ignore or classes:
             raise FerError(
-                "sample has the seven classes and no others",
-                hint="leave --ignore and --map out; --task chooses among the seven",
+                "sample has the seven emotions and no other classes",
+                hint="leave --ignore and --map out; --task selects among the seven",
             )
         from fer_features.data.sample import SampleFaces
 

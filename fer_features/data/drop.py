@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.data.faces import IMAGE_SIZE
 from fer_features.data.ferplus import Votes, not_a_face
-from fer_features.data.record import IMAGE_SIZE
 from fer_features.errors import FerError
 
 DROPS = ("notface", "constant", "conflict")

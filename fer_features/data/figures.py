@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.config import EMOTIONS, USAGES
-from fer_features.data.record import IMAGE_SIZE, Faces
+from fer_features.data.faces import IMAGE_SIZE, Faces
 from fer_features.runtime.figures import GREY, ORANGE, new_figure
 
 if TYPE_CHECKING:

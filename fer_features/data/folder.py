@@ -1,4 +1,4 @@
-"""Faces out of a folder of pictures, one folder for each emotion."""
+"""Faces from a folder of pictures, one folder for each emotion."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.batches import find_places, in_batches, make_faces
-from fer_features.data.classes import KNOWN, ClassNames
-from fer_features.data.folder_tree import Picture, Tree, families, find_tree
-from fer_features.data.picture import PictureForms, read_form, read_picture
-from fer_features.data.record import IMAGE_SIZE, BadRow, FaceIndex, Faces
+from fer_features.data.faces import BadRow, FaceIndex, Faces
+from fer_features.data.folder_listing import Listing, Picture
+from fer_features.data.labels import KNOWN, Labels
+from fer_features.data.pictures import LONG, PictureForms, read_form, read_picture
 from fer_features.errors import FerError
 from fer_features.runtime.text import plain_text
 
@@ -26,26 +26,26 @@ class FolderFaces:
 
     ``angry/ disgust/ fear/ happy/ sad/ surprise/ neutral/`` or ``0/`` to ``6/``, also in other
     spellings (``anger``, ``happiness``, …) and in upper case, side by side or under ``train/``,
-    ``val/`` and ``test/``. A picture's usage is what its file name starts with (``Training_``,
-    ``PublicTest_``, ``PrivateTest_``), or else its part's: train is Training, val PublicTest, test
-    PrivateTest. Folders in a class folder belong to the class, links to folders too. Files that are
-    not read, hidden ones among them, are counted and named in `FaceIndex.notes`; pipes and devices
+    ``val/`` and ``test/``. A picture's usage is the prefix of its file name (``Training_``,
+    ``PublicTest_``, ``PrivateTest_``), or else that of its part: train is Training, val PublicTest,
+    test PrivateTest. Folders in a class folder belong to the class, links to folders too. Files
+    that are not read, hidden ones included, are counted in `FaceIndex.notes`; pipes and devices
     are never opened.
 
-    Pictures whose names hold the same official part and number (``Training_3908.jpg``,
-    ``Training_3908_flip.jpg``) are one photograph and its copies: `FaceIndex.family` is the same.
+    Pictures whose names contain the same official part and number (``Training_3908.jpg``,
+    ``Training_3908_flip.jpg``) are copies of one photograph: their `FaceIndex.family` is the same.
 
-    A row's number is its place in the sorted list of the pictures' paths, whatever the order in
-    which the disk lists them. See `fer_features.data.picture` for what is done to a picture.
+    A row's number is its index in the sorted list of the pictures' paths. See `read_picture` for
+    the conversion to 48×48 grey levels.
 
     Args:
         path: the folder.
         skip_bad: let `index` decode every picture and leave the bad ones out.
         ignore: names of class folders that are left out.
-        classes: for names of class folders, the emotion that they count as.
+        classes: the emotion that other class folders count as, by name.
 
     Raises:
-        FerError: `classes` names no known emotion, or a class is left out and mapped at once.
+        FerError: `ignore` and `classes` contradict each other, or name no emotion.
     """
 
     def __init__(
@@ -58,134 +58,145 @@ class FolderFaces:
     ) -> None:
         self._path = Path(path)
         self._skip_bad = skip_bad
-        self._names = ClassNames(ignore, classes)
+        self._labels = Labels(ignore, classes)
 
     @property
     def name(self) -> str:
-        """The folder's own name, with what cannot be printed as escapes."""
+        """The folder's own name, with unprintable characters escaped."""
         return plain_text(self._path.resolve().name)
 
     def digest(self) -> str:
-        """Hex SHA-256 over all pictures, in the order of their rows.
+        """Hex SHA-256 over all pictures in row order, combined with `ignore` and `classes`.
 
-        For each: its path, a zero byte, and the SHA-256 of the file's bytes. Where classes are left
-        out or mapped, a hash of that and of which.
+        For each picture: its path, a zero byte, and the SHA-256 of the file's bytes.
 
         Raises:
-            FerError: a file cannot be read, or the folder's form is not as it should be.
+            FerError: a file cannot be read, or the folder cannot be used.
         """
         content = hashlib.sha256()
-        for row, picture in enumerate(self._pictures):
-            try:
-                with (self._path / picture.path).open("rb") as file:
-                    inner = hashlib.file_digest(file, "sha256")
-            except OSError as error:
-                raise self._bad_picture(row, error.strerror or str(error)) from error
+        for row, picture in enumerate(self._listing.pictures):
+            with self._errors(row), self._file(row).open("rb") as file:
+                inner = hashlib.file_digest(file, "sha256")
             content.update(os.fsencode(picture.path) + b"\0" + inner.digest())
-        return self._names.stamp(content.hexdigest())
+        return self._labels.folder_digest(content.hexdigest())
 
     def index(self) -> FaceIndex:
         """Labels and row numbers of all usable pictures; lists the folder at the first call only.
 
-        Nothing is decoded, unless ``skip_bad`` asks for it.
+        Pictures are decoded only with ``skip_bad``.
 
         Raises:
-            FerError: a folder in it is none of a known class, is empty, or cannot be listed.
+            FerError: a folder in it is no known class, is empty, or cannot be listed.
         """
         return self._index
 
     def read(self, rows: NDArray[np.int64], *, batch_size: int = 1024) -> Iterator[Faces]:
-        """Decode `rows` (ascending row numbers out of `index`), `batch_size` at a time.
+        """Decode `rows` (ascending row numbers of `index`), `batch_size` at a time.
 
         Raises:
             FerError: a row is not in the index, its picture cannot be decoded, or the batch size is
                 below 1.
         """
-        places = find_places(self.index(), rows, name=self.name)
-        return self._decode(in_batches(places, batch_size=batch_size, name=self.name))
+        return self._decode(self._index.batches(rows, batch_size=batch_size, name=self.name))
 
     def forms(self) -> PictureForms:
-        """Sizes and colour of the usable pictures as they are stored; only their headers are read.
+        """Sizes and colours of the usable pictures as they are stored; reads only their headers.
 
         Raises:
             FerError: a picture's header cannot be read.
         """
         sizes, colour, long = Counter[tuple[int, int]](), 0, []
         for row in self._index.row.tolist():
-            try:
-                form = read_form(self._path / self._pictures[row].path)
-            except ValueError as error:
-                raise self._bad_picture(row, str(error)) from error
-            sizes[form.width, form.height] += 1
-            colour += form.colour
-            if form.long:
-                long.append(plain_text(self._pictures[row].path))
+            with self._errors(row):
+                size, in_colour = read_form(self._file(row))
+            sizes[size] += 1
+            colour += in_colour
+            if max(size) > LONG * min(size):
+                long.append(plain_text(self._listing.pictures[row].path))
         return PictureForms(sizes=dict(sizes.most_common()), colour=colour, long=tuple(long))
 
-    def _decode(self, batches: Iterator[NDArray[np.int64]]) -> Iterator[Faces]:
+    def _decode(self, batches: list[NDArray[np.int64]]) -> Iterator[Faces]:
         for places in batches:
-            images = np.empty((len(places), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-            for image, row in zip(images, self._index.row[places].tolist(), strict=True):
-                try:
-                    image[...] = read_picture(self._path / self._pictures[row].path)
-                except ValueError as error:
-                    raise self._bad_picture(row, str(error)) from error
-            yield make_faces(self._index, places, images)
+            images = []
+            for row in self._index.row[places].tolist():
+                with self._errors(row):
+                    images.append(read_picture(self._file(row)))
+            yield self._index.faces(places, np.stack(images))
 
-    def _bad_picture(self, row: int, reason: str) -> FerError:
-        return FerError(
-            f"{plain_text(f'{self.name}/{self._pictures[row].path}')} (row {row}): {reason}",
-            hint="fix it, or leave bad pictures out: --skip-bad",
-        )
+    def _file(self, row: int) -> Path:
+        return self._path / self._listing.pictures[row].path
+
+    @contextmanager
+    def _errors(self, row: int) -> Iterator[None]:
+        """Turn errors in reading a row's picture into a `FerError` that names it."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            path = plain_text(f"{self.name}/{self._listing.pictures[row].path}")
+            raise FerError(
+                f"{path} (row {row}): {getattr(error, 'strerror', None) or error}",
+                hint="fix it, or leave bad pictures out: --skip-bad",
+            ) from error
 
     @cached_property
-    def _tree(self) -> Tree:
+    def _listing(self) -> Listing:
         try:
-            tree = find_tree(self._path, self._names)
+            listing = Listing(self._path, self._labels)
         except OSError as error:
             raise FerError(f"{error.filename} cannot be listed: {error.strerror}") from error
-        if not tree.classes:
+        if not listing.counts:
             raise FerError(f"{self.name} has no class folders", hint=KNOWN)
-        self._names.check_found(tree.classes, source=self.name)
-        if not tree.pictures:
+        self._labels.notes(listing.counts, source=self.name, unit="pictures")  # checks the rules
+        if not listing.pictures:
             raise FerError(f"{self.name}: all of its classes are left out (--ignore)")
-        return tree
-
-    @property
-    def _pictures(self) -> list[Picture]:
-        return self._tree.pictures
+        return listing
 
     @cached_property
     def _index(self) -> FaceIndex:
-        bad = tuple(self._undecodable()) if self._skip_bad else ()
-        rows = np.arange(len(self._pictures), dtype=np.int64)
-        usable = rows[~np.isin(rows, [one.row for one in bad])]
-        if len(usable) == 0:
-            raise FerError(f"{self.name} has no usable picture; row 0: {bad[0].reason}")
-        pictures = [self._pictures[row] for row in usable]
-        family = np.array(families(pictures), np.int64)
+        listing = self._listing
+        bad = self._undecodable() if self._skip_bad else {}
+        rows = [row for row in range(len(listing.pictures)) if row not in bad]
+        if not rows:
+            raise FerError(f"{self.name} has no usable picture; row 0: {bad[0]}")
+        pictures = [listing.pictures[row] for row in rows]
+        family = _families(pictures)
+        rules = self._labels.notes(listing.counts, source=self.name, unit="pictures")
         return FaceIndex(
-            row=usable,
+            row=np.array(rows, np.int64),
             emotion=np.array([picture.emotion for picture in pictures], np.int8),
             usage=np.array([picture.usage for picture in pictures], np.int8),
-            bad=bad,
             family=family,
-            notes=(*self._tree.notes(self._names), *_family_note(pictures, family)),
+            bad=tuple(BadRow(*one) for one in bad.items()),
+            notes=(*rules, *listing.notes(), *_family_notes(pictures, family)),
         )
 
-    def _undecodable(self) -> Iterator[BadRow]:
-        for row, picture in enumerate(self._pictures):
+    def _undecodable(self) -> dict[int, str]:
+        """The reasons of pictures that cannot be decoded, by row number."""
+        reasons = {}
+        for row, picture in enumerate(self._listing.pictures):
             try:
-                read_picture(self._path / picture.path)
+                read_picture(self._file(row))
             except ValueError as error:
-                yield BadRow(row, f"{plain_text(picture.path)}: {error}")
+                reasons[row] = f"{plain_text(picture.path)}: {error}"
+        return reasons
 
 
-def _family_note(pictures: Sequence[Picture], family: NDArray[np.int64]) -> Iterator[str]:
+def _families(pictures: Sequence[Picture]) -> NDArray[np.int64]:
+    """The same number from 0 for pictures of one official part and number, -1 for all others."""
+    keys = [picture.official for picture in pictures]
+    counts = Counter(keys)
+    numbers: dict[tuple[str, int], int] = {}
+    return np.array(
+        [numbers.setdefault(key, len(numbers)) if key and counts[key] > 1 else -1 for key in keys],
+        np.int64,
+    )
+
+
+def _family_notes(pictures: Sequence[Picture], family: NDArray[np.int64]) -> Iterator[str]:
     members = np.flatnonzero(family >= 0)
     if len(members):
         example = plain_text(pictures[members[0]].path)
         yield (
-            f"{family.max() + 1:,} photographs stand in several pictures each, {len(members):,} in "
-            f"all, by the official part and number in their names ({example} for one)"
+            f"{family.max() + 1:,} photographs have several pictures each, {len(members):,} in "
+            f"all, by the official part and number in their names (for example {example})"
         )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from fer_features.config import REGISTERED
-from fer_features.data.record import IMAGE_SIZE
+from fer_features.data.faces import IMAGE_SIZE
 from fer_features.runtime.progress import Advance
 
 WINDOW = 36

@@ -1,25 +1,21 @@
-"""The built-in data set: faces drawn from a seed, in FER2013's form, with nothing downloaded."""
+"""The built-in data set: 600 drawn faces in FER2013's form, with nothing downloaded."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from fer_features.data.dice import Dice
-from fer_features.data.drawing import draw_faces
-from fer_features.data.record import FaceIndex, Faces, pixel_sha256
-from fer_features.errors import FerError
+from fer_features.data.faces import IMAGE_SIZE, FaceIndex, Faces
 
-# Rows of each emotion in the order of `EMOTIONS`, and how many of them are twins of other rows.
-_ROWS = (80, 40, 80, 180, 80, 60, 80)
-_TWINS = (2, 1, 2, 3, 2, 1, 1)
-
-# Rows of each part in the order of `USAGES`: the first 480 rows are Training, as in FER2013.
-_PARTS = (480, 60, 60)
+SAMPLE = Path(__file__).with_name("sample.png")
+"""The faces side by side, row by row, 25 in a line; its text ``emotion`` and ``usage`` hold one
+digit for each. ``tools/draw_sample`` draws it."""
 
 
 class SampleFaces:
@@ -27,112 +23,43 @@ class SampleFaces:
 
     - 180 happy, 80 each of angry, fear, sad and neutral, 60 surprise, 40 disgust, shuffled.
     - Rows 0 to 479 are Training, 480 to 539 PublicTest, 540 to 599 PrivateTest.
-    - As FER2013 does, it holds exact twins: 12 of the rows repeat the pixels and the label of
-      an earlier row, and a twin may lie in another part than the row it repeats. The other 588
-      are drawn one by one.
-    - An emotion is drawn as the FACS action units that make it up, each of random intensity;
-      the person, pose, light, film, and what hides the face are drawn without a look at it.
-      Some faces are hard to tell, and a few cannot be told.
-
-    The faces are drawn at the first `read` or `digest`, in about a second, and kept (1.4 MB).
-    A seed gives the same bytes on every machine (see `fer_features.data.dice`).
-
-    Args:
-        seed: which 600 faces; 0 or more.
-
-    Raises:
-        FerError: the seed is below 0.
+    - Like FER2013, it has exact twins: 12 rows repeat the pixels and the label of an earlier row,
+      some of them in another part.
+    - An emotion is drawn as the FACS action units that make it up, each of random intensity; the
+      person, pose, light, grain and occlusions do not depend on it. Some faces are ambiguous.
     """
 
-    def __init__(self, *, seed: int = 0) -> None:
-        if seed < 0:
-            raise FerError(f"sample: the seed must be 0 or more, not {seed}")
-        self._seed = seed
-
-    @property
-    def name(self) -> str:
-        """``sample``, whatever the seed: `digest` tells seeds apart."""
-        return "sample"
+    name = "sample"
 
     def digest(self) -> str:
         """Hex SHA-256 of the images' bytes, then the emotions', then the usages', row by row."""
-        faces = self._faces
-        content = hashlib.sha256()
-        for part in (faces.images, faces.emotion, faces.usage):
-            content.update(part.tobytes())
-        return content.hexdigest()
+        index, images = _load()
+        return hashlib.sha256(
+            b"".join(map(bytes, (images, index.emotion, index.usage)))
+        ).hexdigest()
 
     def index(self) -> FaceIndex:
-        """Labels of all 600 rows; nothing is drawn for it."""
-        drawn, place = self._plan
-        return FaceIndex(
-            row=np.arange(sum(_ROWS), dtype=np.int64),
-            emotion=drawn[place],
-            usage=np.repeat(np.arange(len(_PARTS), dtype=np.int8), _PARTS),
-        )
+        """Labels of all 600 rows."""
+        return _load()[0]
 
     def read(self, rows: NDArray[np.int64], *, batch_size: int = 1024) -> Iterator[Faces]:
-        """Yield `rows` in the order given, `batch_size` at a time.
+        """Yield `rows` (ascending), `batch_size` at a time.
 
         Raises:
             FerError: a row is not in the sample, or the batch size is below 1.
         """
-        if batch_size < 1:
-            raise FerError(f"sample: the batch size must be 1 or more, not {batch_size}")
-        count = sum(_ROWS)
-        missing = rows[(rows < 0) | (rows >= count)]
-        if missing.size:
-            raise FerError(
-                f"sample: there is no row {missing[0]}",
-                hint=f"its rows are numbered from 0 to {count - 1}",
-            )
-        return self._batches(rows, batch_size)
+        index, images = _load()
+        batches = index.batches(rows, batch_size=batch_size, name=self.name)
+        return (index.faces(places, images[places]) for places in batches)
 
-    def _batches(self, rows: NDArray[np.int64], batch_size: int) -> Iterator[Faces]:
-        for start in range(0, len(rows), batch_size):
-            wanted = rows[start : start + batch_size]
-            yield Faces(
-                images=self._faces.images[wanted],
-                emotion=self._faces.emotion[wanted],
-                usage=self._faces.usage[wanted],
-                row=self._faces.row[wanted],
-                sha256=self._faces.sha256[wanted],
-            )
 
-    @cached_property
-    def _plan(self) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-        """Emotion of each drawn face (588,), and which of them each row shows (600,)."""
-        once = np.subtract(_ROWS, _TWINS)
-        drawn = _emotions_drawn()
-        first = np.cumsum(once) - once
-        twins = [
-            np.arange(start, start + count) for start, count in zip(first, _TWINS, strict=True)
-        ]
-        shown = np.concatenate([np.arange(len(drawn)), *twins])
-        return drawn, shown[Dice(self._seed, stream=2, count=len(shown)).order()]
-
-    @cached_property
-    def _faces(self) -> Faces:
-        _, place = self._plan
-        index = self.index()
-        images = _draw(self._seed)[place]
-        return Faces(
-            images=images,
-            emotion=index.emotion,
-            usage=index.usage,
-            row=index.row,
-            sha256=pixel_sha256(images),
+@cache
+def _load() -> tuple[FaceIndex, NDArray[np.uint8]]:
+    """The index, and uint8 (600, 48, 48)."""
+    with Image.open(SAMPLE) as picture:
+        emotion, usage = (
+            np.array(list(picture.info[name]), np.int8) for name in ("emotion", "usage")
         )
-
-
-def _emotions_drawn() -> NDArray[np.int8]:
-    """Emotion of each drawn face (588,): all rows but the twins, emotion by emotion."""
-    return np.repeat(np.arange(len(_ROWS), dtype=np.int8), np.subtract(_ROWS, _TWINS))
-
-
-@lru_cache(maxsize=2)
-def _draw(seed: int) -> NDArray[np.uint8]:
-    """The drawn faces of a seed, uint8 (588, 48, 48); drawn once in a process."""
-    images = draw_faces(_emotions_drawn(), seed=seed)
-    images.flags.writeable = False
-    return images
+        tiles = np.asarray(picture).reshape(-1, IMAGE_SIZE, picture.width // IMAGE_SIZE, IMAGE_SIZE)
+    images = np.ascontiguousarray(tiles.swapaxes(1, 2)).reshape(-1, IMAGE_SIZE, IMAGE_SIZE)
+    return FaceIndex(row=np.arange(len(images)), emotion=emotion, usage=usage), images

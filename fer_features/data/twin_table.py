@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.config import NEAR, REGISTERED
-from fer_features.data.record import Faces, FaceSource, read_all
+from fer_features.data.faces import Faces, FaceSource, read_all
 from fer_features.data.twins import Groups, Twins, find_twins
 from fer_features.runtime.files import draft_of
 from fer_features.runtime.progress import Progress, no_progress

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.config import NEAR
-from fer_features.data.record import pixel_sha256
+from fer_features.data.faces import pixel_sha256
 from fer_features.data.registered import registered_pairs
 from fer_features.runtime.progress import Advance
 

@@ -68,6 +68,7 @@ def assert_good(faces: Faces) -> None:
 KAGGLE = {"./fer2013/README": "x" * 999, "./fer2013/fer2013.csv": GOOD, "./fer2013/test.csv": "a"}
 PACKED: dict[str, Callable[[Path], Path]] = {
     "plain": lambda folder: write(folder, GOOD),
+    "bz2": lambda folder: write(folder, bz2.compress(GOOD.encode()), "fer2013.csv.bz2"),
     "gz": lambda folder: write(folder, gzip.compress(GOOD.encode()), "fer2013.csv.gz"),
     "xz": lambda folder: write(folder, lzma.compress(GOOD.encode()), "fer2013.csv.xz"),
     "zip": lambda folder: write_zip(folder / "archive.zip", {"fer2013/fer2013.csv": GOOD}),
@@ -187,21 +188,19 @@ def with_first_pixel(value: str) -> Callable[[str], str]:
     return lambda row: re.sub(r"^(\d),\d+ ", rf"\1,{value} ", row)
 
 
+# What is done to a row, and the datum that its error names.
 SEEN_BY_INDEX = {
-    "few-fields": (lambda row: row.rpartition(",")[0], "2 fields instead of 3"),
-    "many-fields": (lambda row: row + ",", "4 fields instead of 3"),
-    "emotion-7": (lambda row: "7" + row[1:], "emotion is '7', not a whole number from 0 to 6"),
-    "emotion-empty": (lambda row: row[1:], "emotion is '', not a whole number from 0 to 6"),
-    "few-pixels": (lambda row: re.sub(r",\d+ ", ",", row), "2303 pixels instead of 2304"),
-    "many-pixels": (lambda row: row.replace(",", ",1 ", 1), "2305 pixels instead of 2304"),
-    "no-pixels": (lambda row: row[:2] + ",Training", "0 pixels instead of 2304"),
-    "usage": (
-        lambda row: row.replace("PublicTest", "Test"),
-        "usage is 'Test', none of Training, PublicTest, PrivateTest",
-    ),
+    "few-fields": (lambda row: row.rpartition(",")[0], "2 "),
+    "many-fields": (lambda row: row + ",", "4 "),
+    "emotion-7": (lambda row: "7" + row[1:], "'7'"),
+    "emotion-empty": (lambda row: row[1:], "''"),
+    "few-pixels": (lambda row: re.sub(r",\d+ ", ",", row), "2303 "),
+    "many-pixels": (lambda row: row.replace(",", ",1 ", 1), "2305 "),
+    "no-pixels": (lambda row: row[:2] + ",Training", "0 "),
+    "usage": (lambda row: row.replace("PublicTest", "Test"), "'Test'"),
 }
 SEEN_BY_READ = {
-    value: (with_first_pixel(value), f"pixel 0 is '{value}', not a whole number from 0 to 255")
+    value: (with_first_pixel(value), f"pixel 0 is '{value}'")
     for value in ("300", "256", "-1", "abc", "1.5", "1e1", "0x1")
 }
 
@@ -213,13 +212,14 @@ def test_index_names_the_first_bad_row(
     source = CsvFaces(write(tmp_path, broken(2, change)))
     with pytest.raises(FerError) as caught:
         source.index()
-    assert caught.value.message == f"fer2013.csv, row 2 (line 4): {reason}"
+    assert "fer2013.csv, row 2 (line 4)" in caught.value.message
+    assert reason in caught.value.message
     assert "--skip-bad" in caught.value.hint
 
 
 def test_a_pixel_that_is_missing_between_two_blanks_is_found_by_read(tmp_path: Path) -> None:
     content = broken(2, lambda row: re.sub(r" \d+ ", "  ", row, count=1))
-    with pytest.raises(FerError, match="2303 pixels instead of 2304"):
+    with pytest.raises(FerError, match=r" row 2 .* 2303 "):
         read_all(CsvFaces(write(tmp_path, content)))
     index = CsvFaces(write(tmp_path, content), skip_bad=True).index()
     assert [one.row for one in index.bad] == [2]
@@ -236,7 +236,8 @@ def test_read_names_the_bad_row_and_reads_the_others(
     assert (next(source.read(np.array([0, 1, 3]))).images == IMAGES[[0, 1, 3]]).all()
     with pytest.raises(FerError) as caught:
         list(source.read(np.array([1, 2])))
-    assert caught.value.message == f"fer2013.csv, row 2 (line 4): {reason}"
+    assert "fer2013.csv, row 2 (line 4)" in caught.value.message
+    assert reason in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,8 @@ def test_skip_bad_leaves_the_row_out_and_says_why(
     index = source.index()
     assert index.row.tolist() == [0, 1, 3]
     assert index.usage.tolist() == [0, 0, 2]
-    assert [(one.row, one.reason) for one in index.bad] == [(2, reason)]
+    assert [one.row for one in index.bad] == [2]
+    assert reason in index.bad[0].reason
     assert (read_all(source).images == IMAGES[[0, 1, 3]]).all()
     with pytest.raises(FerError, match="no usable row 2"):
         source.read(np.array([2]))
@@ -272,55 +274,36 @@ def test_lines_are_counted_with_the_blank_ones(tmp_path: Path) -> None:
         CsvFaces(write(tmp_path, content)).index()
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "fer2013.csv is empty"),
-        (b"\n\n", "fer2013.csv is empty"),
-        (f"{HEADER}\n", "fer2013.csv has a header and no rows"),
-        (
-            f"pixels\n{text_of(IMAGES[0])}\n",
-            "fer2013.csv has no column emotion; its first line: pixels",
-        ),
-        ("emotion,Usage\n", "fer2013.csv has no column pixels; its first line: emotion, Usage"),
-        (
-            "emotion,pixels,Pixels\n",
-            "fer2013.csv has more than one column pixels; its first line: emotion, pixels, Pixels",
-        ),
-        (ROWS[0], "fer2013.csv has no column emotion; its first line: 0, "),
-        (bytes(range(256)) * 9, "fer2013.csv is not a text file in UTF-8"),
-        (HEADER.encode("utf-16"), "fer2013.csv is not a text file in UTF-8"),
-        (
-            HEADER + "\n" + "1" * (1 << 20),
-            "fer2013.csv is no table of faces: line 2 has more than 1048576 bytes",
-        ),
-    ],
-    ids=[
-        "empty",
-        "blank",
-        "header",
-        "no-emotion",
-        "no-pixels",
-        "twice",
-        "no-header",
-        "binary",
-        "utf-16",
-        "endless",
-    ],
-)
+NO_TABLE = {
+    "empty": (b"", ""),
+    "blank": (b"\n\n", ""),
+    "header": (f"{HEADER}\n", ""),
+    "no-emotion": (f"pixels\n{text_of(IMAGES[0])}\n", "emotion"),
+    "no-pixels": ("emotion,Usage\n", "pixels"),
+    "twice": ("emotion,pixels,Pixels\n", "emotion, pixels, Pixels"),
+    "no-header": (ROWS[0], "emotion"),
+    "binary": (bytes(range(256)) * 9, "UTF-8"),
+    "utf-16": (HEADER.encode("utf-16"), "UTF-8"),
+    "endless": (HEADER + "\n" + "1" * (1 << 20), "line 2 "),
+    "7-zip": (b"7z\xbc\xaf\x27\x1c\0\4", "UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("content", "datum"), NO_TABLE.values(), ids=NO_TABLE)
 def test_refuses_what_is_no_table_of_faces(
-    tmp_path: Path, content: str | bytes, message: str
+    tmp_path: Path, content: str | bytes, datum: str
 ) -> None:
     with pytest.raises(FerError) as caught:
         CsvFaces(write(tmp_path, content)).index()
-    assert caught.value.message.startswith(message)
+    assert caught.value.message.startswith("fer2013.csv")
+    assert datum in caught.value.message
     assert len(caught.value.message) < 160
     assert "\n" not in str(caught.value)
 
 
 def test_says_which_row_is_bad_if_all_are(tmp_path: Path) -> None:
     path = write(tmp_path, f"{HEADER}\n0,1 2,Training\n")
-    with pytest.raises(FerError, match="no usable row; row 0: 2 pixels instead of 2304"):
+    with pytest.raises(FerError, match="row 0: 2 "):
         CsvFaces(path, skip_bad=True).index()
 
 
@@ -328,8 +311,9 @@ def test_says_which_row_is_bad_if_all_are(tmp_path: Path) -> None:
 def test_a_packed_file_cut_short_is_refused(tmp_path: Path, packing: str) -> None:
     path = PACKED[packing](tmp_path)
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(FerError, match=f"{re.escape(path.name)} is truncated or corrupt"):
+    with pytest.raises(FerError, match=re.escape(path.name)) as caught:
         CsvFaces(path).index()
+    assert "download" in caught.value.hint
 
 
 @pytest.mark.parametrize("packing", ["gz", "xz", "zip", "tar.gz", "tar.xz"])
@@ -342,9 +326,11 @@ def test_a_damaged_packed_file_is_refused(tmp_path: Path, packing: str) -> None:
         CsvFaces(path).index()
 
 
-def test_a_suffix_that_lies_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FerError, match=r"fer2013\.csv\.gz is not a gzip file"):
-        CsvFaces(write(tmp_path, GOOD, "fer2013.csv.gz")).index()
+@pytest.mark.parametrize("name", ["fer2013.csv.gz", "fer2013.xz", "fer2013.tar", "fer2013.zip"])
+def test_a_wrong_suffix_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FerError, match=re.escape(name)) as caught:
+        CsvFaces(write(tmp_path, GOOD, name)).index()
+    assert "download" in caught.value.hint
 
 
 def test_prefers_fer2013_and_then_icml_in_a_zip(tmp_path: Path) -> None:
@@ -363,9 +349,9 @@ def test_takes_the_one_table_of_a_zip_made_by_macos(tmp_path: Path) -> None:
 
 def test_lists_the_members_it_cannot_choose_from(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"b.csv": GOOD, "a.csv": GOOD, "c.txt": ""})
-    with pytest.raises(FerError, match=r"a\.zip holds several \.csv files: a\.csv, b\.csv"):
+    with pytest.raises(FerError, match=r"a\.zip .* a\.csv, b\.csv"):
         CsvFaces(path).index()
-    with pytest.raises(FerError, match=r"b\.zip holds no \.csv file"):
+    with pytest.raises(FerError, match=r"b\.zip .*\.csv"):
         CsvFaces(write_zip(tmp_path / "b.zip", {"c.txt": ""})).index()
 
 
@@ -375,16 +361,15 @@ def test_a_locked_zip_is_refused(tmp_path: Path) -> None:
     content[6] |= 1  # "encrypted", in the member's own header and in the list of members
     content[content.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(content)
-    with pytest.raises(FerError, match=r"a\.zip cannot be unpacked: .*encrypted"):
+    with pytest.raises(FerError, match=r"a\.zip .*encrypted"):
         CsvFaces(path).index()
 
 
 def test_a_file_that_is_gone_or_a_folder_is_refused(tmp_path: Path) -> None:
     for source in (CsvFaces(tmp_path / "no.csv"), CsvFaces(tmp_path)):
-        with pytest.raises(FerError, match="cannot be read"):
-            source.index()
-        with pytest.raises(FerError, match="cannot be read"):
-            source.digest()
+        for use in (source.index, source.digest):
+            with pytest.raises(FerError, match=source.name):
+                use()
 
 
 def test_a_file_that_changed_after_the_index_is_refused(tmp_path: Path) -> None:
@@ -392,7 +377,7 @@ def test_a_file_that_changed_after_the_index_is_refused(tmp_path: Path) -> None:
     source = CsvFaces(path)
     source.index()
     os.utime(path, ns=(1, 1))
-    with pytest.raises(FerError, match="has changed since it was indexed"):
+    with pytest.raises(FerError, match=r"fer2013\.csv"):
         list(source.read(np.array([0])))
 
 
@@ -420,15 +405,10 @@ def test_no_rows_are_no_batches(tmp_path: Path) -> None:
 def test_a_broken_tar_is_refused(tmp_path: Path) -> None:
     path = PACKED["tar"](tmp_path)
     path.write_bytes(path.read_bytes()[:30000])
-    with pytest.raises(FerError, match=r"fer2013\.tar is truncated or corrupt"):
+    with pytest.raises(FerError, match=r"fer2013\.tar"):
         CsvFaces(path).index()
-    with pytest.raises(FerError, match=r"a\.tar is not a tar file"):
-        CsvFaces(write(tmp_path, GOOD, "a.tar")).index()
-    with pytest.raises(FerError, match=r"holds no \.csv file"):
+    with pytest.raises(FerError, match=r"b\.tar .*\.csv"):
         CsvFaces(write_tar(tmp_path / "b.tar", {"fer2013/README": ""})).index()
-    with pytest.raises(FerError, match="packed as bzip2") as caught:
-        CsvFaces(write(tmp_path, bz2.compress(GOOD.encode()), "fer2013.csv.bz2")).index()
-    assert "unpack it" in caught.value.hint
 
 
 def labelled(*names: str) -> str:
@@ -459,7 +439,9 @@ def test_an_unknown_label_can_be_left_out_or_mapped(
     assert without.index().row.tolist() == [0, 2, 3]
     assert without.index().emotion.tolist() == [3, 3, 1]
     assert (without.index().ignored, without.index().source_rows) == (1, 4)
-    assert without.index().notes == (f"left out by --ignore {label.upper()}: 1 rows",)
+    (note,) = without.index().notes
+    assert f"--ignore {label.upper()}" in note
+    assert "1 rows" in note
     assert (read_all(without).images == IMAGES[[0, 2, 3]]).all()
 
     mapped = CsvFaces(path, classes={label: "Sadness"})
@@ -473,22 +455,22 @@ def test_known_labels_can_be_left_out_or_mapped_too(tmp_path: Path) -> None:
     path = write(tmp_path, labelled("happy", "3", "Happiness", "0"))
     assert CsvFaces(path, ignore=["happy"]).index().row.tolist() == [3]
     assert CsvFaces(path, classes={"3": "fear"}).index().emotion.tolist() == [2, 2, 2, 0]
-    with pytest.raises(FerError, match="all 4 rows are left out"):
+    with pytest.raises(FerError, match=r" 4 .*--ignore"):
         CsvFaces(path, ignore=["happy", "0"]).index()
 
 
 @pytest.mark.parametrize("rule", [{"ignore": ["contmpt"]}, {"classes": {"8": "sad"}}])
 def test_a_rule_that_no_row_meets_is_an_error(tmp_path: Path, rule: dict[str, list[str]]) -> None:
-    with pytest.raises(FerError, match=r"has the label (contmpt|8) "):
+    with pytest.raises(FerError, match=r"csv has .* (contmpt|8) "):
         CsvFaces(write(tmp_path, GOOD), **rule).index()
     assert CsvFaces(write(tmp_path, GOOD)).index().notes == ()
 
 
 def test_rules_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
-    with pytest.raises(FerError, match="no such emotion: joy"):
+    with pytest.raises(FerError, match="contempt=joy"):
         CsvFaces(path, classes={"contempt": "joy"})
-    with pytest.raises(FerError, match="in two ways"):
+    with pytest.raises(FerError, match=r"[Cc]ontempt"):
         CsvFaces(path, ignore=["Contempt"], classes={"contempt": "disgust"})
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fer_features.config import EMOTIONS
 from fer_features.data.drop import conflicting, rows_to_drop
+from fer_features.data.faces import pixel_sha256
 from fer_features.data.ferplus import (
     COLUMNS,
     Votes,
@@ -17,7 +18,6 @@ from fer_features.data.ferplus import (
     read_ferplus,
     soft,
 )
-from fer_features.data.record import pixel_sha256
 from fer_features.data.vote_order import Stretch, find_stretch
 from fer_features.errors import FerError
 

@@ -14,7 +14,7 @@ from fer_features.cache import Cache
 from fer_features.cli import app
 from fer_features.config import ExtractConfig, FitConfig
 from fer_features.data import open_faces, read_all
-from fer_features.data.record import pixel_sha256
+from fer_features.data.faces import pixel_sha256
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
 from fer_features.fit.contamination import settle_split

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from fer_features.data import BadRow, FaceIndex, Faces
+from fer_features.data.faces import pixel_sha256
 from fer_features.data.folder import FolderFaces
-from fer_features.data.inspect import sample_rows, summarize
-from fer_features.data.record import pixel_sha256
+from fer_features.data.summary import sample_rows, summarize
 from fer_features.errors import FerError
 
 
@@ -119,8 +119,8 @@ def test_a_folder_s_pictures_are_described_as_they_are_stored(tmp_path: Path) ->
         "long": 2,
         "long_example": "happy/c.png",
     }
-    (log,) = found["notes"]
-    assert "happy/notes.txt" in log
+    (note,) = found["notes"]
+    assert "happy/notes.txt" in note
 
 
 def test_sizes_leave_out_what_skip_bad_leaves_out(tmp_path: Path) -> None:
@@ -176,5 +176,5 @@ def test_sample_of_an_emotion_does_not_depend_on_the_others() -> None:
 
 @pytest.mark.parametrize(("per_emotion", "seed"), [(0, 0), (1, -1)])
 def test_sample_refuses_what_cannot_be_chosen(per_emotion: int, seed: int) -> None:
-    with pytest.raises(FerError, match="cannot be chosen"):
+    with pytest.raises(FerError, match=f"{per_emotion} .* {seed} "):
         sample_rows(an_index(np.arange(7)), per_emotion=per_emotion, seed=seed)

@@ -1,12 +1,12 @@
-"""Shapes as smooth masks over a batch of 48 x 48 pictures: what the drawn faces are made of."""
+"""Shapes as smooth masks over a batch of 48×48 pictures."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from fer_features.data.dice import Floats
-from fer_features.data.record import IMAGE_SIZE
-from fer_features.data.sitters import Person, Setting
+from fer_features.data import IMAGE_SIZE
+from tools.draw_sample.people import Person, Setting
+from tools.draw_sample.portable_random import Floats
 
 HEAD_DEPTH = 0.75
 

@@ -1,7 +1,7 @@
-"""Draws the faces of the built-in sample: heads, hair, walls, hands, and the photograph itself.
+"""Draws the faces of the built-in sample: head, hair, background, hand, and the photograph's look.
 
-Only +, -, x, / and square roots of float32, pixel by pixel: IEEE 754 rounds each of them the same
-on every machine, so the bytes that come out are the same too.
+Only float32 +, -, ×, / and square roots, pixel by pixel: IEEE 754 rounds them the same on every
+machine, so the images are the same byte for byte.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.canvas import Canvas, disc, ramp, stretch, stroke
-from fer_features.data.dice import Dice, Floats
-from fer_features.data.face_features import (
+from fer_features.data import IMAGE_SIZE
+from tools.draw_sample.canvas import Canvas, disc, ramp, stretch, stroke
+from tools.draw_sample.face_features import (
     Mouth,
     draw_brows,
     draw_eyes,
@@ -19,8 +19,8 @@ from fer_features.data.face_features import (
     draw_mouth,
     draw_nose,
 )
-from fer_features.data.record import IMAGE_SIZE
-from fer_features.data.sitters import Expression, Person, Setting
+from tools.draw_sample.people import Expression, Person, Setting
+from tools.draw_sample.portable_random import Floats, PortableRandom
 
 _BATCH = 32  # faces drawn at a time, so that what is worked on stays in the processor's cache
 
@@ -28,13 +28,13 @@ _BATCH = 32  # faces drawn at a time, so that what is worked on stays in the pro
 def draw_faces(emotion: NDArray[np.int8], *, seed: int) -> NDArray[np.uint8]:
     """Draw one face for each emotion: int8 (N,), places in `EMOTIONS`, to uint8 (N, 48, 48).
 
-    The person and the picture depend on the seed alone: the same seed with other emotions gives
-    the same sitters, in the same light, doing something else with their faces.
+    The persons and settings depend on the seed only: with other emotions the same persons, in the
+    same light, make other faces.
     """
-    dice = Dice(seed, stream=1, count=len(emotion))
-    person = Person.draw(dice)
-    expression = Expression.draw(dice, emotion=emotion)
-    setting = Setting.draw(dice)
+    rng = PortableRandom(seed, stream=1, count=len(emotion))
+    person = Person.draw(rng)
+    expression = Expression.draw(rng, emotion=emotion)
+    setting = Setting.draw(rng)
     images = np.empty((len(emotion), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     for start in range(0, len(emotion), _BATCH):
         part = (start, start + _BATCH)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fer_features.data.canvas import Canvas, disc, ramp, stroke
-from fer_features.data.dice import Floats
-from fer_features.data.sitters import Expression, Person
+from tools.draw_sample.canvas import Canvas, disc, ramp, stroke
+from tools.draw_sample.people import Expression, Person
+from tools.draw_sample.portable_random import Floats
 
 
 def draw_eyes(canvas: Canvas, person: Person, expression: Expression) -> None:
@@ -47,7 +47,7 @@ def _lids(along: Floats, person: Person, expression: Expression) -> tuple[Floats
 
 def _eyeball(canvas: Canvas, mask: Floats, person: Person, expression: Expression) -> None:
     """The white, the iris, the pupil and a glint, where `mask` leaves the eye open."""
-    # The gaze goes one way for both eyes, so it must not be mirrored with them.
+    # Both eyes look the same way, so the gaze is not mirrored with them.
     gaze = np.where(canvas.face_u < 0.0, -expression.gaze, expression.gaze)
     u = np.abs(canvas.face_u) - person.eye_apart - gaze
     v = canvas.face_v - person.eye_height + 0.012

@@ -1,4 +1,4 @@
-"""Who is drawn in the built-in sample, with what expression, and how the picture was taken."""
+"""The persons, expressions and settings that the sample draws, as arrays of random numbers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.dice import Dice, Floats
-from fer_features.data.record import IMAGE_SIZE
+from fer_features.data import IMAGE_SIZE
+from tools.draw_sample.portable_random import Floats, PortableRandom
 
 ACTION_UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 15, 17, 20, 23, 25, 26)
-"""FACS action units that the drawing knows (Ekman, Friesen & Hager, 2002)."""
+"""FACS action units that are drawn (Ekman, Friesen & Hager, 2002)."""
 
 # Full-strength intensity of each action unit, emotions in the order of `EMOTIONS`.
 _PROTOTYPES = (
@@ -43,7 +43,7 @@ _HAIRCUTS = (
 
 @dataclass(frozen=True)
 class Batchable:
-    """Float32 arrays with one entry a face, cut into batches together; (N, 1, 1) if not said."""
+    """Float32 arrays with one entry for each face, (N, 1, 1) unless documented otherwise."""
 
     def rows(self, start: int, stop: int) -> Self:
         """The faces `start` to `stop`, as views."""
@@ -52,7 +52,7 @@ class Batchable:
 
 @dataclass(frozen=True)
 class Person(Batchable):
-    """What stays the same whatever the face does; lengths in halves of a head's height.
+    """What does not depend on the expression; lengths in halves of a head's height.
 
     `cut` (N, 6) is a row of the haircuts; `strands` (N, 5, 25) and `rough` (N, 13, 13) are coarse
     noise for hair.
@@ -87,38 +87,38 @@ class Person(Batchable):
     moustache: Floats
 
     @classmethod
-    def draw(cls, dice: Dice) -> Self:
+    def draw(cls, rng: PortableRandom) -> Self:
         """Draw one person for each face."""
-        manly = dice.chance(0.5)
-        age = dice.spread(0.0, 1.0)
+        manly = rng.chance(0.5)
+        age = rng.uniform(0.0, 1.0)
         return cls(
-            skin=dice.spread(0.48, 0.86),
-            hair=np.maximum(0.04, dice.spread(0.05, 0.45) + (age > 0.8) * dice.spread(0.0, 0.45)),
-            cut=dice.pick(_HAIRCUTS, weights=(1, 4, 3, 3, 5, 2, 2)),
-            strands=dice.bell(0.0, 1.0, size=(5, 25)),
-            rough=dice.bell(0.0, 1.0, size=(13, 13)),
-            width=dice.spread(0.66, 0.77),
-            jaw=dice.spread(0.05, 0.40) - 0.12 * manly,
-            eye_apart=dice.bell(0.335, 0.018),
-            eye_size=dice.bell(0.163, 0.012) - 0.015 * manly,
-            eye_open=dice.bell(0.067, 0.010),
-            eye_height=dice.bell(-0.17, 0.03),
-            iris=dice.spread(0.08, 0.42),
-            brow_height=dice.bell(0.19, 0.028),
-            brow_thick=dice.spread(0.03, 0.055) + 0.018 * manly,
-            brow_dark=dice.spread(0.45, 0.9),
-            brow_slant=dice.bell(0.0, 0.025),
-            nose_long=dice.bell(0.40, 0.035),
-            nose_wide=dice.bell(0.135, 0.015),
-            mouth_height=dice.bell(0.50, 0.02),
-            mouth_wide=dice.bell(0.265, 0.022),
-            mouth_bend=dice.bell(0.0, 0.028),
-            lips=dice.spread(0.035, 0.075) - 0.010 * manly,
-            lip_dark=dice.spread(0.12, 0.42) - 0.08 * manly,
+            skin=rng.uniform(0.48, 0.86),
+            hair=np.maximum(0.04, rng.uniform(0.05, 0.45) + (age > 0.8) * rng.uniform(0.0, 0.45)),
+            cut=rng.pick(_HAIRCUTS, weights=(1, 4, 3, 3, 5, 2, 2)),
+            strands=rng.normal(0.0, 1.0, size=(5, 25)),
+            rough=rng.normal(0.0, 1.0, size=(13, 13)),
+            width=rng.uniform(0.66, 0.77),
+            jaw=rng.uniform(0.05, 0.40) - 0.12 * manly,
+            eye_apart=rng.normal(0.335, 0.018),
+            eye_size=rng.normal(0.163, 0.012) - 0.015 * manly,
+            eye_open=rng.normal(0.067, 0.010),
+            eye_height=rng.normal(-0.17, 0.03),
+            iris=rng.uniform(0.08, 0.42),
+            brow_height=rng.normal(0.19, 0.028),
+            brow_thick=rng.uniform(0.03, 0.055) + 0.018 * manly,
+            brow_dark=rng.uniform(0.45, 0.9),
+            brow_slant=rng.normal(0.0, 0.025),
+            nose_long=rng.normal(0.40, 0.035),
+            nose_wide=rng.normal(0.135, 0.015),
+            mouth_height=rng.normal(0.50, 0.02),
+            mouth_wide=rng.normal(0.265, 0.022),
+            mouth_bend=rng.normal(0.0, 0.028),
+            lips=rng.uniform(0.035, 0.075) - 0.010 * manly,
+            lip_dark=rng.uniform(0.12, 0.42) - 0.08 * manly,
             age=age,
-            lopsided=dice.bell(0.0, 0.25),
-            beard=manly * dice.chance(0.3) * dice.spread(0.2, 0.9),
-            moustache=manly * dice.chance(0.25) * dice.spread(0.3, 0.9),
+            lopsided=rng.normal(0.0, 0.25),
+            beard=manly * rng.chance(0.3) * rng.uniform(0.2, 0.9),
+            moustache=manly * rng.chance(0.25) * rng.uniform(0.3, 0.9),
         )
 
 
@@ -131,22 +131,22 @@ class Expression(Batchable):
     shut: Floats
 
     @classmethod
-    def draw(cls, dice: Dice, *, emotion: NDArray[np.int8]) -> Self:
-        """Draw how strongly and how cleanly each face shows its emotion."""
+    def draw(cls, rng: PortableRandom, *, emotion: NDArray[np.int8]) -> Self:
+        """Draw the strength and purity of each face's expression."""
         full = np.array(_PROTOTYPES, np.float32)[emotion]
         parts = np.array(_LIPS_PART, np.float32)[emotion].reshape(-1, 1, 1)
-        strength = dice.spread(0.45, 1.2)
-        parted = dice.chance(parts)
+        strength = rng.uniform(0.45, 1.2)
+        parted = rng.chance(parts)
         units = []
         for place, unit in enumerate(ACTION_UNITS):
-            level = full[:, place].reshape(-1, 1, 1) * strength * dice.spread(0.55, 1.25)
-            stray = dice.chance(0.12) * dice.spread(0.0, 0.5)
+            level = full[:, place].reshape(-1, 1, 1) * strength * rng.uniform(0.55, 1.25)
+            stray = rng.chance(0.12) * rng.uniform(0.0, 0.5)
             level = np.maximum(level, stray)
             units.append(level * parted if unit in (25, 26) else level)
         return cls(
             units=np.stack(units, axis=1),
-            gaze=dice.bell(0.0, 0.022),
-            shut=dice.chance(0.05),
+            gaze=rng.normal(0.0, 0.022),
+            shut=rng.chance(0.05),
         )
 
     def au(self, unit: int) -> Floats:
@@ -156,7 +156,7 @@ class Expression(Batchable):
 
 @dataclass(frozen=True)
 class Setting(Batchable):
-    """How the picture was taken: all of it drawn without a look at the emotion.
+    """How the picture was taken; independent of the emotion.
 
     `size`, `across` and `down` are in pixels, `tilt` is the tangent of half an angle, `turn` and
     `nod` are sines; `blotches` (N, 5, 5) is noise for the wall, `grain` (N, 48, 48) the film's.
@@ -189,33 +189,33 @@ class Setting(Batchable):
     grain: Floats
 
     @classmethod
-    def draw(cls, dice: Dice) -> Self:
+    def draw(cls, rng: PortableRandom) -> Self:
         """Draw one setting for each face."""
-        glasses = dice.chance(0.16)
+        glasses = rng.chance(0.16)
         return cls(
-            size=dice.bell(24.5, 0.8),
-            across=dice.bell(0.0, 0.6),
-            down=dice.bell(0.0, 0.6),
-            tilt=dice.bell(0.0, 0.04),
-            turn=dice.bell(0.0, 0.14),
-            nod=dice.bell(0.0, 0.06),
-            light_across=dice.bell(0.0, 0.45),
-            light_down=dice.bell(-0.35, 0.3),
-            ambient=dice.spread(0.3, 0.75),
-            wall=dice.spread(0.05, 0.95),
-            wall_slope=dice.bell(0.0, 0.15),
-            blotches=dice.spread(0.02, 0.35) * dice.bell(0.0, 1.0, size=(5, 5)),
-            cloth=dice.spread(0.05, 0.9),
+            size=rng.normal(24.5, 0.8),
+            across=rng.normal(0.0, 0.6),
+            down=rng.normal(0.0, 0.6),
+            tilt=rng.normal(0.0, 0.04),
+            turn=rng.normal(0.0, 0.14),
+            nod=rng.normal(0.0, 0.06),
+            light_across=rng.normal(0.0, 0.45),
+            light_down=rng.normal(-0.35, 0.3),
+            ambient=rng.uniform(0.3, 0.75),
+            wall=rng.uniform(0.05, 0.95),
+            wall_slope=rng.normal(0.0, 0.15),
+            blotches=rng.uniform(0.02, 0.35) * rng.normal(0.0, 1.0, size=(5, 5)),
+            cloth=rng.uniform(0.05, 0.9),
             glasses=glasses,
-            shades=glasses * dice.chance(0.15),
-            hand=dice.chance(0.06),
-            hand_across=dice.spread(-0.8, 0.8),
-            hand_down=dice.spread(0.55, 0.85),
-            lock=dice.chance(0.08) * dice.spread(0.6, 1.0),
-            bar=dice.chance(0.05) * dice.spread(-1.0, 1.0),
-            contrast=dice.spread(0.7, 1.08),
-            black=dice.spread(0.0, 0.14),
-            tone=dice.spread(0.40, 0.64),
-            blur=dice.spread(0.0, 0.20),
-            grain=dice.spread(0.003, 0.02) * dice.bell(0.0, 1.0, size=(IMAGE_SIZE, IMAGE_SIZE)),
+            shades=glasses * rng.chance(0.15),
+            hand=rng.chance(0.06),
+            hand_across=rng.uniform(-0.8, 0.8),
+            hand_down=rng.uniform(0.55, 0.85),
+            lock=rng.chance(0.08) * rng.uniform(0.6, 1.0),
+            bar=rng.chance(0.05) * rng.uniform(-1.0, 1.0),
+            contrast=rng.uniform(0.7, 1.08),
+            black=rng.uniform(0.0, 0.14),
+            tone=rng.uniform(0.40, 0.64),
+            blur=rng.uniform(0.0, 0.20),
+            grain=rng.uniform(0.003, 0.02) * rng.normal(0.0, 1.0, size=(IMAGE_SIZE, IMAGE_SIZE)),
         )

@@ -1,0 +1,170 @@
+"""Faces in memory, and the interface of a source of faces."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.errors import FerError
+from fer_features.runtime.progress import Advance
+
+IMAGE_SIZE = 48
+"""Height and width of a face, in pixels."""
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used: its number in the source, and the reason."""
+
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """Row metadata, the same for an index and for faces in memory."""
+
+    row: NDArray[np.int64]
+    emotion: NDArray[np.int8]
+    usage: NDArray[np.int8]
+    family: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if len(self.family) != len(self.row):
+            object.__setattr__(self, "family", np.full(len(self.row), -1, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faces(_Rows):
+    """Images in memory, with their labels.
+
+    Attributes:
+        images: uint8 (N, 48, 48), grey levels 0 to 255.
+        emotion: int8 (N,), index into `EMOTIONS`.
+        usage: int8 (N,), index into `USAGES`, or -1 if the source names none.
+        row: int64 (N,), row number in the source, from 0.
+        sha256: ``S64`` (N,), hex SHA-256 of each image's 2,304 pixel bytes.
+        family: int64 (N,), the same number for images whose names mark them as copies of one
+            photograph; -1 for all others (default).
+    """
+
+    images: NDArray[np.uint8]
+    sha256: NDArray[np.bytes_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceIndex(_Rows):
+    """Labels of all usable rows of a source, read without decoding a pixel.
+
+    Attributes:
+        row: int64 (N,), as in `Faces`, ascending.
+        emotion: int8 (N,), as in `Faces`.
+        usage: int8 (N,), as in `Faces`.
+        family: int64 (N,), as in `Faces`.
+        bad: rows left out because the source was opened with ``skip_bad=True``.
+        notes: what was left out, mapped or ambiguous in the source, one sentence each.
+        ignored: number of rows left out by their label.
+    """
+
+    bad: tuple[BadRow, ...] = ()
+    notes: tuple[str, ...] = ()
+    ignored: int = 0
+
+    @property
+    def source_rows(self) -> int:
+        """Number of rows in the source, including those left out."""
+        return len(self) + len(self.bad) + self.ignored
+
+    def batches(
+        self, rows: NDArray[np.int64], *, batch_size: int, name: str
+    ) -> list[NDArray[np.int64]]:
+        """Positions of `rows` in this index, in arrays of at most `batch_size`.
+
+        Raises:
+            FerError: a row is not in the index, the rows are not in ascending order, or the batch
+                size is below 1. `name` is the source's.
+        """
+        if batch_size < 1:
+            raise FerError(f"{name}: the batch size must be 1 or more, not {batch_size}")
+        wanted = np.asarray(rows, dtype=np.int64)
+        if (np.diff(wanted) <= 0).any():
+            raise FerError(f"{name}: row numbers must be unique and in ascending order")
+        missing = ~np.isin(wanted, self.row, assume_unique=True)
+        if missing.any():
+            raise FerError(f"{name} has no usable row {wanted[missing][0]}")
+        places = np.searchsorted(self.row, wanted)
+        return [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
+
+    def faces(self, places: NDArray[np.int64], images: NDArray[np.uint8]) -> Faces:
+        """The decoded `images`, uint8 (M, 48, 48), of the rows at `places`, int64 (M,)."""
+        return Faces(
+            images=images,
+            sha256=pixel_sha256(images),
+            row=self.row[places],
+            emotion=self.emotion[places],
+            usage=self.usage[places],
+            family=self.family[places],
+        )
+
+
+class FaceSource(Protocol):
+    """A CSV file, a folder of pictures or the built-in sample.
+
+    `index` is cheap; `read` decodes only the requested rows, and can be called many times.
+    """
+
+    @property
+    def name(self) -> str:
+        """The file's or folder's own name, or ``sample``."""
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the source's content."""
+
+    def index(self) -> FaceIndex:
+        """Labels and row numbers of all usable rows."""
+
+    def read(self, rows: NDArray[np.int64], *, batch_size: int = 1024) -> Iterator[Faces]:
+        """Decode `rows` (ascending row numbers of `index`), `batch_size` at a time.
+
+        One batch is held in memory at a time. A row that cannot be decoded is a `FerError` that
+        names the file and the row.
+        """
+
+
+def pixel_sha256(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    """Hex SHA-256 of each image's pixel bytes: uint8 (N, H, W) to ``S64`` (N,)."""
+    return np.array([hashlib.sha256(one.tobytes()).hexdigest() for one in images], dtype="S64")
+
+
+def read_all(
+    source: FaceSource,
+    rows: NDArray[np.int64] | None = None,
+    *,
+    advance: Advance = lambda n: None,
+) -> Faces:
+    """Read `rows` (default: every usable row) into memory.
+
+    Args:
+        source: where to read.
+        rows: int64 (M,), ascending row numbers of the source's index.
+        advance: progress callback, called with the number of images in each batch.
+
+    Raises:
+        FerError: a row cannot be read.
+    """
+    index = source.index()
+    nothing = np.empty((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    parts = [index.faces(np.empty(0, np.int64), nothing)]
+    for part in source.read(index.row if rows is None else rows):
+        parts.append(part)
+        advance(len(part))
+    columns = [one.name for one in fields(Faces)]
+    return Faces(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in columns})

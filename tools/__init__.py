@@ -1,0 +1,1 @@
+"""Programs for developing the package; they are not part of it."""
