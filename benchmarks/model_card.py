@@ -59,9 +59,7 @@ def main() -> None:
         ends = f" [{low_high[name][0]:.3f}, {low_high[name][1]:.3f}]" if name in low_high else ""
         print(f"| {name.replace('_', ' ')} | {getattr(found, name):.4f}{ends} |")
 
-    table = twin_table(
-        source, CACHE_DIR, progress=lambda title, n: show_progress(title, n, unit="images")
-    )
+    table = twin_table(source, CACHE_DIR, progress=show_progress)
     learnt = table.copied(seen)[test]  # a copy of any kind of an image that was learnt from
     training = table.copied(faces.usage == USAGES.index("Training"))[test]
     print("\n| images of PrivateTest | images | accuracy | balanced accuracy |")

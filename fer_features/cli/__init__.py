@@ -226,7 +226,7 @@ def extract(
             config,
             progress=track_extraction(config),
             log=tell,
-            track_copies=functools.partial(show_progress, unit="images"),
+            track_copies=show_progress,
         )
     emit_json(extraction_dict(done)) if json else show_extraction(done)
 

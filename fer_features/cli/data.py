@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -91,9 +90,8 @@ def audit(
 
     source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
     show_notes(source.index().notes)
-    progress = functools.partial(show_progress, unit="images")
     found, faces = run(
-        source, ferplus=ferplus, threshold=threshold, progress=progress, cache_dir=cache_dir
+        source, ferplus=ferplus, threshold=threshold, progress=show_progress, cache_dir=cache_dir
     )
     written = []
     if found.largest_group:  # drawn before anything is written, since it takes a while
@@ -136,7 +134,7 @@ def twins(
     from fer_features.data.twin_table import twin_table
 
     source = open_faces(data, skip_bad=skip_bad, ignore=ignore or (), classes=class_map(map_class))
-    table = twin_table(source, cache_dir, progress=functools.partial(show_progress, unit="images"))
+    table = twin_table(source, cache_dir, progress=show_progress)
     usage, notes = source.index().usage, source.index().notes
     show_notes(notes)
     written = None if out is None else str(write_pairs(table, out))

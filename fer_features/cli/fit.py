@@ -155,9 +155,8 @@ def fit(
     )
     runs = []
     on_epoch = functools.partial(epoch_progress, cache=used)
-    copies = functools.partial(show_progress, unit="images")
     with prompt_interrupt(RUNS_KEPT):
-        for one in run(config, on_epoch=on_epoch, log=tell, progress=copies):
+        for one in run(config, on_epoch=on_epoch, log=tell, progress=show_progress):
             runs.append(one)
             if not json:
                 show_run(one)

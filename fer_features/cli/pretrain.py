@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -103,7 +102,7 @@ def pretrain(
             progress=track_epoch(config),
             done=epoch_done(config),
             log=tell,
-            track_copies=functools.partial(show_progress, unit="images"),
+            track_copies=show_progress,
         )
     if json:
         emit_json({"weights": str(made.path), "found": made.found, **made.provenance})

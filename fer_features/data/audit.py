@@ -13,9 +13,10 @@ from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES
 from fer_features.data.drop import conflicting, rows_to_drop
 from fer_features.data.ferplus import NO_MAJORITY, Votes, majority, not_a_face, read_ferplus
 from fer_features.data.record import Faces, FaceSource, read_all
-from fer_features.data.twin_table import Progress, twin_table, untracked
+from fer_features.data.twin_table import twin_table
 from fer_features.data.twins import KINDS, MIRRORED, Groups, Twins, find_twins
 from fer_features.errors import FerError
+from fer_features.runtime.progress import Progress, no_progress
 
 LEAKS = ((1, (0,)), (2, (0,)), (2, (0, 1)))
 """Official parts that are scored, each with the parts whose images it must not show again."""
@@ -154,7 +155,7 @@ def audit(
     *,
     ferplus: Path | None = None,
     threshold: float = NEAR,
-    progress: Progress = untracked,
+    progress: Progress = no_progress,
     cache_dir: Path = CACHE_DIR,
 ) -> tuple[Audit, Faces]:
     """Look at every image of a source, and compare each with all others.
@@ -179,7 +180,7 @@ def audit(
             hint="--threshold takes 0.5 to below 1",
         )
     cast = None if ferplus is None else read_ferplus(ferplus)
-    with progress("reading", len(source.index())) as advance:
+    with progress("reading", len(source.index()), "images") as advance:
         faces = read_all(source, advance=advance)
     votes = None
     if cast is not None:
@@ -188,14 +189,13 @@ def audit(
     if threshold == NEAR:
         twins = twin_table(source, cache_dir, faces=faces, progress=progress).twins
     else:
-        with progress("looking for copies", 3 * len(np.unique(faces.sha256))) as advance:
-            twins = find_twins(
-                faces.images,
-                sha256=faces.sha256,
-                family=faces.family,
-                threshold=threshold,
-                advance=advance,
-            )
+        twins = find_twins(
+            faces.images,
+            sha256=faces.sha256,
+            family=faces.family,
+            threshold=threshold,
+            progress=progress,
+        )
     found = Audit(
         name=source.name,
         digest=source.digest(),

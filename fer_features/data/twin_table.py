@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,18 +15,10 @@ from fer_features.config import NEAR, REGISTERED
 from fer_features.data.record import Faces, FaceSource, read_all
 from fer_features.data.twins import Groups, Twins, find_twins
 from fer_features.runtime.files import draft_of
-from fer_features.runtime.progress import Advance
+from fer_features.runtime.progress import Progress, no_progress
 
 VERSION = 1
 """Of the search: tables of another one are not read, but made again."""
-
-Progress = Callable[[str, int], AbstractContextManager[Advance]]
-"""Called with a title and the number of images; see `runtime.progress.show_progress`."""
-
-
-def untracked(title: str, total: int) -> AbstractContextManager[Advance]:
-    """Shows nothing."""
-    return nullcontext(lambda _: None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +51,11 @@ class TwinTable:
 
 
 def twin_table(
-    source: FaceSource, folder: Path, *, faces: Faces | None = None, progress: Progress = untracked
+    source: FaceSource,
+    folder: Path,
+    *,
+    faces: Faces | None = None,
+    progress: Progress = no_progress,
 ) -> TwinTable:
     """The copies among all usable rows of a source: read from the folder, or found and kept there.
 
@@ -79,7 +74,7 @@ def twin_table(
     if table is not None and np.array_equal(table.row, rows):
         return table
     if faces is None:
-        with progress("reading", len(rows)) as advance:
+        with progress("reading", len(rows), "images") as advance:
             faces = read_all(source, advance=advance)
     return make_table(
         path, faces.row, faces.images, sha256=faces.sha256, family=faces.family, progress=progress
@@ -96,9 +91,7 @@ def make_table(
     progress: Progress,
 ) -> TwinTable:
     """Search images for copies, and keep what is found at `path`."""
-    different = len(np.unique(sha256))
-    with progress("looking for copies", 3 * different) as advance:
-        twins = find_twins(images, sha256=sha256, family=family, advance=advance)
+    twins = find_twins(images, sha256=sha256, family=family, progress=progress)
     # a plain dtype: that of HDF5 carries metadata, which NumPy does not save
     plain = np.array(sha256.tolist(), "S64")
     table = TwinTable(row=row, sha256=plain, twins=twins)

@@ -32,7 +32,6 @@ from fer_features.cache import (
 from fer_features.cache.learnt import keep_keys
 from fer_features.config import ExtractConfig
 from fer_features.data import IMAGE_SIZE, BadRow
-from fer_features.data.twin_table import Progress as TrackCopies
 from fer_features.data.twin_table import twin_table
 from fer_features.engines import Engine, NoNetwork, make_engine
 from fer_features.errors import FerError
@@ -48,6 +47,7 @@ from fer_features.extract.plan import (
     rows_there,
 )
 from fer_features.runtime.progress import Advance
+from fer_features.runtime.progress import Progress as TrackCopies
 
 Progress = Callable[[Work], AbstractContextManager[Advance]]
 """Called with what is to be done before the network is run; yields what is told of progress."""

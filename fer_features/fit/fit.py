@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from fer_features.cache import Cache, latest_cache
 from fer_features.config import MAX_SEED, FitConfig
-from fer_features.data.twin_table import Progress
 from fer_features.errors import FerError
 from fer_features.fit.calibration import choose_threshold, fit_calibrator
 from fer_features.fit.contamination import settle_split
@@ -25,6 +24,7 @@ from fer_features.heads import head_class, head_names, make_head
 from fer_features.heads.fitting import fit_head, params_of, probabilities_of, takes
 from fer_features.metrics import Scores, score
 from fer_features.runs.run import Run, make_folder
+from fer_features.runtime.progress import Progress
 
 EpochProgress = Callable[[int, dict[str, float]], None]
 """Told of each epoch, counted from 1, that a head has been trained for, and of its losses."""

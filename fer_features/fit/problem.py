@@ -16,17 +16,16 @@ from fer_features.data.ferplus import Votes, majority, read_ferplus, soft
 from fer_features.data.splits import GROUPED, Split, make_split, without_seen_copies
 from fer_features.data.tasks import OUTSIDE, Task, choose_rows, load_task
 from fer_features.data.twin_table import (
-    Progress,
     TwinTable,
     make_table,
     read_table,
     table_path,
-    untracked,
 )
 from fer_features.data.twins import Groups
 from fer_features.errors import FerError
 from fer_features.fit.contamination import refuse_seen
 from fer_features.fit.seen import SeenRows, learnt_rows, seen_rows
+from fer_features.runtime.progress import Progress, no_progress
 
 LABELS = ("original", "ferplus", "soft")
 """Whose labels: the data's own, FER+'s majority, or that with its votes to train on."""
@@ -145,7 +144,7 @@ def select(cache: Cache, config: FitConfig, *, progress: Progress | None = None)
         label = _majority_labels(task, votes)
         targets = _shares(task, votes) if config.labels == "soft" else None
     keep, dropped = _kept(config, who, votes, label)
-    table = _table(cache, progress or untracked)
+    table = _table(cache, progress or no_progress)
     return Selection(
         choice=choice,
         task=task,

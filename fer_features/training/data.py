@@ -13,8 +13,9 @@ from fer_features.data import USAGES, FaceSource, read_all
 from fer_features.data.ferplus import COLUMNS, read_ferplus
 from fer_features.data.splits import GROUPED, make_split
 from fer_features.data.tasks import OUTSIDE, Task
-from fer_features.data.twin_table import Progress, twin_table, untracked
+from fer_features.data.twin_table import twin_table
 from fer_features.errors import FerError
+from fer_features.runtime.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def make_lesson(
     *,
     ferplus: Path | None,
     seed: int,
-    progress: Progress = untracked,
+    progress: Progress = no_progress,
     cache_dir: Path = CACHE_DIR,
 ) -> Lesson:
     """Read a source, and keep apart what is learnt from and what is not.
@@ -72,7 +73,7 @@ def make_lesson(
     wanted = np.flatnonzero(label != OUTSIDE)
     if not len(wanted):
         raise FerError(f"{source.name} has no image of the task {task.name}")
-    with progress("reading", len(wanted)) as advance:
+    with progress("reading", len(wanted), "images") as advance:
         faces = read_all(source, index.row[wanted], advance=advance)
     label = label[wanted]
     votes = None

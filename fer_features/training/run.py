@@ -22,12 +22,12 @@ from fer_features.cache import free_bytes
 from fer_features.config import MAX_SEED, PretrainConfig
 from fer_features.data import FaceSource, open_faces
 from fer_features.data.tasks import Task, load_task
-from fer_features.data.twin_table import Progress as TrackCopies
-from fer_features.data.twin_table import about, untracked
+from fer_features.data.twin_table import about
 from fer_features.errors import FerError
 from fer_features.runtime.hardware import keras_has_bfloat16
 from fer_features.runtime.keras_runtime import backend_name, import_keras, keras_settings
-from fer_features.runtime.progress import Advance
+from fer_features.runtime.progress import Advance, no_progress
+from fer_features.runtime.progress import Progress as TrackCopies
 from fer_features.training.augment import Augmentation
 from fer_features.training.checkpoint import checkpoint_of, load, save
 from fer_features.training.data import VOTES, Lesson, make_lesson, targets_of
@@ -69,7 +69,7 @@ def pretrain(
     progress: Progress | None = None,
     done: EpochDone | None = None,
     log: Callable[[str], None] | None = None,
-    track_copies: TrackCopies = untracked,
+    track_copies: TrackCopies = no_progress,
 ) -> Pretrained:
     """Train a backbone and write its weights.
 

@@ -85,7 +85,7 @@ class Ledger:
         self.told: dict[str, list[int]] = {}
 
     @contextmanager
-    def __call__(self, title: str, total: int) -> Iterator[Advance]:
+    def __call__(self, title: str, total: int, unit: str) -> Iterator[Advance]:
         self.told[title] = [total]
         yield self.told[title].append
 

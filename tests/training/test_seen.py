@@ -15,7 +15,6 @@ from fer_features.cli import app
 from fer_features.config import ExtractConfig, FitConfig
 from fer_features.data import open_faces, read_all
 from fer_features.data.record import pixel_sha256
-from fer_features.data.twin_table import untracked
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
 from fer_features.fit.contamination import settle_split
@@ -24,6 +23,7 @@ from fer_features.fit.problem import make_problem, select
 from fer_features.runs.compare import compare, unseen_only
 from fer_features.runs.labels import scored_seen
 from fer_features.runtime.image_keys import image_keys
+from fer_features.runtime.progress import no_progress
 
 FIT = FitConfig(heads=("ridge",))
 
@@ -205,7 +205,7 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
         outputs=("pooled",),
         cache_dir=tmp_path,
     )
-    done = extract(asked, track_copies=untracked)
+    done = extract(asked, track_copies=no_progress)
     with Cache(done.cache) as cache:
         selection = select(cache, FIT)
         assert selection.seen is not None
@@ -214,7 +214,7 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
         with pytest.raises(FerError, match="1 of the test part"):
             make_problem(selection, replace(FIT, split="usage"), seed=0)
         clean = make_problem(selection, replace(FIT, split="usage", drop=("twins",)), seed=0)
-    hog = extract(replace(asked, backbone="hog", weights=None), track_copies=untracked)
+    hog = extract(replace(asked, backbone="hog", weights=None), track_copies=no_progress)
     with Cache(hog.cache) as cache:
         selection = select(cache, FIT)
         assert selection.seen is None

@@ -1,21 +1,16 @@
-"""What features have learnt from, and whether images are FER2013's."""
+"""What features have learnt from."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import pytest
 
 from fer_features.backbones import get_backbone, resolve_weights
 from fer_features.backbones.learnt import by_label, learnt_from
-from fer_features.backbones.weights_file import Seen, WeightsFile, write_weights
+from fer_features.backbones.weights_file import WeightsFile, write_weights
 from fer_features.config import ExtractConfig, FeatureSpec
-from fer_features.data.fer2013 import is_fer2013
-from fer_features.errors import FerError
 from fer_features.extract.plan import plan_extraction
-from fer_features.runtime.image_keys import image_keys
 
 PROVENANCE: dict[str, Any] = {
     "data": {"name": "faces.csv", "split": "usage", "train": 1234},
@@ -58,21 +53,3 @@ def test_the_cache_records_it_and_is_the_same_cache_all_the_same(tmp_path: Path)
     assert plan.header.spec["learnt_from"] == "nothing (descriptor)"
     old = FeatureSpec("hog", "none", "ab", 48, "raw")
     assert old.identity == FeatureSpec("hog", "none", "ab", 48, "raw", learnt_from="x").identity
-
-
-@pytest.mark.parametrize(("known", "expected"), [(10, True), (5, True), (4, False), (0, False)])
-def test_images_are_fer2013_if_at_least_half_are_known(
-    known: int, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sha256 = np.array([hashlib.sha256(bytes([n])).hexdigest() for n in range(10)], "S64")
-    keys = np.sort(image_keys(sha256[:known])) if known else np.empty(0, np.uint64)
-    monkeypatch.setattr("fer_features.data.fer2013.seen_images", lambda weights: Seen(keys, None))
-    assert is_fer2013(sha256) is expected
-
-
-def test_without_the_packages_weights_it_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    def damaged(*_: object) -> None:
-        raise FerError("damaged")
-
-    monkeypatch.setattr("fer_features.data.fer2013.resolve_weights", damaged)
-    assert is_fer2013(np.array([b"0" * 64], "S64")) is None
