@@ -100,11 +100,8 @@ class Votes:
         hint = "--ferplus takes the votes on all of fer2013.csv, in its order"
         if total is not None and total != len(self):
             parts = _by_part(usage) if len(rows) == total and (usage >= 0).all() else ""
-            raise FerError(
-                f"the votes have {len(self):,} rows{_by_part(self.usage)}, "
-                f"the data has {total:,}{parts}",
-                hint=hint,
-            )
+            votes = f"{len(self):,} rows{_by_part(self.usage)}"
+            raise FerError(f"the votes have {votes}, the data has {total:,}{parts}", hint=hint)
         if len(rows) and rows.max() >= len(self):
             raise FerError(
                 f"the votes end at row {len(self) - 1:,}; the data has a row {rows.max():,}",
@@ -192,8 +189,8 @@ def find_stretch(voted: NDArray[np.int8], emotion: NDArray[np.int8]) -> Stretch 
     if not len(known):
         return None
     code, hit = emotion[known], (voted == emotion)[known]
-    of_label = np.bincount(code, minlength=len(EMOTIONS)) + 1
-    own = (np.bincount(code[hit], minlength=len(EMOTIONS)) + 0.5) / of_label
+    of_label = np.bincount(code, minlength=len(EMOTIONS))
+    own = (np.bincount(code[hit], minlength=len(EMOTIONS)) + 0.5) / (of_label + 1)
     other = (np.bincount(voted[known], minlength=len(EMOTIONS)) + 0.5) / (len(known) + 1)
     ratio = np.where(hit, np.log(other / own)[code], np.log((1 - other) / (1 - own))[code])
     ratio[(own <= other)[code]] = 0
@@ -234,10 +231,8 @@ def read_ferplus(path: Path) -> Votes:
             places = _places(path, header)
             table = [_line(path, number, line, header, places) for number, line in enumerate(lines)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FerError(
-            f"{path}: the votes cannot be read: {getattr(error, 'strerror', None) or error}",
-            hint=_FILE_HINT,
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        raise FerError(f"{path}: the votes cannot be read: {reason}", hint=_FILE_HINT) from error
     if not table:
         raise FerError(f"{path}: a header and no votes")
     votes = np.array(table, np.int64)
@@ -247,12 +242,9 @@ def read_ferplus(path: Path) -> Votes:
 def _places(path: Path, header: list[str]) -> list[int]:
     """Where ``Usage`` and each of `COLUMNS` stand in a line."""
     for name in ("Usage", *COLUMNS):
-        found = header.count(name.lower())
-        if found != 1:
-            number = "more than one" if found else "no"
-            raise FerError(
-                f"{path}: {number} column {name}: not a file of FER+ votes", hint=_FILE_HINT
-            )
+        if (found := header.count(name.lower())) != 1:
+            what = f"{'more than one' if found else 'no'} column {name}"
+            raise FerError(f"{path}: {what}: not a file of FER+ votes", hint=_FILE_HINT)
     return [header.index(name.lower()) for name in ("Usage", *COLUMNS)]
 
 
@@ -282,17 +274,14 @@ def majority(votes: Votes) -> NDArray[np.int8]:
     alone = (votes.counts == most[:, None]).sum(axis=1) == 1
     codes = np.full(len(COLUMNS), NO_MAJORITY, np.int8)
     codes[_ORDER] = np.arange(len(EMOTIONS))
-    return np.where(alone & (most > 0), codes[votes.counts.argmax(axis=1)], NO_MAJORITY).astype(
-        np.int8
-    )
+    voted = np.where(alone & (most > 0), codes[votes.counts.argmax(axis=1)], NO_MAJORITY)
+    return voted.astype(np.int8)
 
 
 def soft(votes: Votes) -> NDArray[np.float64]:
     """Shares of the votes for FER2013's seven emotions: float64 (N, 7), rows sum to 1, or to 0."""
-    counts = votes.counts[:, _ORDER].astype(np.float64)
-    total = counts.sum(axis=1, keepdims=True)
-    shares: NDArray[np.float64] = np.zeros_like(counts)
-    np.divide(counts, total, out=shares, where=total > 0)
+    counts = votes.counts[:, _ORDER]
+    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return shares
 
 

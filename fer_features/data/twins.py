@@ -1,4 +1,8 @@
-"""Which images are copies of one photograph."""
+"""Which images are copies of one photograph.
+
+Our own code: no library has an exact all-pairs search with shifts, scales and mirror images; those
+for near duplicates compare perceptual hashes, or are approximate.
+"""
 
 from __future__ import annotations
 
