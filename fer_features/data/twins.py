@@ -1,7 +1,6 @@
 """Which images are copies of one photograph.
 
-Our own code: no library has an exact all-pairs search with shifts, scales and mirror images; those
-for near duplicates compare perceptual hashes, or are approximate.
+Our own code: no library has an exact all-pairs search with shifts, scales and mirror images.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ _WAVES = 8
 
 _BLOCK = 2048
 _ROUNDING = 1e-4  # more than float32 sums of 2,304 products of unit vectors can be off
-
 
 KINDS = ("exact", "near", "mirrored", "registered", "family")
 """What makes two images copies of one photograph.
@@ -104,9 +102,8 @@ def find_twins(
     with progress("looking for copies", 3 * len(order), "images") as advance:
         plain, mirrored = near_pairs(different, threshold, advance)
         registered, correlation, _ = registered_pairs(different, advance=advance)
-    is_new = ~np.isin(
-        _keys(registered), np.concatenate([_keys(plain.place), _keys(mirrored.place)])
-    )
+    known = np.concatenate([_keys(plain.place), _keys(mirrored.place)])
+    is_new = ~np.isin(_keys(registered), known)
     families = _families(family)
     found = [
         (order[plain.place], NEAR_, plain.correlation),
@@ -189,8 +186,7 @@ def _pixel_correlation(images: NDArray[np.uint8], pairs: NDArray[np.int64]) -> N
     """Pearson's r of pairs of images (P,); 0 where one has one grey level."""
     places, inverse = np.unique(pairs, return_inverse=True)
     units = _units(images[places])
-    one, other = inverse.reshape(-1, 2).T
-    return _correlations(units, one, other, np.arange(units.shape[1]))
+    return _correlations(units, *inverse.reshape(-1, 2).T, order=np.arange(units.shape[1]))
 
 
 @dataclass(frozen=True, eq=False)
