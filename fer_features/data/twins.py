@@ -186,7 +186,8 @@ def _pixel_correlation(images: NDArray[np.uint8], pairs: NDArray[np.int64]) -> N
     """Pearson's r of pairs of images (P,); 0 where one has one grey level."""
     places, inverse = np.unique(pairs, return_inverse=True)
     units = _units(images[places])
-    return _correlations(units, *inverse.reshape(-1, 2).T, order=np.arange(units.shape[1]))
+    one, other = inverse.reshape(-1, 2).T
+    return _correlations(units, one, other, np.arange(units.shape[1]))
 
 
 @dataclass(frozen=True, eq=False)
