@@ -189,7 +189,13 @@ def audit(
     if threshold == NEAR:
         twins = twin_table(source, cache_dir, faces=faces, progress=progress).twins
     else:
-        twins = _find_twins(faces, threshold, progress)
+        twins = find_twins(
+            faces.images,
+            sha256=faces.sha256,
+            family=faces.family,
+            threshold=threshold,
+            progress=progress,
+        )
     found = Audit(
         name=source.name,
         digest=source.digest(),
@@ -204,18 +210,6 @@ def audit(
         opinion=None if votes is None else _opinion(votes, faces.emotion),
     )
     return found, faces
-
-
-def _find_twins(faces: Faces, threshold: float, progress: Progress) -> Twins:
-    total = 3 * len(np.unique(faces.sha256))
-    with progress("looking for copies", total, "images") as advance:
-        return find_twins(
-            faces.images,
-            sha256=faces.sha256,
-            family=faces.family,
-            threshold=threshold,
-            advance=advance,
-        )
 
 
 def _findings(faces: Faces, twins: Twins, votes: Votes | None) -> dict[str, NDArray[np.bool_]]:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from fer_features.config import EMOTIONS, USAGES
-from fer_features.data.vote_order import find_stretch
 from fer_features.errors import FerError
 
 COLUMNS = (
@@ -31,18 +30,10 @@ COLUMNS = (
     "unknown",
     "NF",
 )
-"""What could be voted for; ``NF`` is not a face."""
+"""What could be voted for; ``NF`` means not a face."""
 
-_EMOTION_OF = {
-    "anger": "angry",
-    "disgust": "disgust",
-    "fear": "fear",
-    "happiness": "happy",
-    "sadness": "sad",
-    "surprise": "surprise",
-    "neutral": "neutral",
-}
-_ORDER = [COLUMNS.index(vote) for vote in _EMOTION_OF]  # FER2013's order of emotions
+_OF_EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+_ORDER = [COLUMNS.index(vote) for vote in _OF_EMOTIONS]  # FER2013's order of emotions
 _NOT_A_FACE = COLUMNS.index("NF")
 
 _USAGE_CODES = {usage.lower(): code for code, usage in enumerate(USAGES)}
@@ -60,6 +51,13 @@ _FEW_ROWS = 0.1
 """So little agreement must be less probable than this in the right order, as for 3 or 4 rows it
 need not be; from some 50 rows on it is less probable than 0.0001."""
 
+_OWN = 1e-4
+"""Improbable for hits on a label where votes are on other images."""
+
+_FALSE_ALARM = 1e-6
+"""At most this probable where all votes are on their own images."""
+
+_FILE_HINT = "--ferplus takes fer2013new.csv of https://github.com/microsoft/FERPlus"
 _ORDER_HINT = "both must have the rows of fer2013.csv in its own order"
 
 
@@ -99,7 +97,16 @@ class Votes:
                 have, in all rows or from one row to another, so little to do with the labels that
                 they must be of other images or in another order.
         """
-        self._check_number(rows, usage, total)
+        hint = "--ferplus takes the votes on all of fer2013.csv, in its order"
+        if total is not None and total != len(self):
+            parts = _by_part(usage) if len(rows) == total and (usage >= 0).all() else ""
+            votes = f"{len(self):,} rows{_by_part(self.usage)}"
+            raise FerError(f"the votes have {votes}, the data has {total:,}{parts}", hint=hint)
+        if len(rows) and rows.max() >= len(self):
+            raise FerError(
+                f"the votes end at row {len(self) - 1:,}; the data has a row {rows.max():,}",
+                hint=hint,
+            )
         found = Votes(self.counts[rows], self.usage[rows])
         differs = (usage >= 0) & (found.usage != usage)
         if differs.any():
@@ -111,24 +118,6 @@ class Votes:
             )
         _check_agreement(found, rows, emotion)
         return found
-
-    def _check_number(
-        self, rows: NDArray[np.int64], usage: NDArray[np.int8], total: int | None
-    ) -> None:
-        """Refuse votes on more or fewer rows than the source has."""
-        hint = "--ferplus takes the votes on the whole of fer2013.csv, in its order"
-        if total is not None and total != len(self):
-            whole = len(rows) == total and bool((usage >= 0).all())
-            raise FerError(
-                f"the votes have {len(self):,} rows{_by_part(self.usage)}, the data has {total:,}"
-                f"{_by_part(usage) if whole else ''}",
-                hint=hint,
-            )
-        if len(rows) and rows.max() >= len(self):
-            raise FerError(
-                f"the votes end at row {len(self) - 1:,}; the data has a row {rows.max():,}",
-                hint=hint,
-            )
 
 
 def _by_part(usage: NDArray[np.int8]) -> str:
@@ -161,6 +150,70 @@ def _check_agreement(votes: Votes, rows: NDArray[np.int64], emotion: NDArray[np.
         )
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Votes, one after another, that have no more to do with their labels than chance.
+
+    Attributes:
+        first: the place where they seem to begin.
+        last: the place where they seem to end.
+        agreement: the share of their majorities that is the label.
+        usual: the same share in all other rows.
+    """
+
+    first: int
+    last: int
+    agreement: float
+    usual: float
+
+
+def find_stretch(voted: NDArray[np.int8], emotion: NDArray[np.int8]) -> Stretch | None:
+    """Find the stretch of rows whose majorities look most like those of other images.
+
+    Each majority is a hit or a miss. A hit on a label is as probable as its share among all rows
+    of that label, or, on another image, as the share of that emotion among all majorities. The
+    stretch is the one with the largest sum of log-likelihood ratios of the second to the first,
+    as in CUSUM (Page 1954, https://doi.org/10.1093/biomet/41.1-2.100). By Ville's inequality such
+    a sum passes log(N / p) with probability p at most if all votes are on their own images. Labels
+    on which voters disagree with the data (fear: 14 %) are thus no evidence, in whatever order the
+    rows are.
+
+    Args:
+        voted: the majority's emotion code for each row, in the source's order (N,); -1 for none.
+        emotion: the labels (N,).
+
+    Returns:
+        The stretch; None if chance explains it.
+    """
+    known = np.flatnonzero(voted >= 0)
+    if not len(known):
+        return None
+    code, hit = emotion[known], (voted == emotion)[known]
+    of_label = np.bincount(code, minlength=len(EMOTIONS))
+    own = (np.bincount(code[hit], minlength=len(EMOTIONS)) + 0.5) / (of_label + 1)
+    other = (np.bincount(voted[known], minlength=len(EMOTIONS)) + 0.5) / (len(known) + 1)
+    ratio = np.where(hit, np.log(other / own)[code], np.log((1 - other) / (1 - own))[code])
+    ratio[(own <= other)[code]] = 0
+    total = np.concatenate([[0], ratio.cumsum()])
+    rise = total - np.minimum.accumulate(total)
+    stop = int(rise.argmax())
+    if rise[stop] <= np.log(len(known) / _FALSE_ALARM):
+        return None
+    start = int(total[: stop + 1].argmin())
+    inside, outside = hit[start:stop], np.delete(hit, slice(start, stop))
+    images = np.bincount(code[start:stop], minlength=len(EMOTIONS))
+    hits = np.bincount(code[start:stop][inside], minlength=len(EMOTIONS))
+    near = (own > other) & (hits > images * (own + other) / 2)
+    if (near & (binom.sf(hits - 1, images, other) < _OWN)).any():
+        return None  # the votes on some label are surely on their own images
+    return Stretch(
+        first=int(known[start]),
+        last=int(known[stop - 1]),
+        agreement=float(inside.mean()),
+        usual=float(outside.mean()) if len(outside) else 0.0,
+    )
+
+
 def read_ferplus(path: Path) -> Votes:
     """Read a file of FER+ votes: columns ``Usage`` and each of `COLUMNS`, a line for each image.
 
@@ -178,10 +231,8 @@ def read_ferplus(path: Path) -> Votes:
             places = _places(path, header)
             table = [_line(path, number, line, header, places) for number, line in enumerate(lines)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FerError(
-            f"{path}: the votes cannot be read: {getattr(error, 'strerror', None) or error}",
-            hint="--ferplus takes fer2013new.csv of https://github.com/microsoft/FERPlus",
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        raise FerError(f"{path}: the votes cannot be read: {reason}", hint=_FILE_HINT) from error
     if not table:
         raise FerError(f"{path}: a header and no votes")
     votes = np.array(table, np.int64)
@@ -191,13 +242,9 @@ def read_ferplus(path: Path) -> Votes:
 def _places(path: Path, header: list[str]) -> list[int]:
     """Where ``Usage`` and each of `COLUMNS` stand in a line."""
     for name in ("Usage", *COLUMNS):
-        found = header.count(name.lower())
-        if found != 1:
-            number = "more than one" if found else "no"
-            raise FerError(
-                f"{path}: {number} column {name}: not a file of FER+ votes",
-                hint="fer2013new.csv of https://github.com/microsoft/FERPlus is one",
-            )
+        if (found := header.count(name.lower())) != 1:
+            what = f"{'more than one' if found else 'no'} column {name}"
+            raise FerError(f"{path}: {what}: not a file of FER+ votes", hint=_FILE_HINT)
     return [header.index(name.lower()) for name in ("Usage", *COLUMNS)]
 
 
@@ -213,7 +260,7 @@ def _line(
             f"{path}, row {number}: no such usage: {usage}", hint=f"known are {', '.join(USAGES)}"
         )
     if not all(_VOTE.fullmatch(field) for field in fields):
-        raise FerError(f"{path}, row {number}: a vote that is no whole number from 0 to 999")
+        raise FerError(f"{path}, row {number}: a vote that is not a whole number from 0 to 999")
     return [_USAGE_CODES[usage.lower()], *(int(field.partition(".")[0]) for field in fields)]
 
 
@@ -227,17 +274,14 @@ def majority(votes: Votes) -> NDArray[np.int8]:
     alone = (votes.counts == most[:, None]).sum(axis=1) == 1
     codes = np.full(len(COLUMNS), NO_MAJORITY, np.int8)
     codes[_ORDER] = np.arange(len(EMOTIONS))
-    return np.where(alone & (most > 0), codes[votes.counts.argmax(axis=1)], NO_MAJORITY).astype(
-        np.int8
-    )
+    voted = np.where(alone & (most > 0), codes[votes.counts.argmax(axis=1)], NO_MAJORITY)
+    return voted.astype(np.int8)
 
 
 def soft(votes: Votes) -> NDArray[np.float64]:
     """Shares of the votes for FER2013's seven emotions: float64 (N, 7), rows sum to 1, or to 0."""
-    counts = votes.counts[:, _ORDER].astype(np.float64)
-    total = counts.sum(axis=1, keepdims=True)
-    shares: NDArray[np.float64] = np.zeros_like(counts)
-    np.divide(counts, total, out=shares, where=total > 0)
+    counts = votes.counts[:, _ORDER]
+    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return shares
 
 
@@ -250,6 +294,6 @@ def not_a_face(votes: Votes) -> NDArray[np.bool_]:
 
 def agreement(votes: Votes, emotion: NDArray[np.int8]) -> float:
     """Of the images that have a majority, the share where it is the label; 1 where none has."""
-    said = majority(votes)
-    known = said != NO_MAJORITY
-    return float((said == emotion)[known].mean()) if known.any() else 1.0
+    voted = majority(votes)
+    known = voted != NO_MAJORITY
+    return float((voted == emotion)[known].mean()) if known.any() else 1.0

@@ -89,7 +89,7 @@ def make_split(
         raise FerError(f"no such split: {name}", hint=f"known are {', '.join(SPLITS)}")
     linked = groups.linked
     train, validation, test = SPLITS[name](label, usage, linked, seed)
-    cut = USAGES[0] if name == "usage" and not _names_validation(usage) else ""
+    cut = USAGES[0] if name == "usage" and not (usage == 1).any() else ""
     before = len(train) + len(validation)
     if remove_twins:
         validation = validation[~np.isin(linked[validation], linked[test])]
@@ -171,6 +171,8 @@ def folds(
     Raises:
         FerError: fewer than k groups of a class.
     """
+    from sklearn.model_selection import StratifiedKFold
+
     units, unit_label = _units(label, group)
     smallest = int(np.unique(unit_label, return_counts=True)[1].min())
     if not 2 <= k <= smallest:
@@ -178,14 +180,6 @@ def folds(
             f"{k} folds cannot be made of classes of which the smallest has {smallest} images",
             hint=f"--cv takes 2 to {smallest} here",
         )
-    yield from _kfold(units, unit_label, k, seed)
-
-
-def _kfold(
-    units: Rows, unit_label: NDArray[np.int64], k: int, seed: int
-) -> Iterator[tuple[Rows, Rows]]:
-    from sklearn.model_selection import StratifiedKFold
-
     splitter = StratifiedKFold(n_splits=k, shuffle=True, random_state=seed)
     for train, held in splitter.split(np.zeros(len(unit_label)), unit_label):
         yield _members(units, train), _members(units, held)
@@ -229,17 +223,11 @@ def _members(unit_of: Rows, units: Rows) -> Rows:
 def _three_parts(
     label: NDArray[np.int64], group: NDArray[np.int64], seed: int
 ) -> tuple[Rows, Rows, Rows]:
-    from sklearn.model_selection import train_test_split
-
     units, unit_label = _units(label, group)
     held = FRACTIONS[1] + FRACTIONS[2]
     try:
-        train, rest = train_test_split(
-            np.arange(len(unit_label)), test_size=held, stratify=unit_label, random_state=seed
-        )
-        validation, test = train_test_split(
-            rest, test_size=FRACTIONS[2] / held, stratify=unit_label[rest], random_state=seed
-        )
+        train, rest = _draw(np.arange(len(unit_label)), unit_label, held, seed)
+        validation, test = _draw(rest, unit_label, FRACTIONS[2] / held, seed)
     except ValueError as error:
         counts = ", ".join(map(str, np.unique(label, return_counts=True)[1]))
         raise FerError(
@@ -249,16 +237,14 @@ def _three_parts(
     return _members(units, train), _members(units, validation), _members(units, test)
 
 
-def _reference(
-    label: NDArray[np.int64], usage: NDArray[np.int8], linked: NDArray[np.int64], seed: int
-) -> tuple[Rows, Rows, Rows]:
-    return _three_parts(label, np.arange(len(label)), seed)
+def _draw(units: Rows, unit_label: NDArray[np.int64], share: float, seed: int) -> list[Rows]:
+    """Two stratified parts of units; the second takes `share` of them."""
+    from sklearn.model_selection import train_test_split
 
-
-def _grouped(
-    label: NDArray[np.int64], usage: NDArray[np.int8], linked: NDArray[np.int64], seed: int
-) -> tuple[Rows, Rows, Rows]:
-    return _three_parts(label, linked, seed)
+    parts: list[Rows] = train_test_split(
+        units, test_size=share, stratify=unit_label[units], random_state=seed
+    )
+    return parts
 
 
 def _usage(
@@ -271,35 +257,19 @@ def _usage(
             f"split usage: no image of the cache is marked {' or '.join(missing)}",
             hint="take --split grouped, or data with a Usage column",
         )
-    if not _names_validation(usage):
-        cut = _cut(
-            label[parts[0]], linked[parts[0]], FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1]), seed
-        )
-        parts[:2] = (parts[0][places] for places in cut)
+    if not len(parts[1]):
+        rows = parts[0]
+        units, unit_label = _units(label[rows], linked[rows])
+        share = FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1])
+        try:
+            drawn = _draw(np.arange(len(unit_label)), unit_label, share, seed)
+        except ValueError as error:
+            raise FerError(
+                f"split usage: too few images of {USAGES[0]} to cut validation from it",
+                hint="take more images of each class (--per-class)",
+            ) from error
+        parts[:2] = (rows[_members(units, part)] for part in drawn)
     return parts[0], parts[1], parts[2]
-
-
-def _names_validation(usage: NDArray[np.int8]) -> bool:
-    return bool((usage == 1).any())
-
-
-def _cut(
-    label: NDArray[np.int64], group: NDArray[np.int64], share: float, seed: int
-) -> tuple[Rows, Rows]:
-    """Two stratified parts of rows, whole groups in each; the second takes `share` of them."""
-    from sklearn.model_selection import train_test_split
-
-    units, unit_label = _units(label, group)
-    try:
-        kept, cut = train_test_split(
-            np.arange(len(unit_label)), test_size=share, stratify=unit_label, random_state=seed
-        )
-    except ValueError as error:
-        raise FerError(
-            f"split usage: too few images of {USAGES[0]} to cut validation from it",
-            hint="take more images of each class (--per-class)",
-        ) from error
-    return _members(units, kept), _members(units, cut)
 
 
 _Rule = Callable[
@@ -308,5 +278,11 @@ _Rule = Callable[
 GROUPED = "grouped"
 """The rule that is taken where none is named."""
 
-SPLITS: dict[str, _Rule] = {GROUPED: _grouped, "reference": _reference, "usage": _usage}
+SPLITS: dict[str, _Rule] = {
+    GROUPED: lambda label, usage, linked, seed: _three_parts(label, linked, seed),
+    "reference": lambda label, usage, linked, seed: _three_parts(
+        label, np.arange(len(label)), seed
+    ),
+    "usage": _usage,
+}
 """The rules by name."""

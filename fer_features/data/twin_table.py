@@ -91,9 +91,7 @@ def make_table(
     progress: Progress,
 ) -> TwinTable:
     """Search images for copies, and keep what is found at `path`."""
-    different = len(np.unique(sha256))
-    with progress("looking for copies", 3 * different, "images") as advance:
-        twins = find_twins(images, sha256=sha256, family=family, advance=advance)
+    twins = find_twins(images, sha256=sha256, family=family, progress=progress)
     # a plain dtype: that of HDF5 carries metadata, which NumPy does not save
     plain = np.array(sha256.tolist(), "S64")
     table = TwinTable(row=row, sha256=plain, twins=twins)

@@ -1,4 +1,7 @@
-"""Which images are copies of one photograph."""
+"""Which images are copies of one photograph.
+
+Our own code: no library has an exact all-pairs search with shifts, scales and mirror images.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,13 @@ from numpy.typing import NDArray
 from fer_features.config import NEAR
 from fer_features.data.faces import pixel_sha256
 from fer_features.data.registered import registered_pairs
-from fer_features.runtime.progress import Advance
+from fer_features.runtime.progress import Advance, Progress, no_progress
 
 _WAVES = 8
 """Waves along each side of an image, whose products are the directions of the bound."""
 
 _BLOCK = 2048
 _ROUNDING = 1e-4  # more than float32 sums of 2,304 products of unit vectors can be off
-
 
 KINDS = ("exact", "near", "mirrored", "registered", "family")
 """What makes two images copies of one photograph.
@@ -81,7 +83,7 @@ def find_twins(
     sha256: NDArray[np.bytes_] | None = None,
     family: NDArray[np.int64] | None = None,
     threshold: float = NEAR,
-    advance: Advance | None = None,
+    progress: Progress = no_progress,
 ) -> Twins:
     """Find all copies among images. Every pair is compared.
 
@@ -91,18 +93,17 @@ def find_twins(
         family: int64 (N,), the same number for images whose names say that they are copies, -1 for
             none; None if there are no names.
         threshold: correlation of the pixels above which images are near copies; below 1.
-        advance: progress callback, called with numbers of images that sum to three times the
-            number of different images.
+        progress: called with a total of three times the number of different images.
     """
     sha256 = pixel_sha256(images) if sha256 is None else sha256
     _, first, exact = np.unique(sha256, return_index=True, return_inverse=True)
     order = np.sort(first)  # different images in their own order, so that all pairs ascend
     different = images[order]
-    plain, mirrored = near_pairs(different, threshold, advance)
-    registered, correlation, _ = registered_pairs(different, advance=advance)
-    is_new = ~np.isin(
-        _keys(registered), np.concatenate([_keys(plain.place), _keys(mirrored.place)])
-    )
+    with progress("looking for copies", 3 * len(order), "images") as advance:
+        plain, mirrored = near_pairs(different, threshold, advance)
+        registered, correlation, _ = registered_pairs(different, advance=advance)
+    known = np.concatenate([_keys(plain.place), _keys(mirrored.place)])
+    is_new = ~np.isin(_keys(registered), known)
     families = _families(family)
     found = [
         (order[plain.place], NEAR_, plain.correlation),

@@ -11,14 +11,15 @@ from fer_features.data.drop import conflicting, rows_to_drop
 from fer_features.data.faces import pixel_sha256
 from fer_features.data.ferplus import (
     COLUMNS,
+    Stretch,
     Votes,
     agreement,
+    find_stretch,
     majority,
     not_a_face,
     read_ferplus,
     soft,
 )
-from fer_features.data.vote_order import Stretch, find_stretch
 from fer_features.errors import FerError
 
 HEADER = f"Usage,Image name,{','.join(COLUMNS)}"
@@ -46,11 +47,11 @@ def test_a_file_is_read_in_the_order_of_its_rows(tmp_path: Path) -> None:
     ("line", "told"),
     [
         ("Trainig,a.png,4,0,0,1,3,2,0,0,0,0", "row 0: no such usage: Trainig"),
-        ("Training,a.png,4,x,0,1,3,2,0,0,0,0", "row 0: a vote that is no whole number"),
-        ("Training,a.png,4,-1,0,1,3,2,0,0,0,0", "row 0: a vote that is no whole number"),
-        ("Training,a.png,4", "row 0: a vote that is no whole number"),
-        ("Training,a.png,4,1_0,0,1,3,2,0,0,0,0", "row 0: a vote that is no whole number"),
-        ("Training,a.png,4,99999999999999999999,0,1,3,2,0,0,0,0", "row 0: a vote that is no"),
+        ("Training,a.png,4,x,0,1,3,2,0,0,0,0", "row 0: a vote that is not a whole number"),
+        ("Training,a.png,4,-1,0,1,3,2,0,0,0,0", "row 0: a vote that is not a whole number"),
+        ("Training,a.png,4", "row 0: a vote that is not a whole number"),
+        ("Training,a.png,4,1_0,0,1,3,2,0,0,0,0", "row 0: a vote that is not a whole number"),
+        ("Training,a.png,4,99999999999999999999,0,1,3,2,0,0,0,0", "row 0: a vote"),
         ("Training,a.png,4,0,0,1,3,2,0,0,0,0,0", "row 0: 13 fields instead of 12"),
     ],
 )

@@ -1,3 +1,6 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +16,7 @@ from fer_features.data.twins import (
     find_twins,
     near_pairs,
 )
+from fer_features.runtime.progress import Advance
 
 
 def noise(n: int, *, seed: int = 0, side: int = 48) -> NDArray[np.uint8]:
@@ -124,7 +128,13 @@ def test_many_images_are_compared_block_by_block(monkeypatch: pytest.MonkeyPatch
     whole = find_twins(images)
     monkeypatch.setattr(module, "_BLOCK", 7)
     steps: list[int] = []
-    blocks = find_twins(images, advance=steps.append)
+
+    @contextmanager
+    def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
+        assert (total, unit) == (3 * 50, "images")  # as they are, mirrored, and registered
+        yield steps.append
+
+    blocks = find_twins(images, progress=progress)
     assert blocks.groups.near.tolist() == whole.groups.near.tolist()
     assert blocks.groups.near[0] == blocks.groups.near[49]
-    assert sum(steps) == 3 * 50  # as they are, mirrored, and registered
+    assert sum(steps) == 3 * 50
