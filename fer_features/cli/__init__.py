@@ -16,6 +16,7 @@ import typer
 from fer_features import __version__
 from fer_features.cli import bench as cli_bench
 from fer_features.cli import cache as cli_cache
+from fer_features.cli import compare as cli_compare
 from fer_features.cli import data as cli_data
 from fer_features.cli import fit as cli_fit
 from fer_features.cli import pretrain as cli_pretrain
@@ -233,5 +234,5 @@ def extract(
 
 app.command()(_tidy(cli_pretrain.pretrain))
 app.command()(_tidy(cli_fit.fit))
-app.command()(_tidy(cli_fit.compare))
+app.command()(_tidy(cli_compare.compare))
 app.command()(_tidy(cli_report.report))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -122,10 +121,12 @@ def fit(
 ) -> None:
     """Stage 2: fit light heads on a cache, score them, and write a run for each."""
     from fer_features.cache import latest_cache
+    from fer_features.cli.compare import show_seeds
     from fer_features.cli.render import epoch_progress, parse_params
-    from fer_features.cli.render_runs import run_dict, show_run, show_seeds
+    from fer_features.cli.render_runs import run_dict, show_run
     from fer_features.fit.calibration import parse_operate
     from fer_features.fit.fit import fit as run
+    from fer_features.runs.repeats import over_seeds
 
     params = parse_params(set_ or [])
     wish = parse_operate(operate) if operate else None
@@ -164,62 +165,4 @@ def fit(
     if json:
         emit_json({"runs": [run_dict(one) for one in runs]})
     elif seeds > 1:
-        show_seeds(runs)
-
-
-def compare(
-    run: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Folders of runs; by default all that are about the newest's images."),
-    ] = None,
-    runs_dir: RunsDir = RUNS_DIR,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All runs, whatever images they are about.")
-    ] = False,
-    allow_seen: Annotated[
-        bool,
-        typer.Option(
-            "--allow-seen",
-            help="Also show runs that have scored images that their weights have learnt from.",
-        ),
-    ] = False,
-    format_: Annotated[
-        str, typer.Option("--format", help="table, markdown, csv or json.")
-    ] = "table",
-    figures: Annotated[
-        Path | None, typer.Option(help="Where the pictures go; by default RUNS_DIR/compare.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Put runs into one table, the best validation accuracy first, and draw them."""
-    from fer_features.cli.render_runs import check_format, show_comparisons
-    from fer_features.runs.compare import compare as tabulate
-    from fer_features.runs.compare import newest_seeds, of_same_data, unseen_only
-    from fer_features.runs.formats import figures_folder, write_figures
-    from fer_features.runs.repeats import leak_effects, over_seeds
-    from fer_features.runs.run import list_runs, read_run
-    from fer_features.runs.verdicts import verdict_of
-
-    format_ = "json" if json else format_
-    check_format(format_)
-    folder = figures or figures_folder(runs_dir)
-    found = [read_run(path) for path in run] if run else list_runs(runs_dir, log=tell)
-    found = found if allow_seen else unseen_only(found, log=tell)
-    shown = found if run or everything else of_same_data(found)
-    tables = tabulate(shown)
-    whole = len(tables)
-    if not (run or everything):
-        tables = newest_seeds(tables)
-    show_comparisons(
-        tables,
-        [verdict_of(table, log=tell) for table in tables],
-        seeds=over_seeds(shown),
-        leaks=leak_effects(run for table in tables for run in table.runs),
-        format_=format_,
-    )
-    for path in write_figures(tables, folder):
-        tell(f"drew {path}")
-    if len(tables) < whole:
-        tell(f"{whole - len(tables)} tables of other seeds are not shown: fer compare --all")
-    if len(shown) < len(found):
-        tell(f"{len(found) - len(shown)} runs on other images are not shown: fer compare --all")
+        show_seeds(over_seeds(runs))

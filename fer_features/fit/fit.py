@@ -25,6 +25,7 @@ from fer_features.heads import head_class, head_names, make_head
 from fer_features.heads.fitting import fit_head, params_of, probabilities_of, takes
 from fer_features.metrics import Scores, score
 from fer_features.runs.run import Run, make_folder
+from fer_features.runtime.progress import no_log
 
 EpochProgress = Callable[[int, dict[str, float]], None]
 """Told of each epoch, counted from 1, that a head has been trained for, and of its losses."""
@@ -81,7 +82,7 @@ def fit(
                     head = _make(name, config, seed=seed)
                     fitted = _fit_and_score(name, head, problem, reader, config, told, done)
                     done[name] = fitted.head
-                    yield write_run(fitted, cache, config, log=log)
+                    yield write_run(fitted, cache, config, log=log or no_log)
 
 
 def _remarks(problem: Problem) -> Iterator[str]:

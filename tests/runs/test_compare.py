@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fer_features.runs.formats import to_csv, to_json, to_markdown, with_interval, write_figures
+from fer_features.runs.labels import feature_labels
 from run_examples import record, run
 
 from fer_features.data.tasks import BINARY, SEVEN
@@ -14,8 +16,6 @@ from fer_features.metrics import score
 from fer_features.metrics.intervals import share_interval
 from fer_features.runs import figures as plots
 from fer_features.runs.compare import PUBLISHED, PUBLISHED_MARK, compare, newest_seeds, of_same_data
-from fer_features.runs.formats import to_csv, to_json, to_markdown, with_interval, write_figures
-from fer_features.runs.labels import feature_labels
 from fer_features.runs.repeats import leak_effects, over_seeds
 
 

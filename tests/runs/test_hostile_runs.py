@@ -111,10 +111,11 @@ def test_a_value_of_another_type_is_no_traceback(good: Run, value: Any) -> None:
 
 def show(runs: list[Run]) -> str:
     """A table, a verdict and a page of the runs, as text, without pictures and faces."""
+    from fer_features.runs.formats import to_csv, to_markdown
+
     from fer_features.cli.render_runs import show_comparisons
     from fer_features.report import gather, page
     from fer_features.runs.compare import compare
-    from fer_features.runs.formats import to_csv, to_markdown
     from fer_features.runs.repeats import leak_effects, over_seeds
     from fer_features.runs.verdicts import verdict_of
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fer_features.runs.formats import to_csv, to_json, to_markdown, write_figures
+from fer_features.runs.labels import marks, provenance, provenance_unknown
 from PIL import Image
 from report_examples import Writer, make_cache
 from run_examples import record, run
@@ -33,8 +35,6 @@ from fer_features.fit.fit import fit
 from fer_features.report.gather import gather
 from fer_features.report.page import page
 from fer_features.runs.compare import compare
-from fer_features.runs.formats import to_csv, to_json, to_markdown, write_figures
-from fer_features.runs.labels import marks, provenance, provenance_unknown
 from fer_features.runtime.image_keys import image_keys
 
 UNKNOWN = "PROVENANCE UNKNOWN"

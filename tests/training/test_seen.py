@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fer_features.runs.labels import scored_seen
 from run_examples import run
 from typer.testing import CliRunner
 
@@ -22,7 +23,6 @@ from fer_features.fit.contamination import settle_split
 from fer_features.fit.fit import fit
 from fer_features.fit.problem import make_problem, select
 from fer_features.runs.compare import compare, unseen_only
-from fer_features.runs.labels import scored_seen
 from fer_features.runtime.image_keys import image_keys
 
 FIT = FitConfig(heads=("ridge",))
