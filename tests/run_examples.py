@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from fer_features.data.tasks import BINARY, Task
@@ -91,6 +92,11 @@ def record(
 def run(*args: Any, change: dict[str, Any] | None = None, **kwargs: Any) -> Run:
     """A run that is on no disk; `change` goes over its record."""
     return Run(Path("runs/x"), decode_record(merged(record(*args, **kwargs), change or {})))
+
+
+def changed(run: Run, change: dict[str, Any]) -> Run:
+    """A run whose record says something else than its file."""
+    return Run(run.path, decode_record(merged(msgspec.to_builtins(run.record), change)))
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

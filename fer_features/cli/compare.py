@@ -15,6 +15,7 @@ from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, say, table, tell, width
 
 if TYPE_CHECKING:
+    from fer_features.runs.compare import Comparison
     from fer_features.runs.repeats import LeakEffect, OverSeeds
     from fer_features.runs.table import ComparisonTable
 
@@ -75,16 +76,21 @@ def compare(
     elif format_ == "markdown":
         say(comparison.to_markdown(all_heads=all_heads, wide=wide).rstrip("\n"))
     else:
-        for one in comparison.tables:
-            _show_table(one, all_heads=all_heads, wide=wide)
-        show_seeds(comparison.seeds)
-        _show_leaks(comparison.leaks)
+        show_comparison(comparison, all_heads=all_heads, wide=wide)
     for path in write_figures(comparison.tables, figures) if figures else []:
         tell(f"drew {path}")
     if hidden := len(every.tables) - len(comparison.tables):
         tell(f"{hidden} tables of other seeds are not shown: fer compare --all")
     if hidden := len(found) - len(shown):
         tell(f"{hidden} runs on other images are not shown: fer compare --all")
+
+
+def show_comparison(comparison: Comparison, *, all_heads: bool, wide: bool) -> None:
+    """Tables with verdicts and notes, then means over seeds and the effect of leaks."""
+    for one in comparison.tables:
+        _show_table(one, all_heads=all_heads, wide=wide)
+    show_seeds(comparison.seeds)
+    _show_leaks(comparison.leaks)
 
 
 def _show_table(comparison: ComparisonTable, *, all_heads: bool, wide: bool) -> None:
