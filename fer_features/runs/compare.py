@@ -204,11 +204,11 @@ def _notes(runs: Sequence[Run]) -> Iterator[str]:
             f"and {registered:,} shifted or scaled, of {split.test:,}. That raises the scores of "
             "every row; --split grouped avoids it."
         )
+    if calibrated := [record.id for record in records if record.calibration]:
+        yield (
+            f"calibrated on the validation rows, which improves the validation scores: "
+            f"{', '.join(calibrated)}."
+        )
     for record in records:
-        if record.calibration:
-            yield (
-                f"{record.id} is calibrated on the validation rows, which improves its "
-                "validation scores."
-            )
         if member := _only_member(record):
             yield f"{record.id} has a single member, {member}: it is that head."

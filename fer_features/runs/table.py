@@ -69,12 +69,6 @@ class ComparisonTable:
         found = {run.record.base_features: run.record.learnt_from for run in self.runs}
         return dict(sorted(found.items()))
 
-    @property
-    def same_head_twice(self) -> bool:
-        """Whether a head stands here more than once on the same features."""
-        heads = [run.record.head.name for run in self.runs]
-        return len(set(zip(heads, self.features, strict=True))) < len(heads)
-
     @cached_property
     def judged(self) -> Verdict | str:
         """The paired tests of the first run against the others, or why there are none."""
@@ -99,9 +93,10 @@ class ComparisonTable:
         Unless `all_heads`: of several features the best head of each, and `MOST_ROWS` at most.
         """
         rows = self.rows()
-        if self.same_head_twice:  # only the run tells them apart; the published row has none
-            rows = [{**row, "head": row["run"] or row["head"]} for row in rows]
         own, published = rows[: len(self.runs)], rows[len(self.runs) :]
+        for row, name in zip(own, self.names, strict=True):
+            if name == row["run"]:  # the same head on the same features again
+                row["head"] = name
         if all_heads:
             return rows
         if len(set(self.features)) > 1:  # rows are in order, the best first

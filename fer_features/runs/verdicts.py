@@ -85,10 +85,11 @@ class Verdict:
             )
         if short:
             tied = f", tied with {len(self.tied)} more" if self.tied else ""
-            counts = [f"{words} {len(self.named(one))}" for one, words in _OUTCOMES.items()]
+            ahead, behind, unclear = (len(self.named(one)) for one in ("ahead", "behind", "open"))
             return (
-                f"{self.first} is first on validation{tied}; of {len(self.others)} others it "
-                f"{', '.join(counts)} ({self._test})."
+                f"{self.first} is first on validation{tied}; on test it is ahead of {ahead}, "
+                f"behind {behind} and not distinguishable from {unclear} of the others "
+                f"({self._test})."
             )
         parts, subject = [f"{self.first} is first on validation."], "It"
         if self.tied:

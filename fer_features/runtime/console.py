@@ -108,12 +108,17 @@ def table(
             longest = max(map(len, words), default=1)
             drawn.add_column(name, overflow="fold", min_width=min(longest, WIDEST_WHOLE_WORD))
         else:
-            drawn.add_column(name, justify="right", no_wrap=True)
+            longest = max(map(len, (name, *(row[place] for row in cells))))
+            drawn.add_column(name, justify="right", no_wrap=True, min_width=longest)
     for place, row in enumerate(cells):
         drawn.add_row(*map(plain_text, row), end_section=last_apart and place == len(cells) - 2)
     text, terminal = io.StringIO(), sys.stdout.isatty()
     console = Console(file=text, width=width(), force_terminal=terminal, **_AS_IT_IS)
-    if Measurement.get(console, console.options, drawn).minimum > console.width:
+    unlimited = console.options.update(max_width=sys.maxsize)
+    needed = Measurement.get(console, unlimited, drawn).minimum
+    if needed > console.width and not terminal:
+        console.width = needed
+    elif needed > console.width:
         say(title)
         for name, *row in cells:
             pairs = zip(columns[1:], row, strict=True)

@@ -90,9 +90,8 @@ def test_a_verdict_in_words() -> None:
         "at 5 %.)"
     )
     assert unsure.text(short=True) == (
-        "strong is first on validation; of 2 others it is ahead on test, by more than chance, of "
-        "1, cannot be told apart from 1, is behind on test, by more than chance, 0 (McNemar's "
-        "exact test, Holm-corrected for 2 comparisons, at 5 %)."
+        "strong is first on validation; on test it is ahead of 1, behind 0 and not distinguishable "
+        "from 1 of the others (McNemar's exact test, Holm-corrected for 2 comparisons, at 5 %)."
     )
     assert verdict(["strong", "weak"], [hits(150), hits(120)]).text().startswith("strong is best")
     wrong = verdict(["weak", "strong"], [hits(120), hits(150)])
