@@ -69,20 +69,25 @@ def compare(
     for one in comparison.tables:
         if len(one.runs) > 1 and one.verdict is None:
             tell(f"no verdict: {one.judged}")
-    if format_ == "json":
-        emit_json(comparison.to_dict())
-    elif format_ == "csv":
-        say(comparison.to_csv().rstrip("\n"))
-    elif format_ == "markdown":
-        say(comparison.to_markdown(all_heads=all_heads, wide=wide).rstrip("\n"))
-    else:
-        show_comparison(comparison, all_heads=all_heads, wide=wide)
+    _show(comparison, format_, all_heads=all_heads or bool(run), wide=wide)
     for path in write_figures(comparison.tables, figures) if figures else []:
         tell(f"drew {path}")
     if hidden := len(every.tables) - len(comparison.tables):
         tell(f"{hidden} tables of other seeds are not shown: fer compare --all")
     if hidden := len(found) - len(shown):
         tell(f"{hidden} runs on other images are not shown: fer compare --all")
+
+
+def _show(comparison: Comparison, format_: str, *, all_heads: bool, wide: bool) -> None:
+    match format_:
+        case "json":
+            emit_json(comparison.to_dict())
+        case "csv":
+            say(comparison.to_csv().rstrip("\n"))
+        case "markdown":
+            say(comparison.to_markdown(all_heads=all_heads, wide=wide).rstrip("\n"))
+        case _:
+            show_comparison(comparison, all_heads=all_heads, wide=wide)
 
 
 def show_comparison(comparison: Comparison, *, all_heads: bool, wide: bool) -> None:
@@ -124,15 +129,11 @@ def show_seeds(found: Sequence[OverSeeds]) -> None:
     """Mean and spread over seeds, a table for each split."""
     shown = (("validation", "accuracy"), ("test", "accuracy"), ("test", "f1"))
     for title in dict.fromkeys(one.title for one in found):
-        rows = []
-        for one in found:
-            if one.title == title:
-                pairs = [(one.mean(*score), one.std(*score)) for score in shown]
-                cells = [
-                    "–" if mean is None or std is None else f"{mean:.4f} ± {std:.4f}"
-                    for mean, std in pairs
-                ]
-                rows.append([one.head, one.features, f"{len(one.runs)}", *cells])
+        rows = [
+            [one.head, one.features, f"{len(one.runs)}", *(one.cell(*score) for score in shown)]
+            for one in found
+            if one.title == title
+        ]
         table(
             ["head", "features", "seeds", "val acc", "test acc", "test F1"],
             rows,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import shlex
-from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from fer_features.cache import SEEN
 from fer_features.config import FitConfig
 from fer_features.data.fer2013 import is_fer2013
 from fer_features.fit.calibration import Calibrator, Threshold
+from fer_features.fit.command import command
 from fer_features.fit.features import Reader
 from fer_features.fit.problem import Problem
 from fer_features.fit.resample import Sizes
@@ -98,19 +98,23 @@ def write_run(fitted: Fitted, cache: Cache, config: FitConfig, *, log: Log = no_
 
 
 def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> RunRecord:
-    problem, head, header = fitted.problem, fitted.head, cache.header
+    problem, head = fitted.problem, fitted.head
+    split = problem.split
     return RunRecord(
         id="new",
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        cache=runs.CacheRecord(
-            path=plain_text(str(cache.path)),
-            key=header.key,
-            spec=msgspec.convert(header.spec, runs.Spec),
-            dataset=msgspec.convert(header.dataset, runs.Dataset),
-        ),
+        cache=_cache(cache),
         data=_data(problem, cache),
         task=msgspec.convert(problem.selection.task.to_dict(), runs.Task),
-        split=_split(problem),
+        split=runs.Split(
+            name=split.name,
+            seed=split.seed,
+            train=len(split.train),
+            validation=len(split.validation),
+            test=len(split.test),
+            leaked=runs.Leaked(**split.leaked),
+            validation_from=split.validation_from,
+        ),
         head=runs.HeadRecord(
             name=fitted.name,
             title=head.title,
@@ -138,6 +142,16 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> RunRecord:
             "python": platform.python_version(),
             **{one: version(one) for one in ("numpy", "scikit-learn", "keras")},
         },
+    )
+
+
+def _cache(cache: Cache) -> runs.CacheRecord:
+    header = cache.header
+    return runs.CacheRecord(
+        path=plain_text(str(cache.path)),
+        key=header.key,
+        spec=msgspec.convert(header.spec, runs.Spec),
+        dataset=msgspec.convert(header.dataset, runs.Dataset),
     )
 
 
@@ -184,19 +198,6 @@ def provenance(weights: str, marks: NDArray[np.uint8] | None) -> runs.Provenance
             exact -= copies
     known = has_known_weights(weights) or copies is not None or bool(exact)
     return runs.Provenance(state="known" if known else "unknown", exact=exact, copies=copies)
-
-
-def _split(problem: Problem) -> runs.Split:
-    split = problem.split
-    return runs.Split(
-        name=split.name,
-        seed=split.seed,
-        train=len(split.train),
-        validation=len(split.validation),
-        test=len(split.test),
-        leaked=runs.Leaked(**split.leaked),
-        validation_from=split.validation_from or "",
-    )
 
 
 def _run_id(record: RunRecord) -> str:
@@ -286,68 +287,30 @@ def _operate(fitted: Fitted, config: FitConfig) -> runs.Operate | None:
 
 def _predictions(fitted: Fitted) -> Predictions:
     source_row = fitted.problem.selection.who.source_row
-    twins = {
-        "validation": np.zeros(len(fitted.rows("validation")), bool),
-        "test": fitted.problem.split.copied,
-    }
-    parts = {
-        part: Part(
-            source_row[fitted.rows(part)], fitted.label(part), fitted.probability[part], twin
-        )
-        for part, twin in twins.items()
-    }
-    return Predictions(**parts)
+    copied = {"test": fitted.problem.split.copied}
+
+    def part(name: str) -> Part:
+        rows = fitted.rows(name)
+        twin = copied.get(name, np.zeros(len(rows), bool))
+        return Part(source_row[rows], fitted.label(name), fitted.probability[name], twin)
+
+    return Predictions(validation=part("validation"), test=part("test"))
 
 
 def _figures(record: RunRecord, *, title: str) -> dict[str, Save]:
-    """What draws the learning curves that there are, by the files' names in the record."""
+    """What saves the learning curves that there are, by the files' names in the record."""
     from fer_features.runs.figures import sizes_curve
-    from fer_features.runtime.figures import learning_curves, save_figure
+    from fer_features.runtime.figures import learning_curves
 
     figures = {}
     if record.history:
         figures["curves"] = learning_curves(record.history, title=title)
     if record.sizes:
         figures["sizes"] = sizes_curve(record.sizes, title=title)
-
-    def saver(figure: Figure) -> Save:
-        return lambda path: save_figure(figure, path.with_name(f"{path.name}.png"))
-
-    return {name: saver(figure) for name, figure in figures.items()}
+    return {name: partial(_save_figure, figure) for name, figure in figures.items()}
 
 
-def command(config: FitConfig, head: str, cache: Path, *, seed: int) -> str:
-    """The command that repeats one head's fit: flags for all that differs from the defaults."""
-    words = ["fer", "fit", str(cache), "--head", head]
-    for one in fields(FitConfig):
-        value = getattr(config, one.name)
-        default = {} if one.default is MISSING else one.default
-        if one.name not in _NOT_REPEATED and value != default:
-            words += _flags(one.name, value, head)
-    return shlex.join([*words, *(["--seed", str(seed)] if seed else [])])
+def _save_figure(figure: Figure, path: Path) -> Path:
+    from fer_features.runtime.figures import save_figure
 
-
-_NOT_REPEATED = ("cache", "heads", "seed", "seeds", "cache_dir", "runs_dir", "jobs")
-"""Fields that the command gives in another way, or that change no result."""
-
-
-def _flags(name: str, value: Any, head: str) -> Iterator[str]:
-    """The flags that give a field of the configuration a value."""
-    flag = f"--{name.replace('_', '-')}"
-    match name, value:
-        case _, True:
-            yield flag
-        case "drop", _:
-            yield from (flag, ",".join(value))
-        case "views", _:
-            for one in value:
-                yield from (flag, one)
-        case "operate", _:
-            yield from (flag, "{}={}".format(*value))
-        case "params", _:
-            for parameter, setting in value.items():
-                owner, dot, _ = parameter.rpartition(".")
-                if not dot or owner == head:
-                    yield from ("--set", f"{parameter}={setting}")
-        case _:
-            yield from (flag, str(value))
+    return save_figure(figure, path.with_name(f"{path.name}.png"))

@@ -48,6 +48,11 @@ class OverSeeds:
         values = self._values(part, score)
         return None if values is None else statistics.stdev(values)
 
+    def cell(self, part: str, score: str) -> str:
+        """Mean and standard deviation for people."""
+        mean, std = self.mean(part, score), self.std(part, score)
+        return "–" if mean is None or std is None else f"{mean:.4f} ± {std:.4f}"
+
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
         return {

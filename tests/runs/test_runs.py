@@ -57,7 +57,7 @@ def test_runs_of_the_first_release_are_read_compared_and_written_alike() -> None
         on_disk = (run.path / "run.json").read_text()
         assert json.loads(encode_record(run.record)) == json.loads(on_disk)
         assert run.predictions().test.right.mean() == run.record.test.accuracy
-    (table,) = compare(runs).tables
+    (table,) = compare([run.path for run in runs]).tables
     assert table.names == ["logreg", "ridge"]
     assert table.verdict is not None
 
