@@ -66,9 +66,6 @@ def compare(
     shown = found if run or everything else of_same_data(found)
     every = compare_runs(shown)
     comparison = every if run or everything else every.newest_seeds()
-    for one in comparison.tables:
-        if len(one.runs) > 1 and one.verdict is None:
-            tell(f"no verdict: {one.judged}")
     _show(comparison, format_, all_heads=all_heads or bool(run), wide=wide)
     for path in write_figures(comparison.tables, figures) if figures else []:
         tell(f"drew {path}")
@@ -79,6 +76,9 @@ def compare(
 
 
 def _show(comparison: Comparison, format_: str, *, all_heads: bool, wide: bool) -> None:
+    for one in comparison.tables:
+        if len(one.runs) > 1 and one.verdict is None:
+            tell(f"no verdict: {one.judged}")
     match format_:
         case "json":
             emit_json(comparison.to_dict())

@@ -74,7 +74,7 @@ def show_run(run: Run) -> None:
             say(f"  {operate.unmet}")
             return
         say(
-            f"  {operate.wish} {operate.value:g} on validation: threshold "
+            f"  {operate.target} {operate.value:g} on validation: threshold "
             f"{operate.threshold:.4f}; test precision {operate.test.precision:.4f}, recall "
             f"{operate.test.recall:.4f}"
         )

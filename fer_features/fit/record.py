@@ -17,18 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features import __version__
-from fer_features.cache import SEEN
 from fer_features.config import FitConfig
-from fer_features.data.fer2013 import is_fer2013
 from fer_features.fit.calibration import Calibrator, Threshold
 from fer_features.fit.command import command
+from fer_features.fit.data_record import PARTS, cache_record, data_record
 from fer_features.fit.features import Reader
 from fer_features.fit.problem import Problem
 from fer_features.fit.resample import Sizes
 from fer_features.metrics import Scores
 from fer_features.metrics.intervals import score_intervals
 from fer_features.runs import schema as runs
-from fer_features.runs.record import RunRecord, has_known_weights
+from fer_features.runs.record import RunRecord
 from fer_features.runs.run import Part, Predictions, Run, Save
 from fer_features.runs.run import write_run as write
 from fer_features.runtime.progress import Log, no_log
@@ -38,9 +37,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fer_features.cache import Cache
-
-PARTS = ("validation", "test")
-"""The parts that a head is scored on."""
 
 
 @dataclass
@@ -103,8 +99,8 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> RunRecord:
     return RunRecord(
         id="new",
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        cache=_cache(cache),
-        data=_data(problem, cache),
+        cache=cache_record(cache),
+        data=data_record(problem, cache),
         task=msgspec.convert(problem.selection.task.to_dict(), runs.Task),
         split=runs.Split(
             name=split.name,
@@ -145,61 +141,6 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> RunRecord:
     )
 
 
-def _cache(cache: Cache) -> runs.CacheRecord:
-    header = cache.header
-    return runs.CacheRecord(
-        path=plain_text(str(cache.path)),
-        key=header.key,
-        spec=msgspec.convert(header.spec, runs.Spec),
-        dataset=msgspec.convert(header.dataset, runs.Dataset),
-    )
-
-
-def _data(problem: Problem, cache: Cache) -> runs.Data:
-    selection, header = problem.selection, cache.header
-    marks = None
-    if SEEN in cache.features:
-        owner, _, name = SEEN.partition("/")
-        marks = cache.read(owner, name, selection.rows)
-    return runs.Data(
-        name=plain_text(header.dataset["name"]),
-        rows=len(selection.rows),
-        digest=selection.digest,
-        labels=selection.labels,
-        dropped=selection.dropped,
-        seen=problem.seen,
-        fer2013=is_fer2013(selection.who.sha256),
-        provenance=provenance(str(header.spec["weights"]), marks),
-        counts={
-            part: np.bincount(
-                selection.label[getattr(problem.split, part)],
-                minlength=len(selection.task.classes),
-            ).tolist()
-            for part in ("train", *PARTS)
-        },
-    )
-
-
-def provenance(weights: str, marks: NDArray[np.uint8] | None) -> runs.Provenance:
-    """Whether it is known which images the weights have learnt from.
-
-    It is for weights that have learnt from no labelled faces (descriptors, random, ImageNet's), and
-    for a file with signatures of its images. A file with keys alone must recognise some image.
-
-    Args:
-        weights: the weights' name in the cache.
-        marks: (N, 1 or 2), the marks of the rows (`Seen.marks`); None where the weights have none.
-    """
-    exact = copies = None
-    if marks is not None:
-        exact = int(marks[:, 0].sum())
-        if marks.shape[1] > 1:
-            copies = int(marks[:, 1].sum())
-            exact -= copies
-    known = has_known_weights(weights) or copies is not None or bool(exact)
-    return runs.Provenance(state="known" if known else "unknown", exact=exact, copies=copies)
-
-
 def _run_id(record: RunRecord) -> str:
     """The same for the same fit, whatever it gave and how long it took."""
     known = msgspec.to_builtins(record)
@@ -211,7 +152,7 @@ def _run_id(record: RunRecord) -> str:
     calibration, operate = record.calibration, record.operate
     after = [
         calibration and calibration.method,
-        operate and [operate.wish, operate.value],
+        operate and [operate.target, operate.value],
         record.cv and record.cv.folds,  # a plain fit must not take their place
         bool(record.sizes),
     ]
@@ -267,9 +208,9 @@ def _operate(fitted: Fitted, config: FitConfig) -> runs.Operate | None:
     """The threshold chosen on validation, and its scores on either part."""
     if config.operate is None:
         return None
-    wish, value = config.operate
+    target, value = config.operate
     if fitted.operating is None:
-        return runs.Operate(wish=wish, value=value, threshold=None, unmet=fitted.unmet)
+        return runs.Operate(target=target, value=value, threshold=None, unmet=fitted.unmet)
     task, threshold = fitted.problem.selection.task, fitted.operating.threshold
     code = task.class_names.index(str(task.positive))
     by_part: dict[str, Any] = {}
@@ -282,7 +223,7 @@ def _operate(fitted: Fitted, config: FitConfig) -> runs.Operate | None:
             recall=float(hits / max(true.sum(), 1)),
             accuracy=float((true == predicted).mean()),
         )
-    return runs.Operate(wish=wish, value=value, threshold=threshold, **by_part)
+    return runs.Operate(target=target, value=value, threshold=threshold, **by_part)
 
 
 def _predictions(fitted: Fitted) -> Predictions:

@@ -155,7 +155,7 @@ def _operating(gathered: Gathered) -> Markup | None:
         wish = run.record.operate
         if wish is None:
             continue
-        asked = f"{wish.wish} {wish.value:g}"
+        asked = f"{wish.target} {wish.value:g}"
         if wish.threshold is None:
             rows.append([names[run.path], asked, "none gives it", "–", "–", "–", "–"])
             continue

@@ -155,7 +155,7 @@ def _table(group: list[Run]) -> ComparisonTable:
     split = first.split
     seed = "" if split.seed is None else f", seed {split.seed}"
     title = (
-        f"{first.subject}, split {split.name}{seed} "
+        f"{first.data_title}, split {split.name}{seed} "
         f"({split.train:,} / {split.validation:,} / {split.test:,})"
     )
     return ComparisonTable(title, runs, is_published_task(first), tuple(_notes(runs)))

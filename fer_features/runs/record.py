@@ -114,7 +114,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         return " ".join([*words, *self.head.views])
 
     @property
-    def subject(self) -> str:
+    def data_title(self) -> str:
         """Task, images, labels, and the rows that were left out."""
         data = self.data
         labels = "" if data.labels == "original" else f", labels {data.labels}"

@@ -144,7 +144,7 @@ def _fit_key(record: RunRecord) -> list[Any]:
     """The same for the same head on the same features, whatever the split and the seed."""
     head, calibration, operate = record.head, record.calibration, record.operate
     params = {k: v for k, v in head.params.items() if k not in ("n_jobs", "random_state")}
-    options = [calibration and calibration.method, operate and [operate.wish, operate.value]]
+    options = [calibration and calibration.method, operate and [operate.target, operate.value]]
     kept = [head.name, head.layers, head.views, params, *options]
     return [record.cache.key, *kept, record.data.labels]
 
@@ -162,7 +162,7 @@ def over_seeds(runs: Iterable[Run]) -> list[OverSeeds]:
         if len(group) > 1:
             found.append(
                 OverSeeds(
-                    title=f"{record.subject}, split {record.split.name}",
+                    title=f"{record.data_title}, split {record.split.name}",
                     head=record.head.name,
                     features=record.features(),
                     runs=tuple(group[seed] for seed in sorted(group)),

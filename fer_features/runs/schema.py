@@ -164,9 +164,12 @@ class Operating(Record, frozen=True, kw_only=True):
 
 
 class Operate(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """The threshold chosen on validation; None, and why in `unmet`, where none reaches `value`."""
+    """The threshold for a `target` (precision or recall) of `value`, chosen on validation.
 
-    wish: str
+    It is None where no threshold reaches the value; `unmet` says so in words.
+    """
+
+    target: str = msgspec.field(name="wish")
     value: float
     threshold: float | None
     unmet: str = ""

@@ -91,14 +91,14 @@ class Verdict:
                 f"behind {behind} and not distinguishable from {unclear} of the others "
                 f"({self._test})."
             )
-        parts, subject = [f"{self.first} is first on validation."], "It"
+        parts, it = [f"{self.first} is first on validation."], "It"
         if self.tied:
-            subject = self.first
+            it = self.first
             tied = _listed([self.first, *self.tied])
-            parts = [f"{tied} are tied first on validation; {subject} is listed first by its name."]
+            parts = [f"{tied} are tied first on validation; {it} is listed first by its name."]
         for outcome, words in _OUTCOMES.items():
             if names := self.named(outcome):
-                parts.append(f"{subject} {words} {_listed(names)}.")
+                parts.append(f"{it} {words} {_listed(names)}.")
         return f"{' '.join(parts)} ({self._test}.)"
 
     def to_dict(self) -> dict[str, Any]:

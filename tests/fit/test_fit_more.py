@@ -122,7 +122,7 @@ def test_a_run_records_whether_its_images_are_fer2013(
 ) -> None:
     plain = one(config)
     assert plain.record.data.fer2013 is False
-    monkeypatch.setattr("fer_features.fit.record.is_fer2013", lambda sha256: True)
+    monkeypatch.setattr("fer_features.fit.data_record.is_fer2013", lambda sha256: True)
     other = one(config)
     assert other.record.data.fer2013 is True
     assert other.path == plain.path

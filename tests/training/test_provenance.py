@@ -29,8 +29,8 @@ from fer_features.config import ExtractConfig, FitConfig
 from fer_features.data import Faces, open_faces, read_all
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
+from fer_features.fit.data_record import provenance
 from fer_features.fit.fit import fit
-from fer_features.fit.record import provenance
 from fer_features.report.gather import gather
 from fer_features.report.page import page
 from fer_features.runs.compare import compare
