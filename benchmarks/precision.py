@@ -167,6 +167,6 @@ def _fit_heads(
                 runs_dir=Path(folder),
             )
             for run in fit(wanted, on_epoch=told):
-                by_precision = cost.accuracies[run.record["head"]["name"]]
-                by_precision.setdefault(precision, []).append(run.record["test"]["accuracy"])
-                cost.test_rows = run.record["split"]["test"]
+                by_precision = cost.accuracies[run.record.head.name]
+                by_precision.setdefault(precision, []).append(run.record.test.accuracy)
+                cost.test_rows = run.record.split.test

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run_examples import record
+from run_examples import record, write_record
 
 from fer_features.cache import (
     Header,
@@ -20,7 +20,7 @@ from fer_features.cache import (
 )
 from fer_features.data.tasks import BINARY, Task
 from fer_features.metrics import score
-from fer_features.runs.run import Part, Predictions, Run, read_run, write_record
+from fer_features.runs.run import Part, Predictions, Run, read_run
 
 ROWS = 40
 """Rows of the cache: the first half is training, a quarter validation, a quarter test."""
@@ -84,9 +84,8 @@ class Writer:
         about["cache"]["spec"] |= {"weights_sha256": "ab" * 32, "size": 139}
         about |= {"id": f"{head}-{about['split']['name']}-{seed}", **said}
         folder = self.runs / about["id"]
-        folder.mkdir(parents=True)
         write_record(folder, about)
-        Predictions(**parts).save(folder)
+        Predictions(**parts).save(folder / "predictions")
         return read_run(folder)
 
 

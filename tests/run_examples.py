@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from fer_features.data.tasks import BINARY, Task
-from fer_features.runs.compare import SCORES
-from fer_features.runs.run import Run
+from fer_features.metrics import NUMBERS
+from fer_features.runs.record import decode_record
+from fer_features.runs.run import RECORD, Run
 
 
 def record(
@@ -35,7 +38,7 @@ def record(
 ) -> dict[str, Any]:
     """What a run's ``run.json`` says; `split` goes into its split."""
     scores = {
-        **dict.fromkeys(SCORES, 0.5),
+        **dict.fromkeys(NUMBERS, 0.5),
         "roc_auc": None,
         "classes": list(task.class_names),
         "confusion": np.eye(len(task.classes), dtype=int).tolist(),
@@ -86,6 +89,28 @@ def record(
     }
 
 
-def run(*args: Any, **kwargs: Any) -> Run:
-    """A run that is on no disk."""
-    return Run(Path("runs/x"), record(*args, **kwargs))
+def run(*args: Any, change: dict[str, Any] | None = None, **kwargs: Any) -> Run:
+    """A run that is on no disk; `change` goes over its record."""
+    return Run(Path("runs/x"), decode_record(merged(record(*args, **kwargs), change or {})))
+
+
+def changed(run: Run, change: dict[str, Any]) -> Run:
+    """A run whose record says something else than its file."""
+    return Run(run.path, decode_record(merged(msgspec.to_builtins(run.record), change)))
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """A record with other values, of which objects go over objects."""
+    return old | {
+        name: merged(old[name], value)
+        if isinstance(value, dict) and isinstance(old.get(name), dict)
+        else value
+        for name, value in new.items()
+    }
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write a record as the ``run.json`` of a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"format_version": 2, **record}, allow_nan=False)
+    (folder / RECORD).write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from fer_features import __version__
-from fer_features.cli import audit, bench, cache, data, extract, fit, pretrain, report
+from fer_features.cli import audit, bench, cache, compare, data, extract, fit, pretrain, report
 from fer_features.cli.flags import add_command
 from fer_features.runtime.console import say
 
@@ -52,7 +52,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     extract.extract,
     pretrain.pretrain,
     fit.fit,
-    fit.compare,
+    compare.compare,
     report.report,
     bench.bench,
 )

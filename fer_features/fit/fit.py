@@ -80,7 +80,7 @@ def fit(
                     head = _make(name, config, seed=seed)
                     fitted = _fit_and_score(name, head, problem, reader, config, told, done)
                     done[name] = fitted.head
-                    yield write_run(fitted, cache, config, log=log)
+                    yield write_run(fitted, cache, config, log=log or no_log)
 
 
 def _remarks(problem: Problem) -> Iterator[str]:

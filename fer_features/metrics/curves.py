@@ -1,29 +1,79 @@
-"""The curves that a head's probabilities make, for pictures and reports."""
+"""ROC and reliability curves, and the calibration error."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
-from fer_features.metrics import Reliability, reliability, roc_curve
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fer_features.metrics.checks import checked
+
+BINS = 15
+"""Equal bins of confidence of the calibration error, as in Guo et al. (2017)."""
 
 RATES = np.linspace(0, 1, 201)
 """False positive rates at which the curves of several classes are averaged."""
 
 ENOUGH = 10
-"""Images that a tenth of confidence must have, for its accuracy to say anything."""
+"""Least number of images in a bin of a reliability curve."""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability diagram: arrays (B,), one entry for each bin that has rows.
+
+    Attributes:
+        weight: number of rows.
+        confidence: mean of their highest probabilities.
+        accuracy: share of them whose most probable class is the true one.
+    """
+
+    weight: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+
+def reliability(
+    y: ArrayLike, probability: ArrayLike, *, bins: int = BINS, least: int = 1
+) -> Reliability:
+    """Confidence and accuracy by equal bins of confidence, each of which holds its upper bound.
+
+    Args:
+        y: int (N,), true class codes, 0 to K-1.
+        probability: float (N, K), 0 to 1, each row summing to 1.
+        bins: number of bins from 0 to 1.
+        least: rows that a bin must have to be returned.
+
+    Raises:
+        ValueError: shapes, codes or probabilities do not fit together.
+    """
+    codes, p = checked(y, probability)
+    confidence = p.max(axis=1).astype(np.float64)
+    right = p.argmax(axis=1) == codes
+    place = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(np.int64)
+    weight, sure, hits = (
+        np.bincount(place, weights=values, minlength=bins).astype(np.float64)
+        for values in (None, confidence, right)
+    )
+    kept = weight >= least
+    return Reliability(weight[kept], sure[kept] / weight[kept], hits[kept] / weight[kept])
+
+
+def expected_calibration_error(y: ArrayLike, probability: ArrayLike) -> float:
+    """Mean distance of confidence from accuracy over `BINS` bins of confidence, 0 to 1.
+
+    The confidence is the highest of a row's probabilities (Guo et al., 2017,
+    https://arxiv.org/abs/1706.04599). Arguments and errors are `reliability`'s.
+    """
+    found = reliability(y, probability)
+    gaps = found.weight * abs(found.accuracy - found.confidence)
+    return float(gaps.sum() / found.weight.sum())
 
 
 def reliability_of(label: NDArray[np.int64], probability: NDArray[np.float64]) -> Reliability:
-    """Confidence and accuracy by tenths of confidence, of those with `ENOUGH` images.
-
-    Args:
-        label: int64 (n,), true class codes.
-        probability: float64 (n, K).
-    """
-    found = reliability(label, probability, bins=10)
-    kept = found.weight >= ENOUGH
-    return Reliability(found.weight[kept], found.confidence[kept], found.accuracy[kept])
+    """The reliability curve that is drawn: tenths of confidence that have `ENOUGH` images."""
+    return reliability(label, probability, bins=10, least=ENOUGH)
 
 
 def roc_of(
@@ -32,8 +82,8 @@ def roc_of(
     """The ROC curve of a class, or the mean of all classes' curves, each against the rest.
 
     The mean is of the true positive rates at equal false positive rates, so that its area is the
-    mean of the areas (Fawcett, 2006, https://doi.org/10.1016/j.patrec.2005.10.010, calls it
-    vertical averaging).
+    mean of the areas (vertical averaging: Fawcett, 2006,
+    https://doi.org/10.1016/j.patrec.2005.10.010).
 
     Args:
         label: int64 (n,), true class codes.
@@ -44,15 +94,21 @@ def roc_of(
         False and true positive rates, ascending from 0 to 1; None where the curve is undefined: a
         class does not occur among the labels, or no other does.
     """
+    from sklearn.metrics import roc_curve
+
     n_classes = probability.shape[1]
     if positive is None and n_classes == 2:
         positive = 1
     meant = range(n_classes) if positive is None else (positive,)
     if any(not 0 < (label == code).sum() < len(label) for code in meant):
         return None
-    curves = [roc_curve(label == code, probability[:, code]) for code in meant]
+    curves = [
+        roc_curve(label == code, probability[:, code], drop_intermediate=False)[:2]
+        for code in meant
+    ]
     if len(curves) == 1:
-        return curves[0]
+        false, true = curves[0]
+        return false, true
     rates = np.mean([_at(RATES, false, true) for false, true in curves], axis=0)
     return np.append(0, RATES), np.append(0, rates)
 

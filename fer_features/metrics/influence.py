@@ -1,4 +1,4 @@
-"""How much each row moves a score: its empirical influence, by which a score's variance is told.
+"""The empirical influence of each row on a score, from which the score's variance follows.
 
 Each function returns the score and float64 (N,): the change of the score with the weight of a row,
 counted with weights of 1. They sum to 0; the sum of their squares estimates the score's variance
@@ -28,9 +28,7 @@ def auc_influence(is_class: NDArray[np.bool_], p: NDArray[Any]) -> Influence:
 
     n_class, n_rest = is_class.sum(), (~is_class).sum()
     ranks = rankdata(p)
-    place = np.empty(
-        len(p)
-    )  # the share of the other kind's rows that a row is on the right side of
+    place = np.empty(len(p))  # share of the other kind's rows that a row is on the right side of
     place[is_class] = (ranks[is_class] - rankdata(p[is_class])) / n_rest
     place[~is_class] = 1 - (ranks[~is_class] - rankdata(p[~is_class])) / n_class
     area = float(place[is_class].mean())
@@ -64,16 +62,16 @@ def precision_influence(is_class: NDArray[np.bool_], p: NDArray[Any]) -> Influen
 
 
 def f1_influence(
-    codes: NDArray[np.int64], said: NDArray[np.int64], *, meant: NDArray[np.int64]
+    codes: NDArray[np.int64], predicted: NDArray[np.int64], *, meant: NDArray[np.int64]
 ) -> Influence:
     """Of the macro average of F1.
 
     Args:
         codes: int64 (N,), true class codes.
-        said: int64 (N,), predicted ones.
+        predicted: int64 (N,), predicted ones.
         meant: int64 (M,), the classes that are averaged over.
     """
-    true, called = (one[:, None] == meant for one in (codes, said))
+    true, called = (one[:, None] == meant for one in (codes, predicted))
     either = true.astype(np.float64) + called
     both = 2.0 * (true & called)
     total = np.maximum(either.sum(axis=0), 1)

@@ -1,4 +1,4 @@
-"""95 % intervals of scores, in closed form: by what simulation shows to hold what it should.
+"""95 % intervals of scores, in closed form.
 
 `benchmarks/coverage.py` simulates how often each of them covers the truth.
 """
@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fer_features.metrics.checks import checked_codes, checked_probability
-from fer_features.metrics.decisions import confusion_matrix, occurring
+from fer_features.metrics.checks import checked, positive_code
 from fer_features.metrics.influence import auc_influence, f1_influence, precision_influence
-from fer_features.metrics.probability import row_brier, row_log_loss
-from fer_features.metrics.scores import NUMBERS, positive_code
+from fer_features.metrics.scores import NUMBERS, row_brier, row_log_loss
 
 LEVEL = 0.95
 WITH_INTERVAL = tuple(name for name in NUMBERS if name != "ece")
 """The scores that have an interval. The expected calibration error has none: it is biased upwards
-by chance alone, and resampling adds that bias once more (an interval around it would miss the 0 of
-a calibrated model always)."""
+by chance alone, and resampling adds that bias once more, so that an interval around it would never
+hold the 0 of a calibrated model."""
 
 _TINY = 1e-9
 
@@ -52,16 +50,14 @@ def score_intervals(
     Raises:
         ValueError: shapes, codes, probabilities or names do not fit together.
     """
-    p = checked_probability(probability)
-    codes = checked_codes(y, n=len(p), n_classes=p.shape[1])
-    code = positive_code(classes, positive, n_classes=p.shape[1])
-    most = 1.0 if p.shape[1] == 2 else 2.0
+    codes, p = checked(y, probability)
+    code = positive_code(list(classes), positive, n_classes=p.shape[1])
     return {
         **_of_decisions(codes, p.argmax(axis=1), n_classes=p.shape[1], positive=code),
         "roc_auc": _ranking(auc_influence, codes, p, positive=code),
         "average_precision": _ranking(precision_influence, codes, p, positive=code),
         "log_loss": mean_interval(row_log_loss(codes, p)),
-        "brier": mean_interval(row_brier(codes, p), most=most),
+        "brier": mean_interval(row_brier(codes, p), most=1.0 if p.shape[1] == 2 else 2.0),
     }
 
 
@@ -129,7 +125,7 @@ def mean_interval(values: NDArray[np.float64], *, most: float = np.inf) -> Inter
         most: what none can exceed.
 
     Returns:
-        NaN where the values are fewer than three, or all the same: they do not say how they vary.
+        NaN where the values are fewer than three, or all the same.
     """
     from scipy.stats import skew, t
 
@@ -156,7 +152,7 @@ def logit_interval(value: float, influence: NDArray[np.float64], *, rows: int) -
         rows: of the rarest class: the variance is known no better than from so many.
 
     Returns:
-        Wilson's out of `rows` where the rows tell of no variance, as for a score of 1.
+        Wilson's out of `rows` where the rows show no variance, as for a score of 1.
     """
     from scipy.special import expit, logit
     from scipy.stats import t
@@ -172,10 +168,12 @@ def logit_interval(value: float, influence: NDArray[np.float64], *, rows: int) -
 
 
 def _of_decisions(
-    codes: NDArray[np.int64], said: NDArray[np.int64], *, n_classes: int, positive: int | None
+    codes: NDArray[np.int64], predicted: NDArray[np.int64], *, n_classes: int, positive: int | None
 ) -> dict[str, Interval]:
-    counts = confusion_matrix(codes, said, n_classes=n_classes)
-    hits, called, true = counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)
+    true, called, hits = (
+        np.bincount(rows, minlength=n_classes)
+        for rows in (codes, predicted, codes[codes == predicted])
+    )
     found = {
         "accuracy": share_interval(int(hits.sum()), len(codes)),
         "balanced_accuracy": macro_interval(hits[true > 0], true[true > 0]),
@@ -190,8 +188,8 @@ def _of_decisions(
             "recall": share_interval(of_class, int(true[positive])),
             "f1": (2 * low / (1 + low), 2 * high / (1 + high)),
         }
-    meant = occurring(codes, said, n_classes=n_classes)
-    value, influence = f1_influence(codes, said, meant=np.flatnonzero(meant))
+    meant = np.union1d(codes, predicted)
+    value, influence = f1_influence(codes, predicted, meant=meant)
     return {
         **found,
         "precision": macro_interval(hits[meant], called[meant]),
@@ -211,9 +209,7 @@ def _ranking(
     counts = np.bincount(codes, minlength=p.shape[1])
     if not counts.all():
         return np.nan, np.nan
-    ranked = range(p.shape[1])
-    if p.shape[1] == 2:
-        ranked = range(1, 2) if positive is None else range(positive, positive + 1)
+    ranked = range(p.shape[1]) if p.shape[1] > 2 else (1 if positive is None else positive,)
     values, influences = zip(*(influence_of(codes == k, p[:, k]) for k in ranked), strict=True)
     return logit_interval(
         float(np.mean(values)), np.mean(influences, axis=0), rows=int(counts.min())

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import ArrayLike, NDArray
 
-from fer_features.metrics.checks import checked_codes, checked_probability
-from fer_features.metrics.decisions import (
-    accuracy,
-    balanced_accuracy,
-    confusion_matrix,
-    precision_recall_f1,
-)
-from fer_features.metrics.probability import brier, expected_calibration_error, log_loss
-from fer_features.metrics.ranking import average_precision, roc_auc
+from fer_features.metrics.checks import checked, positive_code
+from fer_features.metrics.curves import expected_calibration_error
 
 NUMBERS = (
     "accuracy",
@@ -34,62 +27,69 @@ NUMBERS = (
 )
 """The scores that are one number."""
 
+Share = Annotated[float, Meta(ge=-1e-9, le=1 + 1e-9)]
+"""A number from 0 to 1, but for the rounding of a sum."""
 
-@dataclass(frozen=True)
-class Scores:
-    """What a head achieved on one part of the rows.
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+"""A number of rows."""
+
+
+class Scores(msgspec.Struct, frozen=True, kw_only=True):
+    """Scores of one part of the rows.
 
     Attributes:
-        n: number of rows.
+        n: number of rows; 0 in runs that do not record it.
         classes: the classes' names; a code is a place here.
         positive: the class that precision, recall, F1 and average precision are about; None where
             they are macro averages.
         accuracy: share of rows whose most probable class is the true one, 0 to 1.
-        balanced_accuracy: mean of the classes' recalls, 0 to 1.
-        precision: of the rows called positive, the share that is; 0 to 1.
-        recall: of the positive rows, the share that is called so; 0 to 1.
+        balanced_accuracy: mean of the recalls of the classes that occur, 0 to 1.
+        precision: share of the rows predicted positive that are positive, 0 to 1.
+        recall: share of the positive rows that are predicted positive, 0 to 1.
         f1: harmonic mean of precision and recall (macro: the mean of the classes' F1), 0 to 1.
-        roc_auc: area under the ROC curve, 0 to 1, or NaN where `roc_auc` leaves it undefined.
-        average_precision: 0 to 1, or NaN where `average_precision` leaves it undefined.
+        roc_auc: area under the ROC curve, 0 to 1; None where undefined.
+        average_precision: 0 to 1; None where undefined.
         log_loss: mean of -log(probability of the true class), in nats, 0 or more.
         brier: mean squared error of the probabilities, 0 to 1 (more than two classes: to 2).
         ece: expected calibration error, 0 to 1.
-        confusion: int64 (K, K), rows true classes, columns predicted ones.
+        confusion: (K, K) counts, rows true classes, columns predicted ones.
     """
 
-    n: int
-    classes: tuple[str, ...]
-    positive: str | None
-    accuracy: float
-    balanced_accuracy: float
-    precision: float
-    recall: float
-    f1: float
-    roc_auc: float
-    average_precision: float
-    log_loss: float
-    brier: float
-    ece: float
-    confusion: NDArray[np.int64]
+    n: Count = 0
+    classes: Annotated[list[str], Meta(min_length=2)]
+    positive: str | None = None
+    accuracy: Share
+    balanced_accuracy: Share
+    precision: Share
+    recall: Share
+    f1: Share
+    roc_auc: Share | None
+    average_precision: Share | None
+    log_loss: Annotated[float, Meta(ge=0)]
+    brier: Annotated[float, Meta(ge=0, le=2)]
+    ece: Share
+    confusion: list[list[Count]]
+
+    def __post_init__(self) -> None:
+        """Refuse a confusion matrix or a positive class of other classes."""
+        n = len(self.classes)
+        if len(self.confusion) != n or any(len(row) != n for row in self.confusion):
+            raise ValueError(f"the confusion matrix is not {n} × {n}")
+        positive_code(self.classes, self.positive, n_classes=n)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON knows them: a list of rows for the matrix, None for NaN."""
-        numbers = {name: getattr(self, name) for name in NUMBERS}
-        return {
-            "n": self.n,
-            "classes": list(self.classes),
-            "positive": self.positive,
-            **{name: None if math.isnan(value) else value for name, value in numbers.items()},
-            "confusion": self.confusion.tolist(),
-        }
+        """The fields as plain JSON types."""
+        return msgspec.structs.asdict(self)
 
 
 def score(
     y: ArrayLike, probability: ArrayLike, *, classes: Sequence[str], positive: str | None = None
 ) -> Scores:
-    """Score probabilities against the truth.
+    """Score probabilities against the true classes.
 
-    The predicted class is the most probable one, and of equals the one with the lowest code.
+    The predicted class is the most probable one, and of equals the one with the lowest code. A
+    precision or recall whose denominator is 0 counts as 0; macro averages are over the classes
+    that occur in `y` or are predicted.
 
     Args:
         y: int (N,), true class codes, 0 to K-1.
@@ -101,40 +101,110 @@ def score(
     Raises:
         ValueError: shapes, codes, probabilities or names do not fit together.
     """
-    p = checked_probability(probability)
-    n_classes = p.shape[1]
-    codes = checked_codes(y, n=len(p), n_classes=n_classes)
-    code = positive_code(classes, positive, n_classes=n_classes)
+    from sklearn import metrics as sk
+
+    codes, p = checked(y, probability)
+    names = list(classes)
+    code = positive_code(names, positive, n_classes=p.shape[1])
     predicted = p.argmax(axis=1)
-    precision, recall, f1 = precision_recall_f1(
-        codes, predicted, n_classes=n_classes, positive=code
+    averaged = {"average": "macro", "zero_division": 0}
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(
+        codes, predicted, labels=None if code is None else [code], **averaged
     )
     return Scores(
         n=len(codes),
-        classes=tuple(classes),
+        classes=names,
         positive=None if code is None else positive,
         accuracy=accuracy(codes, predicted),
-        balanced_accuracy=balanced_accuracy(codes, predicted, n_classes=n_classes),
-        precision=precision,
-        recall=recall,
-        f1=f1,
+        # the balanced accuracy of scikit-learn, which warns of classes that do not occur
+        balanced_accuracy=float(
+            sk.recall_score(codes, predicted, labels=np.unique(codes), **averaged)
+        ),
+        precision=float(precision),
+        recall=float(recall),
+        f1=float(f1),
         roc_auc=roc_auc(codes, p),
         average_precision=average_precision(codes, p, positive=1 if code is None else code),
         log_loss=log_loss(codes, p),
         brier=brier(codes, p),
         ece=expected_calibration_error(codes, p),
-        confusion=confusion_matrix(codes, predicted, n_classes=n_classes),
+        confusion=sk.confusion_matrix(codes, predicted, labels=range(p.shape[1])).tolist(),
     )
 
 
-def positive_code(classes: Sequence[str], positive: str | None, *, n_classes: int) -> int | None:
-    """The code of the positive class of two; None where macro averages are meant.
+def accuracy(y: ArrayLike, predicted: ArrayLike) -> float:
+    """Share of rows where int (N,) `y` and int (N,) `predicted` agree, 0 to 1."""
+    from sklearn.metrics import accuracy_score
 
-    Raises:
-        ValueError: the names do not fit the classes.
+    return float(accuracy_score(y, predicted))
+
+
+def roc_auc(y: ArrayLike, probability: ArrayLike) -> float | None:
+    """Area under the ROC curve; for more than two classes, the mean of one class against the rest.
+
+    Args:
+        y: int (N,), true class codes, 0 to K-1.
+        probability: float (N, K), 0 to 1, each row summing to 1.
+
+    Returns:
+        0 to 1; None where it is undefined: a class does not occur in `y`.
     """
-    if len(classes) != n_classes:
-        raise ValueError(f"{len(classes)} class names for {n_classes} columns of probabilities")
-    if positive is not None and positive not in classes:
-        raise ValueError(f"positive class {positive!r} is not one of {', '.join(classes)}")
-    return None if positive is None or n_classes > 2 else list(classes).index(positive)
+    from sklearn.metrics import roc_auc_score
+
+    codes, p = checked(y, probability)
+    if not np.bincount(codes, minlength=p.shape[1]).all():
+        return None
+    ranked = range(p.shape[1]) if p.shape[1] > 2 else (1,)
+    return float(np.mean([roc_auc_score(codes == k, p[:, k]) for k in ranked]))
+
+
+def average_precision(y: ArrayLike, probability: ArrayLike, *, positive: int = 1) -> float | None:
+    """Average precision; for more than two classes, the mean of one class against the rest.
+
+    Args:
+        y: int (N,), true class codes, 0 to K-1.
+        probability: float (N, K), 0 to 1, each row summing to 1.
+        positive: of two classes, the code of the one that is meant.
+
+    Returns:
+        0 to 1; None where it is undefined: a class that is meant does not occur in `y`.
+    """
+    from sklearn.metrics import average_precision_score
+
+    codes, p = checked(y, probability)
+    ranked = range(p.shape[1]) if p.shape[1] > 2 else (positive,)
+    if not np.isin(ranked, codes).all():
+        return None
+    return float(np.mean([average_precision_score(codes == k, p[:, k]) for k in ranked]))
+
+
+def log_loss(y: ArrayLike, probability: ArrayLike) -> float:
+    """Mean of -log(probability of the true class), in nats.
+
+    Probabilities are clipped to 0 and 1 less the machine epsilon of their own type, as scikit-learn
+    does; the logarithm is always of float64, which scikit-learn's is not for float32.
+    """
+    return float(row_log_loss(*checked(y, probability)).mean())
+
+
+def brier(y: ArrayLike, probability: ArrayLike) -> float:
+    """Mean squared difference between probabilities and the true classes (Brier, 1950).
+
+    Of two classes, that of one of them, 0 to 1; of more, the sum over all classes, 0 to 2: as
+    scikit-learn scales it.
+    """
+    return float(row_brier(*checked(y, probability)).mean())
+
+
+def row_log_loss(codes: NDArray[np.int64], p: NDArray[Any]) -> NDArray[np.float64]:
+    """-log(probability of the true class) of each row, in nats: float64 (N,)."""
+    epsilon = np.finfo(p.dtype).eps
+    of_class = np.clip(p[np.arange(len(p)), codes], epsilon, 1 - epsilon)
+    loss: NDArray[np.float64] = -np.log(of_class.astype(np.float64))
+    return loss
+
+
+def row_brier(codes: NDArray[np.int64], p: NDArray[Any]) -> NDArray[np.float64]:
+    """Squared distance of each row's probabilities from the truth, float64 (N,)."""
+    squares: NDArray[np.float64] = (p.astype(np.float64) - np.eye(p.shape[1])[codes]) ** 2
+    return squares[:, 1] if p.shape[1] == 2 else squares.sum(axis=1)

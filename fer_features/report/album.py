@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from fer_features.config import EMOTIONS, USAGES
 from fer_features.errors import FerError
 from fer_features.report.markup import Markup, tag
+from fer_features.runs.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Face:
     usage: str
 
 
-def read_faces(record: dict[str, Any], rows: Iterable[int]) -> dict[int, Face]:
+def read_faces(record: RunRecord, rows: Iterable[int]) -> dict[int, Face]:
     """Faces of a run's cache, by their row numbers in the source.
 
     Args:
@@ -44,10 +44,10 @@ def read_faces(record: dict[str, Any], rows: Iterable[int]) -> dict[int, Face]:
     """
     from fer_features.cache import IMAGE, Cache
 
-    path = Path(record["cache"].get("path", ""))
+    path = Path(record.cache.path)
     layer, _, output = IMAGE.partition("/")
     with Cache(path) as cache:
-        if cache.header.key != record["cache"]["key"]:
+        if cache.header.key != record.cache.key:
             raise FerError(f"{path} is another cache than the one that the runs were fitted on")
         numbers = np.intersect1d(np.fromiter(rows, np.int64), cache.rows.source_row)
         places = np.searchsorted(cache.rows.source_row, numbers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -22,8 +21,8 @@ from fer_features.report.charts import (
 from fer_features.report.gather import Gathered, Subject
 from fer_features.report.markup import Markup, tag
 from fer_features.report.parts import data_table, figure, log, score, section
-from fer_features.runs.compare import Comparison
 from fer_features.runs.run import Part, Run
+from fer_features.runs.table import ComparisonTable
 
 
 def curves(gathered: Gathered) -> Markup:
@@ -39,7 +38,7 @@ def curves(gathered: Gathered) -> Markup:
     return section("curves", "ROC and reliability", intro, parts, _calibrations(gathered))
 
 
-def _curves(table: Comparison, subject: Subject) -> list[Markup]:
+def _curves(table: ComparisonTable, subject: Subject) -> list[Markup]:
     known = [
         (name, run, subject.predictions[run.path].test)
         for name, run in zip(table.names, table.runs, strict=True)
@@ -68,8 +67,8 @@ _Known = tuple[str, Run, Part]
 
 
 def _roc(style: int, name: str, run: Run, part: Part) -> Line | None:
-    test = run.record["test"]
-    positive = None if test["positive"] is None else test["classes"].index(test["positive"])
+    test = run.record.test
+    positive = None if test.positive is None else test.classes.index(test.positive)
     points = roc_of(part.label, part.probability, positive=positive)
     return None if points is None else Line(name, *points, style)
 
@@ -78,7 +77,7 @@ def _roc_chart(drawn: Sequence[_Known], lines: Sequence[Line | None]) -> Markup:
     known = [line for line in lines if line is not None]
     if not known:
         return figure("ROC", log("Undefined: a class does not occur among the test images."))
-    areas = [f"{name}: area {score(run.record['test']['roc_auc'])}" for name, run, _ in drawn]
+    areas = [f"{name}: area {score(run.record.test.roc_auc)}" for name, run, _ in drawn]
     chart = line_chart(
         known,
         x=unit_axis("false positive rate"),
@@ -98,8 +97,8 @@ def _reliability(style: int, name: str, run: Run, part: Part) -> Line:
 def _reliability_chart(drawn: Sequence[_Known], lines: Sequence[Line]) -> Markup:
     if not any(len(line.x) for line in lines):
         return figure("Reliability", log(f"No tenth of confidence has {ENOUGH} images."))
-    least = 1 / len(drawn[0][1].record["test"]["classes"])
-    errors = [f"{name}: ECE {score(run.record['test']['ece'])}" for name, run, _ in drawn]
+    least = 1 / len(drawn[0][1].record.test.classes)
+    errors = [f"{name}: ECE {score(run.record.test.ece)}" for name, run, _ in drawn]
     chart = line_chart(
         lines,
         x=unit_axis("confidence") if least < 0.5 else Axis("confidence", 0.5, 1, _HALF_TICKS),
@@ -115,11 +114,13 @@ def _calibrations(gathered: Gathered) -> Markup | None:
     rows, names = [], gathered.names
     for run in gathered.runs:
         record = run.record
-        if record["calibration"] is None:
+        if record.calibration is None:
             continue
-        before, after = record["calibration"]["before"]["test"], record["test"]
-        pairs = [f"{score(before[name])} → {score(after[name])}" for name in _PROPER]
-        rows.append([names[run.path], record["calibration"]["method"], *pairs])
+        before, after = record.calibration.before.test, record.test
+        pairs = [
+            f"{score(getattr(before, name))} → {score(getattr(after, name))}" for name in _PROPER
+        ]
+        rows.append([names[run.path], record.calibration.method, *pairs])
     if not rows:
         return None
     caption = "What calibration on the validation images did to the test scores"
@@ -136,8 +137,8 @@ _PROPER = ("log_loss", "brier", "ece")
 def learning(gathered: Gathered) -> Markup:
     """How heads learned, by epoch and with more images."""
     names = gathered.names
-    by_epoch = [_epochs(run, names[run.path]) for run in gathered.runs if run.record["history"]]
-    by_size = [_sizes(run, names[run.path]) for run in gathered.runs if run.record["sizes"]]
+    by_epoch = [_epochs(run, names[run.path]) for run in gathered.runs if run.record.history]
+    by_size = [_sizes(run, names[run.path]) for run in gathered.runs if run.record.sizes]
     epochs = (
         [
             tag("h3", "By epoch"),
@@ -161,7 +162,7 @@ def learning(gathered: Gathered) -> Markup:
 
 def _epochs(run: Run, name: str) -> Markup:
     """Loss and accuracy of one run; its best epoch is the one of the lowest validation loss."""
-    history: dict[str, list[float]] = run.record["history"]
+    history = run.record.history or {}
     best, n = int(np.argmin(history["val_loss"])) + 1, len(history["loss"])
     charts = [
         _epoch_chart(name, history, value, best=best)
@@ -198,10 +199,10 @@ def _epoch_axis(n: int) -> Axis:
 
 
 def _sizes(run: Run, name: str) -> Markup:
-    sizes: list[dict[str, Any]] = run.record["sizes"]
-    rows = [one["rows"] for one in sizes]
-    train = [one["train_accuracy"] for one in sizes]
-    held = [one["validation_accuracy"] for one in sizes]
+    sizes = run.record.sizes or []
+    rows = [one.rows for one in sizes]
+    train = [one.train_accuracy for one in sizes]
+    held = [one.validation_accuracy for one in sizes]
     high = rows[-1] if len(set(rows)) > 1 else rows[0] + 1
     axis = Axis("training images", rows[0], high, rows, logarithmic=True, format="{:,.0f}")
     chart = line_chart(

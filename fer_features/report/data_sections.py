@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,8 @@ from fer_features.report.album import picture
 from fer_features.report.gather import Gathered, Subject
 from fer_features.report.markup import Markup, tag
 from fer_features.report.parts import data_table, listed, log, section, subject_heading
+from fer_features.runs.record import RunRecord
+from fer_features.runs.schema import Split
 
 _LABELS = {
     "original": "The labels are the data set's own.",
@@ -38,11 +39,9 @@ def question(gathered: Gathered) -> Markup:
 
 def _question(subject: Subject) -> list[Markup | None]:
     record = subject.record
-    data, task = record["data"], record["task"]
-    names = [one["name"] for one in task["classes"]]
-    positive = (
-        f" Precision, recall and F1 are about “{task['positive']}”." if task["positive"] else ""
-    )
+    data, task = record.data, record.task
+    names = [one.name for one in task.classes]
+    positive = f" Precision, recall and F1 are about “{task.positive}”." if task.positive else ""
     asked = (
         f"Which of {len(names)} classes does a face belong to: {listed(names, 'or')}? Each "
         "image is turned into features once, by a network or a descriptor that learns nothing "
@@ -51,7 +50,7 @@ def _question(subject: Subject) -> list[Markup | None]:
     return [
         tag("p", asked, class_="lead"),
         _counts(subject),
-        tag("p", _labels(data["labels"]), " ", _dropped(data["dropped"])),
+        tag("p", _labels(data.labels), " ", _dropped(data.dropped)),
         tag("p", _splits(subject)),
     ]
 
@@ -71,15 +70,17 @@ def _dropped(dropped: dict[str, int]) -> str:
 
 def _counts(subject: Subject) -> Markup:
     """Images by class and part; what a record does not say of training is only summed."""
-    record, split = subject.record, subject.record["split"]
+    record, split = subject.record, subject.record.split
     rows: list[list[str | None]] = []
-    by_part = {part: np.sum(record[part]["confusion"], axis=1) for part in ("validation", "test")}
-    for code, one in enumerate(record["task"]["classes"]):
+    by_part = {
+        part: np.sum(getattr(record, part).confusion, axis=1) for part in ("validation", "test")
+    }
+    for code, one in enumerate(record.task.classes):
         counts = [f"{by_part[part][code]:,}" for part in by_part]
-        rows.append([one["name"], listed(one["emotions"]), "–", *counts])
-    totals = [f"{split[part]:,}" for part in ("train", "validation", "test")]
+        rows.append([one.name, listed(one.emotions), "–", *counts])
+    totals = [f"{getattr(split, part):,}" for part in ("train", "validation", "test")]
     rows.append(["all", "", *totals])
-    caption = f"Images of {record['data']['name']} by class and part, split {split['name']}"
+    caption = f"Images of {record.data.name} by class and part, split {split.name}"
     columns = ["class", "emotions", "training", "validation", "test"]
     if (train := _training_counts(record)) is not None:
         for row, count in zip(rows, train, strict=False):
@@ -87,9 +88,8 @@ def _counts(subject: Subject) -> Markup:
     return data_table(caption, columns, rows, text=["emotions"])
 
 
-def _training_counts(record: dict[str, Any]) -> Sequence[int] | None:
-    counts: Sequence[int] | None = record["data"].get("counts", {}).get("train")
-    return counts
+def _training_counts(record: RunRecord) -> Sequence[int] | None:
+    return record.data.counts.get("train")
 
 
 _SPLITS = {
@@ -100,7 +100,7 @@ _SPLITS = {
 
 
 def _splits(subject: Subject) -> str:
-    splits = [table.runs[0].record["split"] for table in subject.tables]
+    splits = [table.runs[0].record.split for table in subject.tables]
     told = "; ".join(dict.fromkeys(_split(split) for split in splits))
     return (
         "Training images teach a head, validation images choose between heads and their settings, "
@@ -108,10 +108,10 @@ def _splits(subject: Subject) -> str:
     )
 
 
-def _split(split: dict[str, Any]) -> str:
-    if origin := split.get("validation_from"):
+def _split(split: Split) -> str:
+    if origin := split.validation_from:
         return f"usage is the data's own parts, with validation cut from {origin}"
-    return _SPLITS.get(split["name"], str(split["name"]))
+    return _SPLITS.get(split.name, split.name)
 
 
 def faces(gathered: Gathered) -> Markup:
@@ -132,7 +132,7 @@ def _faces(subject: Subject) -> Markup | list[Markup]:
     if not subject.samples or not subject.faces:
         why = subject.why_no_faces or "the predictions of no run can be read"
         return log(f"There are no faces to show: {why}.")
-    names = [one["name"] for one in subject.record["task"]["classes"]]
+    names = [one.name for one in subject.record.task.classes]
     out = []
     for name, rows in zip(names, subject.samples, strict=True):
         shown = [

@@ -35,7 +35,7 @@ def _mistakes(subject: Subject, prefix: str) -> Markup | list[Markup | None]:
     table = subject.main
     run = table.runs[0]
     if run.path not in subject.predictions:
-        return log(f"The predictions of {run.record['id']} cannot be read.")
+        return log(f"The predictions of {run.record.id} cannot be read.")
     if not subject.mistakes:
         return log(f"{table.names[0]} makes no mistake on the test images.")
     intro = tag(
@@ -110,13 +110,10 @@ def _leaked(gathered: Gathered) -> Markup:
     rows = []
     for subject in gathered.subjects:
         for table in subject.tables:
-            split = table.runs[0].record["split"]
-            leaked = {"registered": "–", **split["leaked"]}
-            counts = [
-                f"{n:,}" if isinstance(n := leaked[kind], int) else n
-                for kind in ("exact", "near", "registered")
-            ]
-            rows.append([table.title, f"{split['test']:,}", *counts])
+            split = table.runs[0].record.split
+            leaked = (split.leaked.exact, split.leaked.near, split.leaked.registered)
+            counts = ["–" if n is None else f"{n:,}" for n in leaked]
+            rows.append([table.title, f"{split.test:,}", *counts])
     columns = ["images and split", "test images", "exact copy", "near copy", "registered copy"]
     return data_table("Test images with a copy in training or validation", columns, rows)
 
@@ -128,7 +125,7 @@ def _effects(gathered: Gathered) -> Markup:
         rows.append(
             [
                 names[one.run.path],
-                score(one.run.record["test"]["accuracy"]),
+                score(one.run.record.test.accuracy),
                 f"{one.with_copy.n:,}",
                 _accuracy(one.with_copy),
                 f"{n:,}",

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from fer_features.errors import FerError
 from fer_features.report.album import Face, read_faces
-from fer_features.runs.compare import Comparison, compare, newest_seeds
-from fer_features.runs.labels import is_random, provenance_unknown, scored_seen
-from fer_features.runs.repeats import LeakEffect, OverSeeds, leak_effects, over_seeds
+from fer_features.runs.compare import compare
+from fer_features.runs.record import RunRecord
+from fer_features.runs.repeats import LeakEffect, OverSeeds, leak_effects
 from fer_features.runs.run import Part, Predictions, Run
-from fer_features.runs.verdicts import Verdict, verdict_of
+from fer_features.runs.table import ComparisonTable
+from fer_features.runs.verdicts import Verdict
 
 SAMPLES = 10
 """How many faces of each class are shown."""
@@ -62,7 +62,7 @@ class Subject:
         why_no_faces: what is wrong with the cache; empty where nothing is.
     """
 
-    tables: tuple[Comparison, ...]
+    tables: tuple[ComparisonTable, ...]
     verdicts: tuple[Verdict | None, ...]
     predictions: dict[Path, Predictions]
     samples: tuple[tuple[int, ...], ...]
@@ -71,7 +71,7 @@ class Subject:
     why_no_faces: str
 
     @property
-    def main(self) -> Comparison:
+    def main(self) -> ComparisonTable:
         """The table that is spoken of first."""
         return self.tables[0]
 
@@ -81,7 +81,7 @@ class Subject:
         return [run for table in self.tables for run in table.runs]
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> RunRecord:
         """The record of the first run of the main table."""
         return self.main.runs[0].record
 
@@ -117,9 +117,9 @@ class Gathered:
         tables = [table for subject in self.subjects for table in subject.tables]
         names = {}
         for table in tables:
-            split = table.runs[0].record["split"]
-            seed = "" if split["seed"] is None else f" {split['seed']}"
-            several = f", {split['name']}{seed}" if len(tables) > 1 else ""
+            split = table.runs[0].record.split
+            seed = "" if split.seed is None else f" {split.seed}"
+            several = f", {split.name}{seed}" if len(tables) > 1 else ""
             for run, name in zip(table.runs, table.names, strict=True):
                 names[run.path] = f"{name}{several}"
         return names
@@ -136,32 +136,33 @@ def gather(runs: Sequence[Run], *, every_seed: bool = True, log: Note) -> Gather
     Raises:
         FerError: there are no runs, or a record lacks what a run must have.
     """
-    tables = compare(runs)
-    if not every_seed:
-        tables = newest_seeds(tables)
-    groups: dict[str, list[Comparison]] = {}
+    comparison = compare(runs)
+    tables = (comparison if every_seed else comparison.newest_seeds()).tables
+    groups: dict[bytes, list[ComparisonTable]] = {}
     for table in tables:
         record = table.runs[0].record
-        groups.setdefault(json.dumps([record["data"]["digest"], record["task"]]), []).append(table)
+        key = msgspec.json.encode([record.data.digest, record.task])
+        groups.setdefault(key, []).append(table)
     subjects = tuple(_subject(group, log) for group in groups.values())
     shown = [run for subject in subjects for run in subject.runs]
     return Gathered(
         subjects=subjects,
-        seeds=tuple(over_seeds(runs)),
+        seeds=comparison.seeds,
         leaks=tuple(leak_effects(shown)),
-        random=tuple(run.record["id"] for run in shown if is_random(run.record)),
-        seen=tuple(run.record["id"] for run in shown if scored_seen(run.record)),
-        unknown=tuple(run.record["id"] for run in shown if provenance_unknown(run.record)),
+        random=tuple(run.record.id for run in shown if run.record.is_random),
+        seen=tuple(run.record.id for run in shown if run.record.scored_seen),
+        unknown=tuple(run.record.id for run in shown if run.record.provenance_unknown),
     )
 
 
-def _leaks(table: Comparison) -> tuple[bool, bool]:
+def _leaks(table: ComparisonTable) -> tuple[bool, bool]:
     """What tables are put in order by: ``grouped`` first, those that leak last."""
-    split = table.runs[0].record["split"]
-    return split["name"] != "grouped", any(split["leaked"].values())
+    split = table.runs[0].record.split
+    leaked = split.leaked
+    return split.name != "grouped", any((leaked.exact, leaked.near, leaked.registered))
 
 
-def _subject(tables: list[Comparison], log: Note) -> Subject:
+def _subject(tables: list[ComparisonTable], log: Note) -> Subject:
     main, *others = sorted(tables, key=_leaks)
     predictions = _predictions([run for table in tables for run in table.runs], log)
     samples, mistakes = _samples(main, predictions), _mistakes(main, predictions)
@@ -171,7 +172,7 @@ def _subject(tables: list[Comparison], log: Note) -> Subject:
         log(f"no faces are shown: {why}")
     return Subject(
         tables=(main, *others),
-        verdicts=tuple(verdict_of(table) for table in (main, *others)),
+        verdicts=tuple(table.verdict for table in (main, *others)),
         predictions=predictions,
         samples=samples,
         mistakes=mistakes,
@@ -193,7 +194,7 @@ def _predictions(runs: Iterable[Run], log: Note) -> dict[Path, Predictions]:
 def _faces(runs: Sequence[Run], rows: Sequence[int]) -> tuple[dict[int, Face], str]:
     """Faces from the first of the runs' caches that has them, or why none has."""
     why = ""
-    for record in {run.record["cache"]["key"]: run.record for run in runs}.values():
+    for record in {run.record.cache.key: run.record for run in runs}.values():
         try:
             return read_faces(record, rows), ""
         except FerError as error:
@@ -202,7 +203,7 @@ def _faces(runs: Sequence[Run], rows: Sequence[int]) -> tuple[dict[int, Face], s
 
 
 def _samples(
-    table: Comparison, predictions: dict[Path, Predictions]
+    table: ComparisonTable, predictions: dict[Path, Predictions]
 ) -> tuple[tuple[int, ...], ...]:
     """Rows of each class from all over the validation part."""
     for run in table.runs:
@@ -218,12 +219,12 @@ def _spread(part: Part, code: int) -> tuple[int, ...]:
     return tuple(int(row) for row in rows[places])
 
 
-def _mistakes(table: Comparison, predictions: dict[Path, Predictions]) -> tuple[Mistake, ...]:
+def _mistakes(table: ComparisonTable, predictions: dict[Path, Predictions]) -> tuple[Mistake, ...]:
     """The surest mistakes of the table's first run on the test rows."""
     first = predictions.get(table.runs[0].path)
     if first is None:
         return ()
-    test, classes = first.test, table.runs[0].record["test"]["classes"]
+    test, classes = first.test, table.runs[0].record.test.classes
     tests = [predictions[run.path].test for run in table.runs if run.path in predictions]
     tests = [one for one in tests if np.array_equal(one.row, test.row)]
     wrong = sum((one.probability.argmax(axis=1) != one.label).astype(int) for one in tests)

@@ -17,8 +17,8 @@ from fer_features.report.markup import Markup, join, tag
 from fer_features.report.parts import score
 from fer_features.report.provenance import provenance
 from fer_features.report.score_sections import confusion, results
-from fer_features.runs.compare import PUBLISHED, PUBLISHED_MARK
-from fer_features.runs.labels import UNKNOWN
+from fer_features.runs.published import PUBLISHED, PUBLISHED_MARK
+from fer_features.runs.record import UNKNOWN
 from fer_features.runtime.files import draft_of
 
 SECTIONS = {
@@ -162,8 +162,8 @@ def _headline(gathered: Gathered) -> Markup:
     """The page's name, and the one number that a reader came for."""
     subject = gathered.subjects[0]
     table, record = subject.main, subject.record
-    accuracy = record["test"]["accuracy"]
-    low_high = record["intervals"].get("accuracy")
+    accuracy = record.test.accuracy
+    low_high = record.intervals.get("accuracy")
     interval = f", 95 % interval {low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else ""
     verdict = subject.verdicts[0]
     tied = f", tied with {len(verdict.tied)} more" if verdict is not None and verdict.tied else ""
@@ -179,7 +179,7 @@ def _headline(gathered: Gathered) -> Markup:
         tag(
             "p",
             "On validation ",
-            tag("b", score(record["validation"]["accuracy"])),
+            tag("b", score(record.validation.accuracy)),
             f"; {PUBLISHED_MARK}: ",
             tag("b", score(PUBLISHED["accuracy"])),
             ".",

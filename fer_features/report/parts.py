@@ -64,8 +64,8 @@ def subject_heading(subjects: Sequence[Subject], subject: Subject) -> Markup | N
     """What images a part of a section is about, where there are several kinds."""
     if len(subjects) == 1:
         return None
-    data = subject.record["data"]
-    return tag("h3", f"{subject.record['task']['name']}: {data['rows']:,} images of {data['name']}")
+    data = subject.record.data
+    return tag("h3", f"{subject.record.task.name}: {data.rows:,} images of {data.name}")
 
 
 def log(*children: Child) -> Markup:

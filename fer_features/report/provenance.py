@@ -5,77 +5,77 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
+
 from fer_features.report.gather import Gathered
 from fer_features.report.markup import Markup, tag
 from fer_features.report.parts import seconds, section
-from fer_features.runs.labels import base_features, provenance_unknown
+from fer_features.runs.record import RunRecord
 from fer_features.runs.run import Run
 
 
 def provenance(gathered: Gathered) -> Markup:
     """Weights, caches, data, versions, seconds, and the commands that repeat the runs."""
-    caches = {run.record["cache"]["key"]: run.record["cache"] for run in gathered.runs}
+    caches = {run.record.cache.key: run.record for run in gathered.runs}
     return section(
         "provenance",
         "Where it comes from",
         tag("h3", "Features"),
-        [_cache(cache) for cache in caches.values()],
+        [_cache(record) for record in caches.values()],
         tag("h3", "Runs"),
         tag("p", "In the order of the tables; each command repeats its run."),
         [_run(run) for run in gathered.runs],
     )
 
 
-def _cache(cache: dict[str, Any]) -> Markup:
-    spec, dataset = cache["spec"], cache.get("dataset", {})
-    size = spec.get("size")
+def _cache(record: RunRecord) -> Markup:
+    cache, spec = record.cache, record.cache.spec
     facts = {
-        "backbone": spec["backbone"],
-        "weights": spec["weights"],
-        "weights’ SHA-256": spec.get("weights_sha256"),
-        "input": f"{size} × {size}" if isinstance(size, int) else size,
-        "preprocessing": spec.get("preprocess"),
-        "resizing": spec.get("resize"),
-        "arithmetic": spec.get("precision"),
-        "data": dataset.get("name"),
-        "data’s SHA-256": dataset.get("sha256"),
-        "cache’s key": cache["key"],
-        "cache’s file": cache.get("path"),
+        "backbone": spec.backbone,
+        "weights": spec.weights,
+        "weights’ SHA-256": spec.weights_sha256 or None,
+        "input": f"{spec.size} × {spec.size}" if spec.size else None,
+        "preprocessing": spec.preprocess or None,
+        "resizing": spec.resize or None,
+        "arithmetic": spec.precision,
+        "data": cache.dataset and cache.dataset.name,
+        "data’s SHA-256": cache.dataset and cache.dataset.sha256,
+        "cache’s key": cache.key,
+        "cache’s file": cache.path or None,
     }
-    return _card(base_features({"cache": cache}), facts)
+    return _card(record.base_features, facts)
 
 
 def _run(run: Run) -> Markup:
     record = run.record
-    clocks = ", ".join(f"{name} {seconds(value)} s" for name, value in record["seconds"].items())
-    software = ", ".join(f"{name} {text}" for name, text in record.get("software", {}).items())
-    head = record["head"]
+    known = msgspec.structs.asdict(record.seconds)
+    clocks = ", ".join(f"{name} {seconds(value)} s" for name, value in known.items())
+    software = ", ".join(f"{name} {text}" for name, text in record.software.items())
+    head = record.head
     facts = {
-        "head": head.get("title", head["name"]),
-        "features": f"{'+'.join(head['layers'])} {head.get('features', '')}".strip(),
-        "views": ", ".join(head["views"]) or None,
-        "settings": _params(head["params"]),
-        "chosen on validation": _params(_plain(head["chosen"])),
+        "head": head.title or head.name,
+        "features": f"{'+'.join(head.layers)} {head.features}".strip(),
+        "views": ", ".join(head.views) or None,
+        "settings": _params(head.params),
+        "chosen on validation": _params(_plain(head.chosen)),
         "images the weights have learnt from": _learnt(record),
         "clocks": clocks,
-        "made": record["created"],
+        "made": record.created,
         "software": software or None,
     }
-    command = (
-        tag("pre", tag("code", record["command"]), tabindex=0) if record.get("command") else None
-    )
-    return _card(record["id"], facts, command)
+    command = tag("pre", tag("code", record.command), tabindex=0) if record.command else None
+    return _card(record.id, facts, command)
 
 
-def _learnt(record: dict[str, Any]) -> str | None:
+def _learnt(record: RunRecord) -> str | None:
     """How many of the rows the weights have learnt from; None where they have from no such data."""
-    if provenance_unknown(record):
+    if record.provenance_unknown:
         return "provenance unknown"
-    found = record["data"].get("provenance") or {}
-    if found.get("exact") is None:
+    found = record.data.provenance
+    if found is None or found.exact is None:
         return None
-    copies = "copies not looked for" if found["copies"] is None else f"{found['copies']:,} copies"
-    return f"{found['exact']:,} exact, {copies}, of {record['data']['rows']:,}"
+    copies = "copies not looked for" if found.copies is None else f"{found.copies:,} copies"
+    return f"{found.exact:,} exact, {copies}, of {record.data.rows:,}"
 
 
 def _plain(chosen: dict[str, Any]) -> dict[str, Any]:

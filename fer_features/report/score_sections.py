@@ -11,9 +11,9 @@ from fer_features.report.charts import interval_bar
 from fer_features.report.gather import Gathered
 from fer_features.report.markup import Child, Markup, tag
 from fer_features.report.parts import boxed, caption_of, data_table, log, score, seconds, section
-from fer_features.runs.compare import Comparison
 from fer_features.runs.repeats import OverSeeds
 from fer_features.runs.run import Run
+from fer_features.runs.table import ComparisonTable
 from fer_features.runs.verdicts import Verdict
 
 _COLUMNS = {
@@ -48,7 +48,7 @@ def results(gathered: Gathered) -> Markup:
     return section("results", "Results", intro, parts, _seeds(gathered.seeds), _operating(gathered))
 
 
-def _bounds(tables: Sequence[Comparison]) -> tuple[float, float]:
+def _bounds(tables: Sequence[ComparisonTable]) -> tuple[float, float]:
     """Twentieths between which all test accuracies and their intervals lie."""
     rows = [row for table in tables for row in table.rows()]
     columns = ("test accuracy", "test accuracy low", "test accuracy high")
@@ -58,7 +58,7 @@ def _bounds(tables: Sequence[Comparison]) -> tuple[float, float]:
 
 
 def _table(
-    table: Comparison, verdict: Verdict | None, bounds: tuple[float, float]
+    table: ComparisonTable, verdict: Verdict | None, bounds: tuple[float, float]
 ) -> list[Markup | None]:
     rows = table.rows()
     for row, name in zip(rows, table.names, strict=False):  # the published row has no name
@@ -152,15 +152,19 @@ def _operating(gathered: Gathered) -> Markup | None:
     """Thresholds that were chosen on validation for a wish, and what they give."""
     rows, names = [], gathered.names
     for run in gathered.runs:
-        wish = run.record["operate"]
+        wish = run.record.operate
         if wish is None:
             continue
-        asked = f"{wish['wish']} {wish['value']:g}"
-        if wish["threshold"] is None:
+        asked = f"{wish.target} {wish.value:g}"
+        if wish.threshold is None:
             rows.append([names[run.path], asked, "none gives it", "–", "–", "–", "–"])
             continue
-        scores = [score(wish[part][name]) for part in ("validation", "test") for name in _WISHES]
-        rows.append([names[run.path], asked, f"{wish['threshold']:.4f}", *scores])
+        scores = [
+            score(getattr(getattr(wish, part), name))
+            for part in ("validation", "test")
+            for name in _WISHES
+        ]
+        rows.append([names[run.path], asked, f"{wish.threshold:.4f}", *scores])
     if not rows:
         return None
     caption = "Thresholds chosen on validation, and what they give"
@@ -186,7 +190,7 @@ def confusion(gathered: Gathered) -> Markup:
             matrices = [
                 _matrix(run, name) for run, name in zip(table.runs, table.names, strict=True)
             ]
-            many = " many" * (len(subject.record["task"]["classes"]) > _FEW)
+            many = " many" * (len(subject.record.task.classes) > _FEW)
             parts.append([title, tag("div", matrices, class_=f"cards{many}")])
     return section("confusion", "Confusion matrices", intro, parts)
 
@@ -196,12 +200,12 @@ _FEW = 3
 
 
 def _matrix(run: Run, name: str) -> Markup:
-    test = run.record["test"]
-    counts = np.asarray(test["confusion"])
+    test = run.record.test
+    counts = np.asarray(test.confusion)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    head = [tag("th", one, scope="col") for one in test["classes"]]
+    head = [tag("th", one, scope="col") for one in test.classes]
     body = []
-    for true, one in enumerate(test["classes"]):
+    for true, one in enumerate(test.classes):
         cells = [
             tag(
                 "td",

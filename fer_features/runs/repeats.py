@@ -1,4 +1,4 @@
-"""The same fit with several seeds; and what a leak does to the scores of a run."""
+"""The same fit with several seeds; and the effect of a leaking split on a run's scores."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from fer_features.config import SEEN_COPIES, TWINS
 from fer_features.metrics import NUMBERS
 from fer_features.metrics.intervals import Interval, share_interval
-from fer_features.runs.labels import (
-    created,
-    family_key,
-    features_of,
-    fit_key,
-    group_runs,
-    subject,
-)
+from fer_features.runs.record import RunRecord
 from fer_features.runs.run import Run
 
-_PARTS = ("validation", "test")
+_SCORES = [(part, score) for part in ("validation", "test") for score in NUMBERS]
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,7 @@ class OverSeeds:
     Attributes:
         title: images, task and split.
         head: the head's name.
-        features: what it was fitted on.
+        features: the features that it was fitted on.
         runs: the runs, by ascending seed.
     """
 
@@ -38,15 +34,24 @@ class OverSeeds:
     features: str
     runs: tuple[Run, ...]
 
+    def _values(self, part: str, score: str) -> list[float] | None:
+        values = [getattr(getattr(run.record, part), score) for run in self.runs]
+        return None if None in values else values
+
     def mean(self, part: str, score: str) -> float | None:
         """Mean over the seeds; None where a score is undefined."""
-        values = [run.record[part][score] for run in self.runs]
-        return None if None in values else statistics.fmean(values)
+        values = self._values(part, score)
+        return None if values is None else statistics.fmean(values)
 
     def std(self, part: str, score: str) -> float | None:
         """Standard deviation over the seeds (of a sample); None where a score is undefined."""
-        values = [run.record[part][score] for run in self.runs]
-        return None if None in values else statistics.stdev(values)
+        values = self._values(part, score)
+        return None if values is None else statistics.stdev(values)
+
+    def cell(self, part: str, score: str) -> str:
+        """Mean and standard deviation for people."""
+        mean, std = self.mean(part, score), self.std(part, score)
+        return "–" if mean is None or std is None else f"{mean:.4f} ± {std:.4f}"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -54,10 +59,10 @@ class OverSeeds:
             "title": self.title,
             "head": self.head,
             "features": self.features,
-            "seeds": [run.record["seed"] for run in self.runs],
-            "runs": [run.record["id"] for run in self.runs],
-            "mean": {f"{part} {s}": self.mean(part, s) for part in _PARTS for s in NUMBERS},
-            "std": {f"{part} {s}": self.std(part, s) for part in _PARTS for s in NUMBERS},
+            "seeds": [run.record.seed for run in self.runs],
+            "runs": [run.record.id for run in self.runs],
+            "mean": {f"{part} {score}": self.mean(part, score) for part, score in _SCORES},
+            "std": {f"{part} {score}": self.std(part, score) for part, score in _SCORES},
         }
 
 
@@ -91,19 +96,17 @@ class TestPart:
 
 @dataclass(frozen=True)
 class LeakEffect:
-    """What a run scores on test images with a copy in training or validation, and on the others.
+    """Scores of a run on test images with a copy in training or validation, and on the others.
 
     Both are of one run: the difference of two runs on other test images would be chance as well.
 
     Attributes:
         run: the run.
-        features: what its head was fitted on.
         with_copy: the test images that have a copy.
         without_copy: the others; None if there are none.
     """
 
     run: Run
-    features: str
     with_copy: TestPart
     without_copy: TestPart | None
 
@@ -112,61 +115,73 @@ class LeakEffect:
         """Accuracy on all test images less that on those without a copy."""
         if self.without_copy is None:
             return None
-        return float(self.run.record["test"]["accuracy"]) - self.without_copy.accuracy
+        return self.run.record.test.accuracy - self.without_copy.accuracy
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
         record = self.run.record
         return {
-            "run": record["id"],
-            "head": record["head"]["name"],
-            "features": self.features,
-            "split": record["split"]["name"],
-            "seed": record["seed"],
-            "test n": record["split"]["test"],
-            "test accuracy": record["test"]["accuracy"],
+            "run": record.id,
+            "head": record.head.name,
+            "features": record.features(),
+            "split": record.split.name,
+            "seed": record.seed,
+            "test n": record.split.test,
+            "test accuracy": record.test.accuracy,
             "with_copy": self.with_copy.to_dict(),
             "without_copy": self.without_copy and self.without_copy.to_dict(),
             "effect": self.effect,
         }
 
 
+def family_key(record: RunRecord) -> list[Any]:
+    """The same for the same images and labels on the same kind of split, whatever the seed."""
+    left_out = [name for name in (TWINS, SEEN_COPIES) if name in record.data.dropped]
+    return [record.data.digest, record.task, record.split.name, left_out]
+
+
+def _fit_key(record: RunRecord) -> list[Any]:
+    """The same for the same head on the same features, whatever the split and the seed."""
+    head, calibration, operate = record.head, record.calibration, record.operate
+    params = {k: v for k, v in head.params.items() if k not in ("n_jobs", "random_state")}
+    options = [calibration and calibration.method, operate and [operate.target, operate.value]]
+    kept = [head.name, head.layers, head.views, params, *options]
+    return [record.cache.key, *kept, record.data.labels]
+
+
 def over_seeds(runs: Iterable[Run]) -> list[OverSeeds]:
     """Each fit that was made with several seeds, the best mean validation accuracy first."""
+    groups: dict[bytes, dict[int, Run]] = {}
+    for run in sorted(runs, key=lambda run: run.record.created):  # the newest of a seed is kept
+        key = [family_key(run.record), _fit_key(run.record)]
+        encoded = msgspec.json.encode(key, order="sorted")
+        groups.setdefault(encoded, {})[run.record.seed] = run
     found = []
-    for group in group_runs(runs, lambda record: [*family_key(record), *fit_key(record)]):
-        newest = {run.record["seed"]: run for run in sorted(group, key=created)}
-        ordered = [newest[seed] for seed in sorted(newest)]
-        if len(ordered) > 1:
-            record = ordered[0].record
+    for group in groups.values():
+        record = next(iter(group.values())).record
+        if len(group) > 1:
             found.append(
                 OverSeeds(
-                    title=f"{subject(record)}, split {record['split']['name']}",
-                    head=record["head"]["name"],
-                    features=features_of(record),
-                    runs=tuple(ordered),
+                    title=f"{record.data_title}, split {record.split.name}",
+                    head=record.head.name,
+                    features=record.features(),
+                    runs=tuple(group[seed] for seed in sorted(group)),
                 )
             )
     return sorted(found, key=lambda one: -(one.mean("validation", "accuracy") or 0.0))
 
 
 def leak_effects(runs: Iterable[Run]) -> list[LeakEffect]:
-    """Of each run whose split leaks, what that does to its test accuracy."""
+    """For each run whose split leaks, the effect on its test accuracy."""
     found = []
     for run in runs:
-        leak = run.record["leak"]
-        if leak:
-            n = leak["test_twins"]
-            others, on_others = run.record["split"]["test"] - n, leak["accuracy_on_others"]
-            without = None
-            if others > 0 and on_others is not None:
-                without = TestPart(others, round(others * on_others))
-            found.append(
-                LeakEffect(
-                    run,
-                    features_of(run.record),
-                    with_copy=TestPart(n, round(n * leak["accuracy_on_twins"])),
-                    without_copy=without,
-                )
-            )
+        leak = run.record.leak
+        if leak is None:
+            continue
+        n = leak.test_twins
+        others, on_others = run.record.split.test - n, leak.accuracy_on_others
+        without = None
+        if others > 0 and on_others is not None:
+            without = TestPart(others, round(others * on_others))
+        found.append(LeakEffect(run, TestPart(n, round(n * leak.accuracy_on_twins)), without))
     return found

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from fer_features.errors import UPDATE, FerError, reason_of
-from fer_features.runs.schema import fault_of
+from fer_features.runs.record import FORMAT_VERSION, RunRecord, decode_record, encode_record
+from fer_features.runtime.progress import Log, no_log
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-RUN_FORMAT_VERSION = 2
 RECORD = "run.json"
 PREDICTIONS = "predictions.npz"
+"""The predictions' file in runs that do not name it."""
 
 LARGEST_RECORD = 16 << 20
 """Bytes of a ``run.json``; those of a long training have some 100,000."""
@@ -31,10 +33,17 @@ LARGEST_RECORD = 16 << 20
 LARGEST_PREDICTIONS = 1 << 30
 """Bytes of a run's predictions, unpacked: ten million rows of seven classes."""
 
+_REMOVE = "remove its folder, and fit again"
+_OWN_FILE = re.compile(r"(model|predictions|curves|sizes)(-[0-9a-f]{8})?\.\w+")
+"""Names of the files that a run has beside its record."""
+
+Save = Callable[[Path], Path]
+"""Called with a path without suffix; writes one file there, and returns its path with suffix."""
+
 
 @dataclass(frozen=True)
 class Part:
-    """What a head said of the rows of one part.
+    """Predictions of one part.
 
     Attributes:
         row: int64 (n,), numbers of the source's rows.
@@ -48,28 +57,41 @@ class Part:
     probability: NDArray[np.float64]
     twin: NDArray[np.bool_]
 
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Bool (n,): the rows whose most probable class is the true one."""
+        found: NDArray[np.bool_] = self.probability.argmax(axis=1) == self.label
+        return found
+
+    def fits(self, n_classes: int) -> bool:
+        """Whether the arrays are of one length, of these types, and about so many classes."""
+        arrays = vars(self).values()
+        kinds = [(one.dtype.kind, one.ndim) for one in arrays]
+        return (
+            kinds == [("i", 1), ("i", 1), ("f", 2), ("b", 1)]
+            and len({len(one) for one in arrays}) == 1
+            and self.probability.shape[1] == n_classes
+            and bool(((self.probability >= 0) & (self.probability <= 1)).all())
+            and bool(((self.label >= 0) & (self.label < n_classes)).all())
+        )
+
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a head said of the rows that it was chosen and scored on."""
+    """Predictions of the rows that a head was chosen and scored on."""
 
     validation: Part
     test: Part
 
-    def save(self, folder: Path) -> Path:
-        """Write them into a run's folder."""
-        import numpy as np
-
-        path = folder / PREDICTIONS
-        np.savez_compressed(
-            path,
-            **{
-                f"{part}_{name}": array
-                for part, one in vars(self).items()
-                for name, array in vars(one).items()
-            },
-        )
-        return path
+    def save(self, path: Path) -> Path:
+        """Write them to `path`, with ``.npz`` behind it."""
+        arrays = {
+            f"{part}_{name}": array
+            for part, one in vars(self).items()
+            for name, array in vars(one).items()
+        }
+        np.savez_compressed(path, **arrays)
+        return path.with_name(f"{path.name}.npz")
 
 
 @dataclass(frozen=True)
@@ -78,63 +100,42 @@ class Run:
 
     Attributes:
         path: its folder.
-        record: what ``run.json`` says.
+        record: the content of ``run.json``.
     """
 
     path: Path
-    record: dict[str, Any]
+    record: RunRecord
 
     def predictions(self) -> Predictions:
-        """What the head said of the validation and test rows.
+        """Predictions of the validation and test rows.
 
         Raises:
             FerError: the file is missing or damaged.
         """
-        import numpy as np
-
-        path = self.path / PREDICTIONS
+        path = self.path / self.record.files.get("predictions", PREDICTIONS)
         try:
             _check_size(path, LARGEST_PREDICTIONS)
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 if sum(one.file_size for one in file.zip.infolist()) > LARGEST_PREDICTIONS:
                     raise ValueError("too large")
-                parts = {
-                    part: Part(
-                        **{name: file[f"{part}_{name}"] for name in Part.__dataclass_fields__}
-                    )
+                fields = Part.__dataclass_fields__
+                validation, test = (
+                    Part(**{name: file[f"{part}_{name}"] for name in fields})
                     for part in ("validation", "test")
-                }
+                )
         except (OSError, *_TORN) as error:
             raise FerError(f"{path}: the run's predictions cannot be read", hint=_REMOVE) from error
-        for part, one in parts.items():
-            classes = self.record[part]["classes"] if part in self.record else None
-            if not _is_part(one, None if classes is None else len(classes)):
-                raise FerError(f"{path}: the run's predictions are damaged", hint=_REMOVE)
-        return Predictions(**parts)
+        if not all(part.fits(len(self.record.task.classes)) for part in (validation, test)):
+            raise FerError(f"{path}: the run's predictions are damaged", hint=_REMOVE)
+        return Predictions(validation, test)
 
 
 _TORN = (KeyError, ValueError, AttributeError, MemoryError, zlib.error, zipfile.BadZipFile)
 """What NumPy raises for a file that is no archive of arrays, or a damaged one."""
 
 
-def _is_part(part: Part, n_classes: int | None) -> bool:
-    """Whether the arrays are of one length and hold what `Part` says."""
-    import numpy as np
-
-    shape = np.shape(part.probability)
-    n, k = shape if len(shape) == 2 else (-1, -1)
-    return (
-        all(np.shape(one) == (n,) for one in (part.row, part.label, part.twin))
-        and k == (n_classes or k)
-        and (part.row.dtype.kind, part.label.dtype.kind, part.twin.dtype.kind) == ("i", "i", "b")
-        and part.probability.dtype.kind == "f"
-        and bool(np.isfinite(part.probability).all())
-        and bool(((part.label >= 0) & (part.label < k)).all())
-    )
-
-
 def _check_size(path: Path, largest: int) -> None:
-    """Make sure that a file is one, and no pipe or device that would be read for ever.
+    """Refuse pipes and devices, which would be read for ever, and files that are too large.
 
     Raises:
         OSError: there is none.
@@ -142,7 +143,7 @@ def _check_size(path: Path, largest: int) -> None:
     """
     size = path.stat().st_size
     if not path.is_file() or size > largest:
-        raise ValueError(f"{path} is no file of at most {largest} bytes")
+        raise ValueError(f"it is no file of at most {largest:,} bytes")
 
 
 def make_folder(path: Path) -> None:
@@ -160,25 +161,41 @@ def make_folder(path: Path) -> None:
         ) from error
 
 
-@contextmanager
-def new_run(path: Path, *, log: Callable[[str], None] | None = None) -> Iterator[Path]:
-    """A folder to fill, which takes the place of `path` only when the block ends well.
+def write_run(
+    path: Path, record: RunRecord, saves: Mapping[str, Save], *, log: Log = no_log
+) -> Run:
+    """Write a run, or replace the one in `path`; a reader sees the old or the new one, complete.
+
+    The files' names carry a digest of the record, and ``run.json`` names them; it is replaced
+    last. Then the old run's files are removed; anything else in the folder stays.
 
     Args:
-        path: the run's folder. Where a link stands, the link goes and what it leads to stays.
-        log: told of a link that was replaced.
+        path: the run's folder. A link in its place is replaced, and not followed.
+        record: its `id` and `files` are filled in.
+        saves: for ``model``, ``predictions``, ``curves`` and ``sizes``, what writes the file.
+        log: called with a line about a link that was replaced.
 
     Raises:
-        FerError: it cannot be written, or a file stands there.
+        FerError: it cannot be written, or a file stands in the place of the folder.
     """
     make_folder(path.parent)
-    draft = None
+    digest = hashlib.sha256(encode_record(record).encode()).hexdigest()[:8]
+    with _temporary_folder(path) as folder:
+        files = {name: save(folder / f"{name}-{digest}").name for name, save in saves.items()}
+        record = msgspec.structs.replace(record, id=path.name, files=files)
+        (folder / RECORD).write_text(encode_record(record), encoding="utf-8")
+        _put_in_place(folder, path, log)
+    return read_run(path)
+
+
+@contextmanager
+def _temporary_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` that is gone at the end; failures to write name `path`."""
+    folder = None
     try:
-        draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        draft.chmod(0o755)  # mkdtemp makes it private
-        yield draft
-        _make_way(path, log)
-        draft.rename(path)
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        folder.chmod(0o755)  # mkdtemp makes it private
+        yield folder
     except (OSError, FerError) as error:
         cause = error.__cause__ if isinstance(error, FerError) else error
         if not isinstance(cause, OSError):
@@ -188,42 +205,47 @@ def new_run(path: Path, *, log: Callable[[str], None] | None = None) -> Iterator
             hint="make room there, or name another folder with --runs-dir, and fit again",
         ) from error
     finally:
-        if draft is not None:
-            shutil.rmtree(draft, ignore_errors=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make_way(path: Path, log: Callable[[str], None] | None) -> None:
-    """Take away the run that a new one replaces."""
+def _put_in_place(folder: Path, path: Path, log: Log) -> None:
+    """Move a new run's files from `folder` to `path`, ``run.json`` last."""
     if path.is_symlink():
-        if log is not None:
-            log(f"{path} was a link to {path.readlink()}, which is left as it is")
+        log(f"{path} was a link to {path.readlink()}, which is left as it is")
         path.unlink()
-    elif path.is_dir():
-        shutil.rmtree(path)
-    elif path.exists():
+    if not path.exists():
+        folder.rename(path)
+        return
+    if not path.is_dir():
         raise FerError(
             f"{path} is a file where a run's folder belongs", hint="move it, and fit again"
         )
-
-
-def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Write ``run.json``; numbers that JSON lacks (NaN, infinity) are a fault of the program."""
-    text = json.dumps({"format_version": RUN_FORMAT_VERSION, **record}, indent=2, allow_nan=False)
-    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+    try:
+        named = set(read_run(path).record.files.values())
+    except FerError:
+        named = set()
+    new = {file.name for file in folder.iterdir()}
+    for name in [*sorted(new - {RECORD}), RECORD]:
+        (folder / name).replace(path / name)
+    for file in path.iterdir():
+        own = _OWN_FILE.fullmatch(file.name)
+        if own and (own[2] or file.name in named) and file.name not in new:
+            file.unlink()
 
 
 def read_run(path: Path) -> Run:
     """Read a run's folder, or its ``run.json``.
 
     Raises:
-        FerError: it is no run, or one of a newer version.
+        FerError: it is no run, a damaged one, or one of another version.
     """
     folder = path.parent if path.name == RECORD else path
     file = folder / RECORD
     try:
         _check_size(file, LARGEST_RECORD)
-        record = json.loads(file.read_text(encoding="utf-8"))
-        version = int(record["format_version"])
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        version = int(raw["format_version"])
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FerError(
             f"no run in {path}", hint="fer fit makes one; --runs-dir names a folder of many"
@@ -232,32 +254,30 @@ def read_run(path: Path) -> Run:
         raise FerError(f"{file} cannot be read: {reason_of(error)}") from error
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise FerError(f"{file}: not a run's record", hint=_REMOVE) from error
-    if version > RUN_FORMAT_VERSION:
+    if version > FORMAT_VERSION:
         raise FerError(
-            f"{file}: run format {version} is newer than this program's {RUN_FORMAT_VERSION}",
+            f"{file}: run format {version} is newer than this program's {FORMAT_VERSION}",
             hint=UPDATE,
         )
-    if version < RUN_FORMAT_VERSION:
+    if version < FORMAT_VERSION:
         raise FerError(
             f"{file}: run format {version}, of an earlier version, is no longer read", hint=_REMOVE
         )
-    if fault := fault_of(record):
-        raise FerError(f"{file}: the run's record is damaged: {fault}", hint=_REMOVE)
-    return Run(folder, record)
+    try:
+        return Run(folder, decode_record(raw))
+    except ValueError as error:
+        raise FerError(f"{file}: the run's record is damaged: {error}", hint=_REMOVE) from error
 
 
-_REMOVE = "remove its folder, and fit again"
-
-
-def list_runs(folder: Path, *, log: Callable[[str], None] | None = None) -> list[Run]:
+def list_runs(folder: Path, *, log: Log | None = None) -> list[Run]:
     """All runs in a folder, the newest at the end.
 
     Args:
-        folder: where they are.
-        log: told of each run that cannot be read, which is then left out.
+        folder: the folder of runs.
+        log: called with a line for each run that cannot be read, which is then left out.
 
     Raises:
-        FerError: one cannot be read, and nobody is to be told.
+        FerError: one cannot be read, and there is no `log`.
     """
     runs: dict[Path, Run] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -272,7 +292,7 @@ def list_runs(folder: Path, *, log: Callable[[str], None] | None = None) -> list
             if log is None:
                 raise
             log(f"left out: {error.message}" + (f"; {error.hint}" if error.hint else ""))
-    return sorted(runs.values(), key=lambda run: str(run.record["created"]))
+    return sorted(runs.values(), key=lambda run: run.record.created)
 
 
 def _may_be_run(path: Path) -> bool:

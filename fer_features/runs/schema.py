@@ -1,245 +1,213 @@
-"""Whether a run's ``run.json``, which anybody may have written, can be shown at all."""
+"""The parts of the run record."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from fer_features.data.tasks import Task
-from fer_features.errors import FerError
-from fer_features.metrics import NUMBERS
-from fer_features.runtime.text import LONGEST_FILE_NAME, checked_name, is_printable
+import msgspec
+from msgspec import Meta
 
-LONGEST_TEXT = 4096
-"""Characters of any text in a record; the command and the cache's path are the longest."""
+from fer_features.metrics.scores import Count, Share
+from fer_features.runtime.text import LONGEST_FILE_NAME, LONGEST_NAME
 
-LARGEST = 1e18
-"""No number in a record is larger; Python's own integers have no bound."""
-
-DEEPEST = 12
-"""How many objects and lists may stand in each other."""
-
-Check = Callable[[Any], bool]
+_BARE = r"^\S(.*\S)?\Z"
+Name = Annotated[str, Meta(max_length=LONGEST_NAME, pattern=_BARE)]
+Title = Annotated[str, Meta(max_length=LONGEST_FILE_NAME, pattern=_BARE)]
+FileName = Annotated[str, Meta(max_length=LONGEST_FILE_NAME, pattern=r"^\w[\w.-]*\Z")]
 
 
-def fault_of(record: Any) -> str:
-    """What is wrong with a record, in a few words; empty where nothing is."""
-    fault = _odd_value(record) or _misfit(record, _RECORD, "")
-    if fault:
-        return fault
-    try:
-        names = Task.from_dict(record["task"]).class_names
-        checked_name(record["data"]["name"], "the data's name", longest=LONGEST_FILE_NAME)
-        for what, name in (("the run's id", record["id"]), ("the head", record["head"]["name"])):
-            checked_name(name, what)
-    except FerError as error:
-        return error.message
-    for part in ("validation", "test"):
-        scores = record[part]
-        if len(scores["classes"]) != len(names) or not _is_square(scores["confusion"], len(names)):
-            return f"{part} is of other classes than the task"
-        if scores.get("positive") not in (None, *scores["classes"]):
-            return f"{part}.positive is none of its classes"
-    return ""
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the record. Unknown keys are allowed; fields with a default may be missing."""
 
 
-def _odd_value(record: Any) -> str:
-    """The first text or number, anywhere in a record, that no run has."""
-    waiting = [(record, "", 0)]
-    while waiting:
-        value, at, depth = waiting.pop()
-        if depth > DEEPEST:
-            return "it is nested too deeply"
-        if isinstance(value, dict):
-            if not all(len(key) <= LONGEST_TEXT and is_printable(key) for key in value):
-                return f"{at or 'it'} has a key that cannot be printed"
-            waiting += [(one, f"{at}.{key}".lstrip("."), depth + 1) for key, one in value.items()]
-        elif isinstance(value, list):
-            waiting += [(one, at, depth + 1) for one in value]
-        elif isinstance(value, str) and not (len(value) <= LONGEST_TEXT and is_printable(value)):
-            return f"{at} is no printable line of at most {LONGEST_TEXT:,} characters"
-        elif isinstance(value, int | float) and not abs(value) < LARGEST:  # not even NaN
-            return f"{at} is no number that a run can have"
-    return ""
+class Spec(Record, frozen=True, kw_only=True):
+    """How the features were computed, as in the cache; see `config.FeatureSpec`."""
+
+    backbone: str
+    weights: str
+    precision: str
+    weights_sha256: str = ""
+    size: Count = 0
+    preprocess: str = ""
+    resize: str = ""
+    learnt_from: str = ""
 
 
-def _misfit(value: Any, shape: Any, at: str) -> str:
-    """The first field that is missing or of a wrong type.
+class Dataset(Record, frozen=True, kw_only=True):
+    """Name and SHA-256 of the source of the images."""
 
-    Args:
-        value: what the file gives.
-        shape: a dict of shapes by field, those that may be missing with a ``?`` behind their name;
-            a list of one shape for a list of any length; or a check.
-        at: where `value` stands.
+    name: str
+    sha256: str = ""
+
+
+class CacheRecord(Record, frozen=True, kw_only=True):
+    """The cache that the head was fitted on."""
+
+    path: str = ""
+    key: str
+    spec: Spec
+    dataset: Dataset | None = None
+
+
+class Provenance(Record, frozen=True, kw_only=True):
+    """Whether it is known which images the weights have learnt from.
+
+    Attributes:
+        state: ``known`` or ``unknown``.
+        exact: rows recognised by their pixels; None where they were not looked for.
+        copies: rows recognised as copies; None where they were not looked for.
     """
-    if isinstance(shape, dict):
-        if not isinstance(value, dict):
-            return f"{at or 'it'} is no object"
-        for name, inner in shape.items():
-            field, place = name.rstrip("?"), f"{at}.{name.rstrip('?')}".lstrip(".")
-            if field not in value:
-                if name.endswith("?"):
-                    continue
-                return f"{place} is missing"
-            if fault := _misfit(value[field], inner, place):
-                return fault
-        return ""
-    if isinstance(shape, list):
-        if not isinstance(value, list):
-            return f"{at} is no list"
-        return next((fault for one in value if (fault := _misfit(one, shape[0], at))), "")
-    return "" if shape(value) else f"{at} is not of the right type"
+
+    state: str
+    exact: Count | None = None
+    copies: Count | None = None
 
 
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
+class Data(Record, frozen=True, kw_only=True):
+    """The rows: `dropped` and `seen` (learnt from) are counts by reason and by part."""
+
+    name: Title
+    rows: Count
+    digest: str
+    labels: str
+    dropped: dict[str, Count]
+    seen: dict[str, Count] | None = None
+    fer2013: bool | None = None
+    provenance: Provenance | None = None
+    counts: dict[str, list[Count]] = {}
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float)
+class TaskClass(Record, frozen=True, kw_only=True):
+    """A class, and the emotions that make it."""
+
+    name: Name
+    emotions: Annotated[list[str], Meta(min_length=1)]
 
 
-def _share(value: Any) -> bool:
-    return isinstance(value, int | float) and 0 <= value <= 1
+class Task(Record, frozen=True, kw_only=True):
+    """The classes; `positive` is the one that precision and recall are about, if any."""
+
+    name: Name
+    classes: Annotated[list[TaskClass], Meta(min_length=2)]
+    positive: str | None
 
 
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and value >= 0
+class Leaked(Record, frozen=True, kw_only=True):
+    """Test rows with a copy in training or validation; None where it was not looked for."""
+
+    exact: Count
+    near: Count
+    registered: Count | None = None
 
 
-def _object(value: Any) -> bool:
-    return isinstance(value, dict)
+class Split(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The split, and the number of rows of each part."""
+
+    name: str
+    seed: Count | None
+    train: Count
+    validation: Count
+    test: Count
+    leaked: Leaked
+    validation_from: str = ""
 
 
-def _maybe(shape: Any) -> Check:
-    """None, or what `shape` describes."""
-    return lambda value: value is None or not _misfit(value, shape, "")
+class HeadRecord(Record, frozen=True, kw_only=True):
+    """The head, its parameters, and what it chose on the validation rows."""
+
+    name: Name
+    title: str = ""
+    features: str = ""
+    layers: list[str]
+    views: list[str]
+    params: dict[str, Any]
+    chosen: dict[str, Any]
 
 
-def _each(check: Check) -> Check:
-    """An object whose values all pass."""
-    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+class Leak(Record, frozen=True, kw_only=True):
+    """Test accuracy on rows with a copy in training or validation, and on the others."""
+
+    test_twins: Annotated[int, Meta(ge=1, le=10**12)]
+    accuracy_on_twins: Share
+    accuracy_on_others: Share | None
 
 
-def _pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_number, value))
+class Losses(Record, frozen=True, kw_only=True):
+    """The scores that calibration changes."""
+
+    log_loss: float
+    brier: float
+    ece: float
 
 
-def _is_square(rows: Any, n: int) -> bool:
-    """Whether it is a matrix (n, n) of counts."""
-    return len(rows) == n and all(len(row) == n for row in rows)
+class BothLosses(Record, frozen=True, kw_only=True):
+    """`Losses` by part."""
+
+    validation: Losses | None = None
+    test: Losses
 
 
-def _history(value: Any) -> bool:
-    """Learning curves: as many numbers, one or more, of each kind."""
-    return (
-        isinstance(value, dict)
-        and {"loss", "val_loss"} <= set(value)
-        and all(isinstance(one, list) and all(map(_number, one)) for one in value.values())
-        and len({len(one) for one in value.values()} - {0}) == 1
-        and all(value.values())
-    )
+class Calibration(Record, frozen=True, kw_only=True):
+    """How probabilities were calibrated, and their losses before."""
+
+    method: str
+    before: BothLosses
+    calibrator: dict[str, Any] = {}
 
 
-def _sizes(value: Any) -> bool:
-    """A learning curve by the number of training images, which ascends."""
-    fits = not _misfit(value, [{"rows": _count, **_CURVE}], "") and bool(value)
-    rows = [one["rows"] for one in value] if fits else [0]
-    return rows[0] > 0 and rows == sorted(rows)
+class Operating(Record, frozen=True, kw_only=True):
+    """Scores at a threshold."""
+
+    precision: Share
+    recall: Share
+    accuracy: Share | None = None
 
 
-def _operate(value: Any) -> bool:
-    """A wish, and the threshold that gives it with what it gives, or why none does."""
-    if _misfit(value, {"wish": _text, "value": _number, "threshold": _maybe(_number)}, ""):
-        return False
-    given = {"validation": _THRESHOLD, "test": _THRESHOLD}
-    met = value["threshold"] is not None
-    return not _misfit(value, given if met else {"unmet": _text}, "")
+class Operate(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The threshold for a `target` (precision or recall) of `value`, chosen on validation.
+
+    It is None where no threshold reaches the value; `unmet` says so in words.
+    """
+
+    target: str = msgspec.field(name="wish")
+    value: float
+    threshold: float | None
+    unmet: str = ""
+    validation: Operating | None = None
+    test: Operating | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a threshold without scores."""
+        if self.threshold is not None and not (self.validation and self.test):
+            raise ValueError("a threshold without its scores")
 
 
-_CURVE: dict[str, Check] = {"train_accuracy": _number, "validation_accuracy": _number}
-_SCORES: dict[str, Any] = {
-    **dict.fromkeys(NUMBERS, _maybe(_number)),
-    "accuracy": _number,
-    "classes": [_text],
-    "positive?": _maybe(_text),
-    "confusion": [[_count]],
-}
-_THRESHOLD = {"precision": _number, "recall": _number}
-_LOSSES = {name: _maybe(_number) for name in ("log_loss", "brier", "ece")}
-_FOLDS = {"accuracy": _number, "f1": _number}
-_RECORD: dict[str, Any] = {
-    "id": _text,
-    "created": _text,
-    "cache": {
-        "path?": _text,
-        "key": _text,
-        "spec": {
-            "backbone": _text,
-            "weights": _text,
-            "precision": _text,
-            "learnt_from?": _text,
-        },
-        "dataset?": {"name": _text},
-    },
-    "data": {
-        "name": _text,
-        "rows": _count,
-        "digest": _text,
-        "labels": _text,
-        "dropped": _each(_count),
-        "seen?": _maybe(_each(_count)),
-        "counts?": {"train?": [_count]},
-        "provenance?": {
-            "state": _text,
-            "exact?": _maybe(_count),
-            "copies?": _maybe(_count),
-        },
-    },
-    "task": {
-        "name": _text,
-        "classes": [
-            {
-                "name": _text,
-                "emotions": lambda value: bool(value) and not _misfit(value, [_text], ""),
-            }
-        ],
-        "positive": _maybe(_text),
-    },
-    "split": {
-        "name": _text,
-        "seed": _maybe(_count),
-        **dict.fromkeys(("train", "validation", "test"), _count),
-        "leaked": {"exact": _count, "near": _count, "registered?": _count},
-        "validation_from?": _text,
-    },
-    "seed": _count,
-    "head": {
-        "name": _text,
-        "title?": _text,
-        "features?": _text,
-        "layers": [_text],
-        "views": [_text],
-        "params": _object,
-        "chosen": _object,
-    },
-    "validation": _SCORES,
-    "test": _SCORES,
-    "intervals": _each(_maybe(_pair)),
-    "leak": _maybe(
-        {
-            "test_twins": lambda value: _count(value) and value > 0,
-            "accuracy_on_twins": _share,
-            "accuracy_on_others": _maybe(_share),
-        }
-    ),
-    "calibration": _maybe({"method": _text, "before?": {"test": _LOSSES}}),
-    "operate": _maybe(_operate),
-    "cv?": _maybe({"folds": _count, "mean": _FOLDS, "std": _FOLDS}),
-    "sizes": _maybe(_sizes),
-    "history": _maybe(_history),
-    "seconds": {"fit": _number, "predict": _number},
-    "command?": _text,
-    "software?": _each(_text),
-}
-"""What the readers of a record rely on; it may hold more."""
+class CrossValidation(Record, frozen=True, kw_only=True):
+    """Scores over the folds, by name."""
+
+    folds: Count
+    values: dict[str, list[float | None]] = {}
+    mean: dict[str, float]
+    std: dict[str, float]
+
+    def __post_init__(self) -> None:
+        """Refuse to be without the scores that are shown."""
+        if not all({"accuracy", "f1"} <= set(one) for one in (self.mean, self.std)):
+            raise ValueError("accuracy or f1 is missing")
+
+
+class Size(Record, frozen=True, kw_only=True):
+    """One point of the learning curve by training rows."""
+
+    rows: Annotated[int, Meta(ge=1, le=10**12)]
+    train_accuracy: Share
+    validation_accuracy: Share
+    validation_log_loss: float | None = None
+
+
+class Seconds(Record, frozen=True, kw_only=True):
+    """Wall time of each step."""
+
+    read: float = 0.0
+    fit: float
+    predict: float

@@ -1,8 +1,8 @@
-"""Which of a comparison's runs is best, if that can be said at all."""
+"""Paired tests of a comparison's first run against the others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.errors import FerError
-from fer_features.metrics.paired import Difference, difference, holm, mcnemar, right
-from fer_features.runs.compare import Comparison
+from fer_features.metrics.paired import Difference, difference, holm, mcnemar
+from fer_features.runs.run import Run
 
 SIGNIFICANCE = 0.05
 """The probability, at most, that a verdict calls any of equally good runs ahead or behind."""
@@ -48,10 +48,10 @@ class Against:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What can be said of the run that validation puts first.
+    """The first run on validation against the others on test.
 
     Attributes:
-        first: its name. It is chosen by validation; test only says how sure that is.
+        first: its name. It is chosen by validation; test only shows how certain that is.
         others: the rest, in the order of their validation accuracy.
         tied: those of the others whose validation accuracy is the first's.
     """
@@ -62,34 +62,44 @@ class Verdict:
 
     @property
     def best(self) -> bool:
-        """Whether validation puts it alone in front, and on test it is ahead of every other."""
-        return not self.tied and not (self.named("open") or self.named("behind"))
+        """Whether it is alone in front on validation, and ahead of every other on test."""
+        return not self.tied and len(self.named("ahead")) == len(self.others)
 
     def named(self, outcome: str) -> list[str]:
         """The others of an outcome."""
         return [one.name for one in self.others if one.outcome == outcome]
 
-    def text(self) -> str:
-        """The verdict in words."""
+    @property
+    def _test(self) -> str:
         n = len(self.others)
         corrected = f", Holm-corrected for {n} comparisons" if n > 1 else ""
-        test = f"McNemar's exact test{corrected}, at {100 * SIGNIFICANCE:g} %"
+        return f"McNemar's exact test{corrected}, at {100 * SIGNIFICANCE:g} %"
+
+    def text(self, *, short: bool = False) -> str:
+        """The verdict in words, with the names of the others, or their numbers where `short`."""
         if self.best:
-            others = "the other" if n == 1 else "every other"
+            others = "the other" if len(self.others) == 1 else "every other"
             return (
                 f"{self.first} is best: first on validation, and on test ahead of {others} by more "
-                f"than chance ({test})."
+                f"than chance ({self._test})."
             )
-        subject = "It"
-        parts = [f"{self.first} is first on validation."]
+        if short:
+            tied = f", tied with {len(self.tied)} more" if self.tied else ""
+            ahead, behind, unclear = (len(self.named(one)) for one in ("ahead", "behind", "open"))
+            return (
+                f"{self.first} is first on validation{tied}; on test it is ahead of {ahead}, "
+                f"behind {behind} and not distinguishable from {unclear} of the others "
+                f"({self._test})."
+            )
+        parts, it = [f"{self.first} is first on validation."], "It"
         if self.tied:
-            subject = self.first
+            it = self.first
             tied = _listed([self.first, *self.tied])
-            parts = [f"{tied} are tied first on validation; {subject} is listed first by its name."]
+            parts = [f"{tied} are tied first on validation; {it} is listed first by its name."]
         for outcome, words in _OUTCOMES.items():
             if names := self.named(outcome):
-                parts.append(f"{subject} {words} {_listed(names)}.")
-        return f"{' '.join(parts)} ({test}.)"
+                parts.append(f"{it} {words} {_listed(names)}.")
+        return f"{' '.join(parts)} ({self._test}.)"
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as plain JSON types."""
@@ -111,23 +121,20 @@ _OUTCOMES = {
     "open": "cannot be told apart from",
     "behind": "is behind on test, by more than chance,",
 }
-"""The outcomes, and how a sentence goes on to the names of the others."""
+"""The outcomes, and the words before the names of the others."""
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Names with commas and an "and" between; heads on the same features are told together."""
+    """Names with commas and an "and" between; heads on the same features are named together."""
     heads: dict[str, list[str]] = {}
     for name in names:
         head, _, features = name.partition(" on ")
         heads.setdefault(features, []).append(head)
-    told = [
-        _and(some) + (f" on {features}" if features else "") for features, some in heads.items()
-    ]
-    return "; ".join(told)
-
-
-def _and(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return "; ".join(
+        " and ".join(filter(None, [", ".join(some[:-1]), some[-1]]))
+        + (f" on {features}" if features else "")
+        for features, some in heads.items()
+    )
 
 
 def verdict(
@@ -136,7 +143,7 @@ def verdict(
     """Compare the first of several with the others on the test rows.
 
     Args:
-        names: what they are called, the best validation accuracy first.
+        names: their names, the best validation accuracy first.
         rights: of each, bool (N,): which of the same test rows it gets right.
         tied: those whose validation accuracy is the first's, without the first.
     """
@@ -153,40 +160,28 @@ def verdict(
     )
 
 
-def verdict_of(
-    comparison: Comparison, *, log: Callable[[str], None] | None = None
-) -> Verdict | None:
-    """What the paired tests on the test rows say of the run that validation puts first.
+def judge(runs: Sequence[Run], names: Sequence[str]) -> Verdict | str:
+    """Paired tests of the first run against the others, or why there are none.
 
     Args:
-        comparison: runs on the same split.
-        log: called with the reason why there is no verdict.
-
-    Returns:
-        None where there are not two runs, or the predictions of one cannot be read.
-
-    Raises:
-        FerError: the runs' test rows are not the same.
+        runs: runs on the same split, the best validation accuracy first.
+        names: their names.
     """
-    if len(comparison.runs) < 2:
-        return None
+    if len(runs) < 2:
+        return "there is one run only"
     try:
-        tests = [run.predictions().test for run in comparison.runs]
+        tests = [run.predictions().test for run in runs]
     except FerError as error:
-        if log is not None:
-            log(f"no verdict: {error.message}")
-        return None
-    if any(not np.array_equal(tests[0].row, one.row) for one in tests):
-        raise FerError(
-            "runs of one table have different test rows: their folders have been mixed up",
-            hint="fit them again",
-        )
-    names = comparison.names
-    accuracy = [run.record["validation"]["accuracy"] for run in comparison.runs]
-    return verdict(
-        names,
-        [right(tests[0].label, one.probability) for one in tests],
-        tied=[
-            name for name, one in zip(names[1:], accuracy[1:], strict=True) if one == accuracy[0]
-        ],
-    )
+        return error.message
+    first = tests[0]
+    for run, test in zip(runs, tests, strict=True):
+        same = np.array_equal(test.row, first.row) and np.array_equal(test.label, first.label)
+        if not same:
+            return f"{run.path} has other test rows than {runs[0].path}"
+    best = runs[0].record.validation.accuracy
+    tied = [
+        name
+        for run, name in zip(runs[1:], names[1:], strict=True)
+        if run.record.validation.accuracy == best
+    ]
+    return verdict(names, [test.right for test in tests], tied=tied)

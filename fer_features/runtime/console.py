@@ -29,7 +29,18 @@ def say(text: str = "") -> None:
     _print(plain_text(text, keep="\n"))
 
 
+_PLAIN = str.maketrans(
+    {"–": "-", "─": "-", "…": "...", "·": "*", "±": "+-", "→": "->", "×": "x", "’": "'"}
+)
+"""What stands for characters of ours that an output's encoding lacks."""
+
+
 def _print(text: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
     try:
         print(text)
     except BrokenPipeError:  # the reader has had enough
@@ -68,7 +79,7 @@ def table(
     text_columns: Sequence[str] = (),
     last_apart: bool = False,
 ) -> None:
-    """Print a table.
+    """Print a table; where the terminal is too narrow for its columns, each row as lines.
 
     Args:
         columns: headings.
@@ -79,6 +90,7 @@ def table(
     """
     from rich import box
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     drawn = Table(
@@ -96,14 +108,23 @@ def table(
             longest = max(map(len, words), default=1)
             drawn.add_column(name, overflow="fold", min_width=min(longest, WIDEST_WHOLE_WORD))
         else:
-            drawn.add_column(name, justify="right", no_wrap=True)
+            longest = max(map(len, (name, *(row[place] for row in cells))))
+            drawn.add_column(name, justify="right", no_wrap=True, min_width=longest)
     for place, row in enumerate(cells):
         drawn.add_row(*map(plain_text, row), end_section=last_apart and place == len(cells) - 2)
-    if sys.stdout.isatty():
-        Console(**_AS_IT_IS).print(drawn)
+    text, terminal = io.StringIO(), sys.stdout.isatty()
+    console = Console(file=text, width=width(), force_terminal=terminal, **_AS_IT_IS)
+    unlimited = console.options.update(max_width=sys.maxsize)
+    needed = Measurement.get(console, unlimited, drawn).minimum
+    if needed > console.width and not terminal:
+        console.width = needed
+    elif needed > console.width:
+        say(title)
+        for name, *row in cells:
+            pairs = zip(columns[1:], row, strict=True)
+            say("\n".join([name, *(f"  {heading}: {cell}" for heading, cell in pairs)]))
         return
-    text = io.StringIO()
-    Console(file=text, width=FILE_WIDTH, **_AS_IT_IS).print(drawn)
+    console.print(drawn)
     for line in text.getvalue().splitlines():
         _print(line.rstrip())
 

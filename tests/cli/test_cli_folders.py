@@ -102,9 +102,9 @@ def test_a_folder_of_train_and_test_splits_as_it_says() -> None:
     notes: list[str] = []
     config = FitConfig(heads=("ridge",), split="usage", seed=3)
     (run,) = fit(config, log=notes.append)
-    split = run.record["split"]
-    assert (split["train"], split["validation"], split["test"]) == (18, 6, 8)
-    assert (split["seed"], split["validation_from"]) == (3, "Training")
+    split = run.record.split
+    assert (split.train, split.validation, split.test) == (18, 6, 8)
+    assert (split.seed, split.validation_from) == (3, "Training")
     assert sum("about.txt" in log for log in notes) == 1
     assert sum("cut from Training" in log for log in notes) == 1
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from fer_features.fit.problem import Problem, make_problem, select
 from fer_features.heads import load_head
 from fer_features.metrics import score
 from fer_features.runs.run import Run, list_runs
+from fer_features.runs.schema import Leaked
 
 LOGREG = FitConfig(heads=("logreg",), jobs=1)
 
@@ -39,42 +41,42 @@ def test_a_run_says_what_its_saved_model_does(config: FitConfig, head: str) -> N
     run = one(replace(config, heads=(head,), params=params))
     record = run.record
     assert config.cache is not None
-    model = load_head(head, run.path / record["files"]["model"])
+    model = load_head(head, run.path / record.files["model"])
     with Cache(config.cache) as cache:
         problem = problem_of(cache, config)
         for part in ("validation", "test"):
             places = getattr(problem.split, part)
             rows = problem.selection.rows[places]
-            X = cache.read("second", record["head"]["features"], rows)
+            X = cache.read("second", record.head.features, rows)
             again = score(
                 problem.selection.label[places],
                 model.predict_proba(X),
                 classes=BINARY.class_names,
                 positive="happy",
             )
-            assert record[part]["confusion"] == again.confusion.tolist()
-            assert record[part]["log_loss"] == pytest.approx(again.log_loss, abs=1e-5)
-            assert record[part]["n"] == len(places)
+            assert getattr(record, part).confusion == again.confusion
+            assert getattr(record, part).log_loss == pytest.approx(again.log_loss, abs=1e-5)
+            assert getattr(record, part).n == len(places)
 
 
 def test_a_run_records_where_it_came_from(config: FitConfig) -> None:
     record = one(config).record
-    assert record["task"] == BINARY.to_dict()
-    assert record["split"]["name"] == "grouped"
-    assert record["split"]["leaked"] == {"exact": 0, "near": 0, "registered": 0}
-    assert record["cache"]["spec"]["weights"] == "random:0"
-    assert record["data"]["name"] == "sample"
-    assert record["head"]["chosen"]["C"] in record["head"]["params"]["Cs"]
-    assert record["seconds"].keys() == {"read", "fit", "predict"}
-    assert record["history"] is None
+    assert msgspec.to_builtins(record.task) == BINARY.to_dict()
+    assert record.split.name == "grouped"
+    assert record.split.leaked == Leaked(exact=0, near=0, registered=0)
+    assert record.cache.spec.weights == "random:0"
+    assert record.data.name == "sample"
+    assert record.head.chosen["C"] in record.head.params["Cs"]
+    assert record.seconds.fit > 0
+    assert record.history is None
 
 
 def test_the_dense_head_draws_its_learning_curves(config: FitConfig) -> None:
     run = one(replace(config, heads=("dense",), params={"epochs": 2}))
-    curves = run.path / run.record["files"]["curves"]
+    curves = run.path / run.record.files["curves"]
     assert curves.read_bytes().startswith(b"\x89PNG")
-    assert {len(values) for values in run.record["history"].values()} == {2}
-    assert set(run.record["history"]) >= {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert {len(values) for values in run.record.history.values()} == {2}
+    assert set(run.record.history) >= {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 
 def test_the_same_fit_replaces_its_run_and_another_does_not(config: FitConfig) -> None:
@@ -84,7 +86,7 @@ def test_the_same_fit_replaces_its_run_and_another_does_not(config: FitConfig) -
     assert one(replace(config, jobs=2)).path == first.path  # it changes no number
     assert len(list_runs(config.runs_dir)) == 2
     for part in ("validation", "test"):
-        assert first.record[part] == again.record[part]
+        assert getattr(first.record, part) == getattr(again.record, part)
 
 
 def test_no_pickle_is_written(config: FitConfig) -> None:
@@ -94,11 +96,11 @@ def test_no_pickle_is_written(config: FitConfig) -> None:
 
 
 def test_cross_validation_gives_mean_and_spread(config: FitConfig) -> None:
-    cv = one(replace(config, cv=3)).record["cv"]
-    accuracy = cv["values"]["accuracy"]
+    cv = one(replace(config, cv=3)).record.cv
+    accuracy = cv.values["accuracy"]
     assert len(accuracy) == 3
-    assert cv["mean"]["accuracy"] == pytest.approx(np.mean(accuracy))
-    assert cv["std"]["accuracy"] == pytest.approx(np.std(accuracy, ddof=1))
+    assert cv.mean["accuracy"] == pytest.approx(np.mean(accuracy))
+    assert cv.std["accuracy"] == pytest.approx(np.std(accuracy, ddof=1))
 
 
 def test_cross_validation_never_sees_a_test_row(
@@ -128,9 +130,9 @@ def test_another_task_can_be_fitted_on_the_same_cache(config: FitConfig, tmp_pat
     file = tmp_path / "pair.toml"
     file.write_text('[classes]\nangry = ["angry"]\nhappy = ["happy"]\n')
     record = one(replace(config, task=str(file), per_class=30)).record
-    assert record["task"]["name"] == "pair"
-    assert record["data"]["rows"] == 60
-    assert record["test"]["classes"] == ["angry", "happy"]
+    assert record.task.name == "pair"
+    assert record.data.rows == 60
+    assert record.test.classes == ["angry", "happy"]
 
 
 def test_a_task_that_the_cache_lacks_is_an_error(config: FitConfig) -> None:
@@ -139,9 +141,9 @@ def test_a_task_that_the_cache_lacks_is_an_error(config: FitConfig) -> None:
 
 
 def test_the_official_parts_can_be_used(config: FitConfig) -> None:
-    split = one(replace(config, split="usage")).record["split"]
-    assert split["seed"] is None
-    assert split["train"] > split["validation"]
+    split = one(replace(config, split="usage")).record.split
+    assert split.seed is None
+    assert split.train > split.validation
 
 
 @pytest.mark.parametrize(

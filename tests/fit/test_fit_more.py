@@ -18,7 +18,6 @@ from fer_features.heads import load_head
 from fer_features.runs.compare import compare
 from fer_features.runs.repeats import leak_effects, over_seeds
 from fer_features.runs.run import Run
-from fer_features.runs.verdicts import verdict_of
 
 
 @pytest.fixture
@@ -42,8 +41,8 @@ def test_permuting_the_test_labels_changes_nothing_that_was_chosen(
     )
     wanted = replace(wanted, params={})
     plain = one(wanted)
-    before = (plain.path / "model.skops").read_bytes()
-    model = load_head("logreg", plain.path / "model.skops")
+    before = (plain.path / plain.record.files["model"]).read_bytes()
+    model = load_head("logreg", plain.path / plain.record.files["model"])
 
     from fer_features.fit import fit as module
 
@@ -58,13 +57,13 @@ def test_permuting_the_test_labels_changes_nothing_that_was_chosen(
 
     monkeypatch.setattr(module, "make_problem", permuted)
     other = one(replace(wanted, runs_dir=config.runs_dir / "permuted"))
-    assert other.record["test"]["confusion"] != plain.record["test"]["confusion"]
+    assert other.record.test.confusion != plain.record.test.confusion
     for name in ("validation", "cv", "sizes"):
-        assert other.record[name] == plain.record[name], name
-    assert other.record["head"]["chosen"] == plain.record["head"]["chosen"]
-    assert other.record["operate"]["threshold"] == plain.record["operate"]["threshold"]
-    assert other.record["calibration"]["calibrator"] == plain.record["calibration"]["calibrator"]
-    again = load_head("logreg", other.path / "model.skops")
+        assert getattr(other.record, name) == getattr(plain.record, name), name
+    assert other.record.head.chosen == plain.record.head.chosen
+    assert other.record.operate.threshold == plain.record.operate.threshold
+    assert other.record.calibration.calibrator == plain.record.calibration.calibrator
+    again = load_head("logreg", other.path / other.record.files["model"])
     assert (again.model_.coef_ == model.model_.coef_).all()
     assert before
 
@@ -81,7 +80,7 @@ def test_the_test_rows_are_scored_once(config: FitConfig, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(RidgeHead, "predict_proba", counted)
     run = one(config)
-    test, validation = run.record["split"]["test"], run.record["split"]["validation"]
+    test, validation = run.record.split.test, run.record.split.validation
     assert sorted(asked) == sorted([validation, test])
 
 
@@ -90,18 +89,16 @@ def test_predictions_are_what_was_scored(config: FitConfig) -> None:
     said = run.predictions()
     for name, part in vars(said).items():
         right = part.probability.argmax(axis=1) == part.label
-        assert run.record[name]["accuracy"] == pytest.approx(right.mean())
-    leaked = run.record["split"]["leaked"]
-    assert (
-        said.test.twin.sum() == leaked["exact"] + leaked["near"] == run.record["leak"]["test_twins"]
-    )
-    low, high = run.record["intervals"]["accuracy"]
-    assert low <= run.record["test"]["accuracy"] <= high
+        assert getattr(run.record, name).accuracy == pytest.approx(right.mean())
+    leaked = run.record.split.leaked
+    assert said.test.twin.sum() == leaked.exact + leaked.near == run.record.leak.test_twins
+    low, high = run.record.intervals["accuracy"]
+    assert low <= run.record.test.accuracy <= high
 
 
 def test_several_seeds_split_anew_and_are_summed_up(config: FitConfig) -> None:
     runs = list(fit(replace(config, seeds=3)))
-    assert [run.record["seed"] for run in runs] == [0, 1, 2]
+    assert [run.record.seed for run in runs] == [0, 1, 2]
     rows = [run.predictions().test.row.tolist() for run in runs]
     assert rows[0] != rows[1] != rows[2]
     (summary,) = over_seeds(runs)
@@ -112,21 +109,21 @@ def test_the_split_that_leaks_shows_what_that_does(config: FitConfig) -> None:
     runs = [one(config), one(replace(config, split="reference"))]
     (found,) = leak_effects(runs)
     record = found.run.record
-    assert found.with_copy.n == record["leak"]["test_twins"] > 0
+    assert found.with_copy.n == record.leak.test_twins > 0
     assert found.without_copy is not None
     correct = found.with_copy.correct + found.without_copy.correct
-    assert correct / record["split"]["test"] == pytest.approx(record["test"]["accuracy"])
-    assert len(compare(runs)) == 2
+    assert correct / record.split.test == pytest.approx(record.test.accuracy)
+    assert len(compare(runs).tables) == 2
 
 
 def test_a_run_records_whether_its_images_are_fer2013(
     config: FitConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = one(config)
-    assert plain.record["data"]["fer2013"] is False
-    monkeypatch.setattr("fer_features.fit.record.is_fer2013", lambda sha256: True)
+    assert plain.record.data.fer2013 is False
+    monkeypatch.setattr("fer_features.fit.data_record.is_fer2013", lambda sha256: True)
     other = one(config)
-    assert other.record["data"]["fer2013"] is True
+    assert other.record.data.fer2013 is True
     assert other.path == plain.path
 
 
@@ -134,35 +131,35 @@ def test_calibration_and_threshold_are_fitted_on_validation(config: FitConfig) -
     plain = one(config)
     run = one(replace(config, calibrate="isotonic", operate=("recall", 0.8)))
     assert run.path != plain.path
-    calibrator = Calibrator.from_dict(run.record["calibration"]["calibrator"])
+    calibrator = Calibrator.from_dict(run.record.calibration.calibrator)
     for name in ("validation", "test"):
         before = getattr(plain.predictions(), name).probability
         after = getattr(run.predictions(), name).probability
         assert after == pytest.approx(calibrator.apply(before), abs=1e-9)
-    assert run.record["calibration"]["before"]["test"]["brier"] == plain.record["test"]["brier"]
-    operate = run.record["operate"]
-    assert operate["validation"]["recall"] >= 0.8
+    assert run.record.calibration.before.test.brier == plain.record.test.brier
+    operate = run.record.operate
+    assert operate.validation.recall >= 0.8
     part = run.predictions().test
-    said = part.probability[:, 1] >= operate["threshold"]
-    assert operate["test"]["recall"] == pytest.approx(
+    said = part.probability[:, 1] >= operate.threshold
+    assert operate.test.recall == pytest.approx(
         (said & (part.label == 1)).sum() / (part.label == 1).sum()
     )
 
 
 def test_a_wish_that_no_threshold_grants_does_not_cost_the_fit(config: FitConfig) -> None:
     never = replace(config, operate=("precision", 0.999), params={"ridge.alphas": (1e9,)})
-    operate = one(never).record["operate"]
-    assert operate["threshold"] is None
-    assert "no threshold gives a precision of 0.999" in operate["unmet"]
+    operate = one(never).record.operate
+    assert operate.threshold is None
+    assert "no threshold gives a precision of 0.999" in operate.unmet
 
 
 def test_sizes_grow_to_all_training_rows(config: FitConfig) -> None:
     run = one(replace(config, sizes=True))
-    rows = [each["rows"] for each in run.record["sizes"]]
+    rows = [each.rows for each in run.record.sizes]
     assert rows == sorted(rows)
-    assert rows[-1] == run.record["split"]["train"]
-    assert run.record["sizes"][-1]["validation_accuracy"] == run.record["validation"]["accuracy"]
-    assert (run.path / run.record["files"]["sizes"]).read_bytes().startswith(b"\x89PNG")
+    assert rows[-1] == run.record.split.train
+    assert run.record.sizes[-1].validation_accuracy == run.record.validation.accuracy
+    assert (run.path / run.record.files["sizes"]).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_plain_fit_does_not_take_the_place_of_one_with_folds_or_sizes(config: FitConfig) -> None:
@@ -179,8 +176,8 @@ def test_a_keras_head_trains_on_shares_of_votes(config: FitConfig, tmp_path: Pat
     wanted = replace(config, heads=("mlp",), params={"epochs": 3}, ferplus=file)
     hard = one(replace(wanted, labels="ferplus"))
     soft = one(replace(wanted, labels="soft"))
-    assert hard.record["data"]["digest"] == soft.record["data"]["digest"]
-    assert hard.record["history"]["loss"] != soft.record["history"]["loss"]
+    assert hard.record.data.digest == soft.record.data.digest
+    assert hard.record.history["loss"] != soft.record.history["loss"]
     with pytest.raises(FerError, match="ridge head cannot be trained on shares"):
         one(replace(config, ferplus=file, labels="soft"))
     told: list[str] = []
@@ -188,15 +185,15 @@ def test_a_keras_head_trains_on_shares_of_votes(config: FitConfig, tmp_path: Pat
         replace(wanted, heads=("all",), labels="soft", params={"mlp.epochs": 1, "dense.epochs": 1}),
         log=told.append,
     )
-    assert [run.record["head"]["name"] for run in names] == ["dense", "mlp"]
+    assert [run.record.head.name for run in names] == ["dense", "mlp"]
     assert "ridge is left out: it takes no soft labels" in told
 
 
 def test_a_parameter_may_be_for_one_head(config: FitConfig) -> None:
     params = {"ridge.alphas": (3.0,), "validation_fraction": 0.3}
     runs = list(fit(replace(config, heads=("ridge", "logreg"), params=params)))
-    assert [run.record["head"]["params"]["validation_fraction"] for run in runs] == [0.3, 0.3]
-    assert runs[0].record["head"]["params"]["alphas"] == [3.0]
+    assert [run.record.head.params["validation_fraction"] for run in runs] == [0.3, 0.3]
+    assert runs[0].record.head.params["alphas"] == [3.0]
     with pytest.raises(FerError, match="no head svm is fitted"):
         one(replace(config, params={"svm.Cs": (1.0,)}))
 
@@ -205,7 +202,7 @@ def test_all_heads_that_the_cache_has_features_for(config: FitConfig) -> None:
     told: list[str] = []
     params = {"dense.epochs": 1, "mlp.epochs": 1}
     runs = list(fit(replace(config, heads=("all",), params=params), log=told.append))
-    assert [run.record["head"]["name"] for run in runs] == [
+    assert [run.record.head.name for run in runs] == [
         "dense",
         "logreg",
         "svm",
@@ -214,13 +211,13 @@ def test_all_heads_that_the_cache_has_features_for(config: FitConfig) -> None:
         "ensemble",
     ]
     assert told == []
-    members = {run.record["head"]["name"]: run.predictions().test.probability for run in runs}
-    chosen = runs[-1].record["head"]["chosen"]
+    members = {run.record.head.name: run.predictions().test.probability for run in runs}
+    chosen = runs[-1].record.head.chosen
     assert chosen["fitted_before"] == ["ridge", "svm"]
     mean = np.mean([members[name] for name in chosen["members"]], axis=0)
     assert members["ensemble"] == pytest.approx(mean, abs=1e-5)
-    (table,) = compare(runs)
-    verdict = verdict_of(table)
+    (table,) = compare(runs).tables
+    verdict = table.verdict
     assert verdict is not None
     assert len(verdict.others) == 5
 
@@ -231,11 +228,11 @@ def test_the_command_of_a_run_repeats_it(config: FitConfig) -> None:
     from fer_features.cli import app
 
     first = one(replace(config, split="reference", seed=3, calibrate="platt", drop=("constant",)))
-    words = first.record["command"].split()
+    words = first.record.command.split()
     assert words[:2] == ["fer", "fit"]
     import shlex
 
-    args = [*shlex.split(first.record["command"])[1:], "--runs-dir", str(config.runs_dir / "again")]
+    args = [*shlex.split(first.record.command)[1:], "--runs-dir", str(config.runs_dir / "again")]
     result = CliRunner().invoke(app, args)
     assert result.exit_code == 0, result.output
     (again,) = (config.runs_dir / "again").iterdir()

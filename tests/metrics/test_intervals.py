@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -117,18 +118,22 @@ def test_a_score_without_variance_is_as_sure_as_a_share_of_the_rarest_class() ->
 @given(st.integers(0, 1000))
 def test_influence_is_the_change_of_a_score_with_a_rows_weight(seed: int) -> None:
     codes, p = case(25, 3, seed=seed)
-    one, said, step = codes == 1, p.argmax(axis=1), 1e-6
-    both = np.stack([1 - p[:, 1], p[:, 1]], axis=1)
-    meant = np.flatnonzero(np.bincount(np.append(codes, said), minlength=3))
+    one, predicted, step = codes == 1, p.argmax(axis=1), 1e-6
+    meant = np.union1d(codes, predicted)
     for (value, influence), score in (
-        (auc_influence(one, p[:, 1]), lambda w: metrics.roc_auc(one.astype(int), both, weights=w)),
         (
-            precision_influence(one, p[:, 1]),
-            lambda w: metrics.average_precision(one.astype(int), both, weights=w),
+            auc_influence(one, p[:, 1]),
+            lambda w: sklearn.metrics.roc_auc_score(one, p[:, 1], sample_weight=w),
         ),
         (
-            f1_influence(codes, said, meant=meant),
-            lambda w: metrics.precision_recall_f1(codes, said, n_classes=3, weights=w)[2],
+            precision_influence(one, p[:, 1]),
+            lambda w: sklearn.metrics.average_precision_score(one, p[:, 1], sample_weight=w),
+        ),
+        (
+            f1_influence(codes, predicted, meant=meant),
+            lambda w: sklearn.metrics.f1_score(
+                codes, predicted, average="macro", zero_division=0, sample_weight=w
+            ),
         ),
     ):
         rows = np.eye(25) * step

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from report_examples import HISTORY, SIZES, Writer, make_cache
+from run_examples import changed
 from typer.testing import CliRunner
 
 from fer_features.cli import app
@@ -14,7 +15,7 @@ from fer_features.data.tasks import SEVEN
 from fer_features.metrics.intervals import share_interval
 from fer_features.report import gather, page
 from fer_features.report.page import SECTIONS
-from fer_features.runs.compare import PUBLISHED_MARK
+from fer_features.runs.published import PUBLISHED_MARK
 from fer_features.runs.run import Run
 
 
@@ -108,8 +109,8 @@ def test_what_others_wrote_cannot_become_markup(writer: Writer) -> None:
         command=evil,
         data={"name": evil, "rows": 40, "digest": "d", "labels": evil, "dropped": {evil: 1}},
     )
-    run.record["head"] |= {"name": evil, "title": evil, "params": {evil: evil}}
-    run.record["cache"]["dataset"]["name"] = evil
+    head = {"name": evil, "title": evil, "params": {evil: evil}}
+    run = changed(run, {"head": head, "cache": {"dataset": {"name": evil}}})
     read = Reader(show(run))
     assert len(read.all("script")) == 1  # the page's own
     assert evil in "".join(read.words)
@@ -128,8 +129,8 @@ def test_random_weights_are_marked_before_anything_else(writer: Writer) -> None:
 def test_the_table_shows_intervals_and_the_published_row(writer: Writer) -> None:
     run = writer.write()
     read = Reader(show(run))
-    low, high = run.record["intervals"]["accuracy"]
-    assert f"{run.record['test']['accuracy']:.3f} {low:.3f} – {high:.3f}" in read.text
+    low, high = run.record.intervals["accuracy"]
+    assert f"{run.record.test.accuracy:.3f} {low:.3f} – {high:.3f}" in read.text
     assert read.all("svg", **{"class": "interval"})
     assert PUBLISHED_MARK in read.text
     assert PUBLISHED_MARK not in Reader(show(writer.write("ridge", task=SEVEN))).text
@@ -137,8 +138,8 @@ def test_the_table_shows_intervals_and_the_published_row(writer: Writer) -> None
 
 def test_undefined_scores_are_a_dash_and_not_a_crash(writer: Writer) -> None:
     run = writer.write()
-    run.record["test"] |= {"roc_auc": None, "average_precision": None, "ece": None}
-    run.record["intervals"] = {"accuracy": None}
+    undefined = {"roc_auc": None, "average_precision": None}
+    run = changed(run, {"test": undefined, "intervals": {"accuracy": None}})
     assert "–" in Reader(show(run)).text
 
 
@@ -204,8 +205,7 @@ def test_a_leak_is_shown_with_its_effect_on_the_runs_own_score(writer: Writer) -
     leak = {"test_twins": 4, "accuracy_on_twins": 0.75, "accuracy_on_others": 0.5}
     reference = {"name": "reference", "leaked": {"exact": 3, "near": 1}}
     grouped, leaking = writer.write(), writer.write(about=reference, leak=leak)
-    leaking.record["split"]["test"] = 10
-    leaking.record["test"]["accuracy"] = 0.6
+    leaking = changed(leaking, {"split": {"test": 10}, "test": {"accuracy": 0.6}})
     text = Reader(show(grouped, leaking)).text
     with_copy, without = share_interval(3, 4), share_interval(3, 6)
     assert (
@@ -217,8 +217,7 @@ def test_a_leak_is_shown_with_its_effect_on_the_runs_own_score(writer: Writer) -
 
 def test_other_scores_show_their_intervals_too(writer: Writer) -> None:
     run = writer.write()
-    run.record["test"] |= {"f1": 0.8125, "ece": 0.25}
-    run.record["intervals"] |= {"f1": [0.7, 1.0]}
+    run = changed(run, {"test": {"f1": 0.8125}, "intervals": {"f1": [0.7, 1.0]}})
     text = Reader(show(run)).text
     assert "0.812 0.700 – 1.000" in text
 
@@ -229,8 +228,7 @@ def test_the_published_result_is_not_in_the_headline_of_other_images(writer: Wri
 
 def test_the_headline_names_a_tie(writer: Writer) -> None:
     runs = [writer.write("mlp"), writer.write("svm")]
-    for run in runs:
-        run.record["validation"]["accuracy"] = 0.75
+    runs = [changed(run, {"validation": {"accuracy": 0.75}}) for run in runs]
     text = Reader(show(*runs)).text
     assert "the first of 2 on validation, tied with 1 more." in text
     assert "mlp and svm are tied first on validation" in text
@@ -247,14 +245,14 @@ def test_the_split_that_does_not_leak_is_spoken_of_first(writer: Writer) -> None
 def test_provenance_says_how_to_get_it_again(writer: Writer) -> None:
     run = writer.write()
     text = Reader(show(run)).text
-    for fact in (run.record["command"], "ab" * 32, "d" * 64, "imagenet", "python 3.11"):
+    for fact in (run.record.command, "ab" * 32, "d" * 64, "imagenet", "python 3.11"):
         assert fact in text
 
 
 def test_class_counts_are_those_of_the_record(writer: Writer) -> None:
     run = writer.write()
     assert "happy happy – 5 5" in Reader(show(run)).text
-    run.record["data"]["counts"] = {"train": [12, 8], "validation": [5, 5], "test": [5, 5]}
+    run = changed(run, {"data": {"counts": {"train": [12, 8]}}})
     assert "happy happy 8 5 5" in Reader(show(run)).text
 
 

@@ -1,15 +1,17 @@
 """What may be said of runs on the same test rows, and how often that is false."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from run_examples import run
 from scipy.stats import binomtest
 
-from fer_features.metrics.paired import difference, holm, mcnemar, right
+from fer_features.metrics.paired import difference, holm, mcnemar
 from fer_features.runs.compare import compare
 from fer_features.runs.run import Part, Predictions, Run
-from fer_features.runs.verdicts import Verdict, verdict, verdict_of
+from fer_features.runs.verdicts import verdict
 
 
 def hits(n_right: int, n: int = 200) -> NDArray[np.bool_]:
@@ -55,7 +57,8 @@ def test_a_difference_is_paired_and_never_without_width() -> None:
 
 def test_right_rows_are_those_whose_most_probable_class_is_true() -> None:
     p = np.array([[0.6, 0.4], [0.4, 0.6], [0.7, 0.3]])
-    assert right(np.array([0, 0, 1]), p).tolist() == [True, False, False]
+    part = Part(np.arange(3), np.array([0, 0, 1]), p, np.zeros(3, bool))
+    assert part.right.tolist() == [True, False, False]
 
 
 def test_nine_against_two_is_open_however_few_the_others() -> None:
@@ -86,6 +89,10 @@ def test_a_verdict_in_words() -> None:
         "cannot be told apart from close. (McNemar's exact test, Holm-corrected for 2 comparisons, "
         "at 5 %.)"
     )
+    assert unsure.text(short=True) == (
+        "strong is first on validation; on test it is ahead of 1, behind 0 and not distinguishable "
+        "from 1 of the others (McNemar's exact test, Holm-corrected for 2 comparisons, at 5 %)."
+    )
     assert verdict(["strong", "weak"], [hits(150), hits(120)]).text().startswith("strong is best")
     wrong = verdict(["weak", "strong"], [hits(120), hits(150)])
     assert "It is behind on test, by more than chance, strong." in wrong.text()
@@ -108,10 +115,13 @@ def test_a_tie_on_validation_is_named_and_nothing_in_it_is_best() -> None:
 
 
 class WithPredictions(Run):
-    """A run on no disk with predictions of 4 test rows."""
+    """A run on no disk with predictions of 4 test rows, those from `first` on."""
+
+    first = 0
 
     def predictions(self) -> Predictions:
-        part = Part(np.arange(4), np.zeros(4, int), np.eye(2)[[0, 0, 1, 1]], np.zeros(4, bool))
+        rows = self.first + np.arange(4)
+        part = Part(rows, np.zeros(4, int), np.eye(2)[[0, 0, 1, 1]], np.zeros(4, bool))
         return Predictions(part, part)
 
 
@@ -121,11 +131,21 @@ def test_runs_of_the_same_validation_accuracy_are_ordered_by_name_and_not_by_tes
         run("mlp", validation=0.8, test=0.9),
         run("dense", validation=0.9, test=0.4),
     ]
-    (table,) = compare([WithPredictions(one.path, one.record) for one in examples])
+    (table,) = compare(WithPredictions(one.path, one.record) for one in examples).tables
     assert table.names == ["dense", "svm", "mlp"]
-    found = verdict_of(table)
-    assert isinstance(found, Verdict)
-    assert found.to_dict()["tied"] == ["svm"]
+    assert table.verdict is not None
+    assert table.verdict.to_dict()["tied"] == ["svm"]
+
+
+class WithOtherRows(WithPredictions):
+    first = 1
+
+
+def test_runs_on_other_test_rows_have_no_verdict() -> None:
+    one, other = WithPredictions(Path("a"), run("svm").record), run("mlp", validation=0.1)
+    (table,) = compare([one, WithOtherRows(Path("b"), other.record)]).tables
+    assert table.verdict is None
+    assert str(table.judged).startswith("b ")
 
 
 def simulated(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from report_examples import Writer, make_cache
-from run_examples import record, run
+from run_examples import run
 from typer.testing import CliRunner
 
 from fer_features.backbones import Weights, get_backbone, seen_images
@@ -29,12 +29,13 @@ from fer_features.config import ExtractConfig, FitConfig
 from fer_features.data import Faces, open_faces, read_all
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
+from fer_features.fit.data_record import provenance
 from fer_features.fit.fit import fit
 from fer_features.report.gather import gather
 from fer_features.report.page import page
 from fer_features.runs.compare import compare
-from fer_features.runs.formats import to_csv, to_json, to_markdown, write_figures
-from fer_features.runs.labels import marks, provenance, provenance_unknown
+from fer_features.runs.figures import write_figures
+from fer_features.runs.schema import Provenance
 from fer_features.runtime.image_keys import image_keys
 
 UNKNOWN = "PROVENANCE UNKNOWN"
@@ -112,9 +113,9 @@ def test_copies_of_learnt_images_are_marked(faces: Faces, jpegs: Path, tmp_path:
     with pytest.raises(FerError, match="the weights have learnt from images that would be scored"):
         list(fit(asked))
     (one,) = fit(replace(asked, allow_seen=True))
-    expected = {"state": "known", "exact": 0, "copies": 2 * LEARNT}
-    assert one.record["data"]["provenance"] == expected
-    assert marks(one.record) == ["SEEN IMAGES"]
+    expected = Provenance(state="known", exact=0, copies=2 * LEARNT)
+    assert one.record.data.provenance == expected
+    assert one.record.marks == ["SEEN IMAGES"]
 
 
 def test_a_file_with_hashes_alone_is_marked_in_every_output(
@@ -123,8 +124,8 @@ def test_a_file_with_hashes_alone_is_marked_in_every_output(
     weights = write(tmp_path / "some.h5", faces, signatures=False)
     asked = config(jpegs, weights, tmp_path)
     (one,) = fit(asked)
-    expected = {"state": "unknown", "exact": 0, "copies": None}
-    assert one.record["data"]["provenance"] == expected
+    expected = Provenance(state="unknown", exact=0, copies=None)
+    assert one.record.data.provenance == expected
     runs = ["--runs-dir", str(asked.runs_dir)]
     for arguments in (
         ["fit", str(asked.cache), "--head", "ridge", *runs],
@@ -141,7 +142,8 @@ def test_a_file_with_hashes_alone_is_marked_in_every_output(
 def test_what_is_known_of_weights() -> None:
     def state(weights: str, seen: list[list[int]] | None) -> tuple[object, ...]:
         marked = None if seen is None else np.array(seen, np.uint8)
-        return tuple(provenance(weights, marked).values())
+        found = provenance(weights, marked)
+        return found.state, found.exact, found.copies
 
     for weights in ("none", "imagenet", "random:0"):
         assert state(weights, None) == ("known", None, None)
@@ -166,17 +168,17 @@ def test_what_is_known_of_weights() -> None:
     ],
 )
 def test_runs_of_older_versions(weights: str, seen: dict[str, int] | None, unknown: bool) -> None:
-    assert provenance_unknown(record(weights=weights, seen=seen)) is unknown
+    assert run(weights=weights, seen=seen).record.provenance_unknown is unknown
 
 
 def test_tables_name_the_weights_that_say_nothing(tmp_path: Path) -> None:
-    tables = compare([run("svm", weights="mine.keras"), run("ridge", weights="random:0")])
-    notes = [log for log in tables[0].notes if UNKNOWN in log]
+    comparison = compare([run("svm", weights="mine.keras"), run("ridge", weights="random:0")])
+    notes = [log for log in comparison.tables[0].notes if UNKNOWN in log]
     assert len(notes) == 1
     assert "mine.keras" in notes[0]
-    assert UNKNOWN in to_markdown(tables)
-    assert any(UNKNOWN in log for log in to_json(tables, [None])["tables"][0]["notes"])
-    rows = {row["head"]: row["marks"] for row in csv.DictReader(io.StringIO(to_csv(tables)))}
+    assert UNKNOWN in comparison.to_markdown()
+    assert any(UNKNOWN in log for log in comparison.to_dict()["tables"][0]["notes"])
+    rows = {row["head"]: row["marks"] for row in csv.DictReader(io.StringIO(comparison.to_csv()))}
     assert (rows["svm"], rows["ridge"]) == (UNKNOWN, "RANDOM WEIGHTS")
 
 
@@ -187,9 +189,9 @@ def test_pictures_say_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         titles.append(figure.get_suptitle())
         return path
 
-    monkeypatch.setattr("fer_features.runtime.figures.save_figure", keep)
-    write_figures(compare([run(weights="mine.keras")]), tmp_path)
-    write_figures(compare([run(weights="imagenet")]), tmp_path)
+    monkeypatch.setattr("fer_features.runs.figures.save_figure", keep)
+    write_figures(compare([run(weights="mine.keras")]).tables, tmp_path)
+    write_figures(compare([run(weights="imagenet")]).tables, tmp_path)
     assert [UNKNOWN in title for title in titles] == [True, True, False, False]
 
 

@@ -1,0 +1,146 @@
+"""A table of runs that may be ranked against each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from fer_features.metrics import NUMBERS
+from fer_features.metrics.intervals import WITH_INTERVAL
+from fer_features.runs.columns import COLUMNS, shown_columns
+from fer_features.runs.published import published_row
+from fer_features.runs.record import RunRecord
+from fer_features.runs.run import Run
+from fer_features.runs.verdicts import Verdict, judge
+
+MOST_ROWS = 8
+"""Runs of a table that are drawn, unless all heads are asked for."""
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
+    """Runs that may be ranked against each other: same images, labels, split and seed.
+
+    Attributes:
+        title: what they have in common.
+        runs: the runs, the best validation accuracy first.
+        published: whether the published result is about the same task.
+        notes: warnings that belong to the table.
+    """
+
+    title: str
+    runs: tuple[Run, ...]
+    published: bool
+    notes: tuple[str, ...]
+
+    @cached_property
+    def features(self) -> list[str]:
+        """Each run's features, no longer than it takes to tell them apart."""
+        records = [run.record for run in self.runs]
+        layers = {(one.base_features, "+".join(one.head.layers)) for one in records}
+        precisions = {(one.base_features, one.cache.spec.precision) for one in records}
+        several_layers = Counter(base for base, _ in layers)
+        several_precisions = Counter(base for base, _ in precisions)
+        return [
+            one.features(
+                layers=several_layers[one.base_features] > 1,
+                precision=several_precisions[one.base_features] > 1,
+            )
+            for one in records
+        ]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Each run's name within the table."""
+        pairs = [
+            (run.record.head.name, of) for run, of in zip(self.runs, self.features, strict=True)
+        ]
+        several = len(set(self.features)) > 1
+        return [
+            run.record.id if pairs.count(pair) > 1 else " on ".join(pair) if several else pair[0]
+            for run, pair in zip(self.runs, pairs, strict=True)
+        ]
+
+    @property
+    def learnt_from(self) -> dict[str, str]:
+        """What each backbone here has learnt from, and from how many labels."""
+        found = {run.record.base_features: run.record.learnt_from for run in self.runs}
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def judged(self) -> Verdict | str:
+        """The paired tests of the first run against the others, or why there are none."""
+        return judge(self.runs, self.names)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The paired tests of the first run against the others, if there are any."""
+        return self.judged if isinstance(self.judged, Verdict) else None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each run by the keys of `COLUMNS`, and the published one at the end, if any."""
+        rows = [
+            {**dict.fromkeys(one.key for one in COLUMNS), **_values(run.record), "features": name}
+            for run, name in zip(self.runs, self.features, strict=True)
+        ]
+        return rows + [published_row()] * self.published
+
+    def drawn_rows(self, *, all_heads: bool = False) -> list[dict[str, Any]]:
+        """The rows of a drawn table, in which each run can be told from the others.
+
+        Unless `all_heads`: of several features the best head of each, and `MOST_ROWS` at most.
+        """
+        rows = self.rows()
+        own, published = rows[: len(self.runs)], rows[len(self.runs) :]
+        for row, name in zip(own, self.names, strict=True):
+            if name == row["run"]:  # the same head on the same features again
+                row["head"] = name
+        if all_heads:
+            return rows
+        if len(set(self.features)) > 1:  # rows are in order, the best first
+            best = {row["features"]: row for row in reversed(own)}
+            own = [row for row in own if best[row["features"]] is row]
+        return own[:MOST_ROWS] + published
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return {
+            "title": self.title,
+            "rows": self.rows(),
+            "learnt_from": self.learnt_from,
+            "notes": list(self.notes),
+            "verdict": self.verdict and self.verdict.to_dict(),
+        }
+
+    def to_markdown(self, *, all_heads: bool = True, wide: bool = False) -> str:
+        """A Markdown section with the table, its verdict and its notes."""
+        columns = shown_columns(wide=wide)
+        rows = self.drawn_rows(all_heads=all_heads)
+        cells = [
+            [one.heading for one in columns],
+            ["---" if one.text else "---:" for one in columns],
+        ]
+        cells += [[one.cell(row).replace("|", r"\|") for one in columns] for row in rows]
+        lines = [f"| {' | '.join(row)} |" for row in cells]
+        texts = [self.verdict.text(short=not all_heads)] if self.verdict else []
+        texts += [f"{name}: learnt from {text}" for name, text in self.learnt_from.items()]
+        return "\n\n".join([f"### {self.title}", "\n".join(lines), *texts, *self.notes]) + "\n"
+
+
+def _values(record: RunRecord) -> dict[str, Any]:
+    values = {
+        "head": record.head.name,
+        "learnt from": record.learnt_from,
+        "test n": record.split.test,
+        "fit seconds": record.seconds.fit,
+        "predict seconds": record.seconds.predict,
+        "run": record.id,
+    }
+    for part, scores in (("validation", record.validation), ("test", record.test)):
+        values |= {f"{part} {name}": getattr(scores, name) for name in NUMBERS}
+    for name in WITH_INTERVAL:
+        low, high = record.intervals.get(name) or (None, None)
+        values |= {f"test {name} low": low, f"test {name} high": high}
+    return values
