@@ -124,11 +124,11 @@ def fit(
     from fer_features.cache import latest_cache
     from fer_features.cli.render import epoch_progress, parse_params
     from fer_features.cli.render_runs import run_dict, show_run, show_seeds
-    from fer_features.fit.calibration import parse_operate
-    from fer_features.fit.fit import fit as run
+    from fer_features.fit.calibration import parse_target
+    from fer_features.fit.fit import fit_each
 
     params = parse_params(set_ or [])
-    wish = parse_operate(operate) if operate else None
+    wish = parse_target(operate) if operate else None
     used = cache or latest_cache(cache_dir)
     config = FitConfig(
         cache=used,
@@ -155,9 +155,8 @@ def fit(
     )
     runs = []
     on_epoch = functools.partial(epoch_progress, cache=used)
-    copies = functools.partial(show_progress, unit="images")
     with prompt_interrupt(RUNS_KEPT):
-        for one in run(config, on_epoch=on_epoch, log=tell, progress=copies):
+        for one in fit_each(config, on_epoch=on_epoch, log=tell, progress=show_progress):
             runs.append(one)
             if not json:
                 show_run(one)

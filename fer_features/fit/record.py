@@ -21,8 +21,8 @@ from fer_features.cache import SEEN
 from fer_features.config import FitConfig
 from fer_features.data.fer2013 import is_fer2013
 from fer_features.fit.calibration import Calibrator, Threshold
+from fer_features.fit.dataset import Problem
 from fer_features.fit.features import Reader
-from fer_features.fit.problem import Problem
 from fer_features.fit.resample import Sizes
 from fer_features.metrics import Scores
 from fer_features.metrics.intervals import score_intervals
@@ -86,8 +86,8 @@ def write_run(
 
 def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> dict[str, Any]:
     problem, head, header = fitted.problem, fitted.head, cache.header
-    selection, split = problem.selection, problem.split
-    task = selection.task
+    dataset, split = problem.dataset, problem.split
+    task = dataset.task
     return {
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "cache": {
@@ -98,16 +98,16 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> dict[str, Any]:
         },
         "data": {
             "name": plain_text(header.dataset["name"]),
-            "rows": len(selection.rows),
-            "digest": selection.digest,
-            "labels": selection.labels,
-            "dropped": selection.dropped,
+            "rows": len(dataset.rows),
+            "digest": dataset.digest,
+            "labels": dataset.labels,
+            "dropped": dataset.dropped,
             "seen": problem.seen,
-            "fer2013": is_fer2013(selection.who.sha256),
-            "provenance": provenance(str(header.spec["weights"]), _marks(cache, selection.rows)),
+            "fer2013": is_fer2013(dataset.metadata.sha256),
+            "provenance": provenance(str(header.spec["weights"]), _marks(cache, dataset.rows)),
             "counts": {
                 part: np.bincount(
-                    selection.label[getattr(split, part)], minlength=len(task.classes)
+                    dataset.y[getattr(split, part)], minlength=len(task.classes)
                 ).tolist()
                 for part in ("train", "validation", "test")
             },
@@ -181,12 +181,12 @@ def _run_id(record: dict[str, Any]) -> str:
 
 def _intervals(fitted: Fitted) -> dict[str, list[float] | None]:
     """95 % intervals of the test scores; None where one is undefined."""
-    selection, split = fitted.problem.selection, fitted.problem.split
+    dataset, split = fitted.problem.dataset, fitted.problem.split
     found = score_intervals(
-        selection.label[split.test],
+        dataset.y[split.test],
         fitted.probability["test"],
-        classes=selection.task.class_names,
-        positive=selection.task.positive,
+        classes=dataset.task.class_names,
+        positive=dataset.task.positive,
     )
     return {
         name: [float(low), float(high)] if np.isfinite([low, high]).all() else None
@@ -196,11 +196,11 @@ def _intervals(fitted: Fitted) -> dict[str, list[float] | None]:
 
 def _leak(fitted: Fitted) -> dict[str, Any] | None:
     """How the test rows that have a twin before them are scored, and how the others."""
-    selection, split = fitted.problem.selection, fitted.problem.split
+    dataset, split = fitted.problem.dataset, fitted.problem.split
     twin = split.copied
     if not twin.any():
         return None
-    right = fitted.probability["test"].argmax(axis=1) == selection.label[split.test]
+    right = fitted.probability["test"].argmax(axis=1) == dataset.y[split.test]
     return {
         "test_twins": int(twin.sum()),
         "accuracy_on_twins": float(right[twin].mean()),
@@ -229,8 +229,8 @@ def _operate(fitted: Fitted, config: FitConfig) -> dict[str, Any] | None:
     if fitted.operating is None:
         wish, value = config.operate
         return {"wish": wish, "value": value, "threshold": None, "unmet": fitted.unmet}
-    selection, split = fitted.problem.selection, fitted.problem.split
-    code = selection.task.class_names.index(str(selection.task.positive))
+    dataset, split = fitted.problem.dataset, fitted.problem.split
+    code = dataset.task.class_names.index(str(dataset.task.positive))
     wish, value = config.operate
     record: dict[str, Any] = {
         "wish": wish,
@@ -238,7 +238,7 @@ def _operate(fitted: Fitted, config: FitConfig) -> dict[str, Any] | None:
         "threshold": fitted.operating.threshold,
     }
     for part in ("validation", "test"):
-        true = selection.label[getattr(split, part)] == code
+        true = dataset.y[getattr(split, part)] == code
         said = fitted.probability[part][:, code] >= fitted.operating.threshold
         record[part] = {
             "precision": float((true & said).sum() / max(said.sum(), 1)),
@@ -249,13 +249,13 @@ def _operate(fitted: Fitted, config: FitConfig) -> dict[str, Any] | None:
 
 
 def _predictions(fitted: Fitted) -> Predictions:
-    selection, split = fitted.problem.selection, fitted.problem.split
+    dataset, split = fitted.problem.dataset, fitted.problem.split
     twins = {"validation": np.zeros(len(split.validation), bool), "test": split.copied}
     return Predictions(
         **{
             part: Part(
-                row=selection.who.source_row[getattr(split, part)],
-                label=selection.label[getattr(split, part)],
+                row=dataset.metadata.source_row[getattr(split, part)],
+                label=dataset.y[getattr(split, part)],
                 probability=fitted.probability[part],
                 twin=twin,
             )

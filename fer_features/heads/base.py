@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -42,6 +43,7 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
     title: ClassVar[str]
     needs: ClassVar[Literal["pooled", "map"]]
     suffix: ClassVar[str]
+    accepts_soft_targets: ClassVar[bool] = False
 
     classes_: NDArray[Any]
     n_features_in_: int
@@ -57,6 +59,10 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         for rows that must stay on one side, such as an image and its mirrored copy.
         """
         raise NotImplementedError
+
+    def reuse(self, fitted: Mapping[str, Head]) -> None:
+        """Keep heads already fitted to the same rows for the next `fit`."""
+        self.reused = fitted
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating[Any]]:
         """Return the classes' probabilities: float (N, K), in the order of `classes_`."""

@@ -15,16 +15,24 @@ TOLERANCE = 1e-6
 """How far from 1 the sum of a row's probabilities may be."""
 
 
-def takes(head: Any, name: str) -> bool:
-    """Whether a head's `fit` has a parameter of that name."""
-    return name in inspect.signature(head.fit).parameters
-
-
 def fit_head(
-    head: Any, X: NDArray[Any], y: NDArray[np.int64], *, validation: Any = None, **extra: Any
+    head: Any,
+    X: NDArray[Any],
+    y: NDArray[np.int64],
+    *,
+    validation: Any = None,
+    groups: Any = None,
+    soft_targets: Any = None,
 ) -> None:
-    """Fit a head, handing it of `extra` what it takes and what is not None."""
-    given = {name: it for name, it in extra.items() if it is not None and takes(head, name)}
+    """Call a head's `fit` with those arguments that its signature has."""
+    extra = {
+        "groups": groups,
+        "targets": soft_targets,
+        "on_epoch": head.__dict__.pop("on_epoch", None),
+        "fitted": head.__dict__.pop("reused", None),
+    }
+    known = inspect.signature(head.fit).parameters
+    given = {name: it for name, it in extra.items() if it is not None and name in known}
     head.fit(X, y, validation=validation, **given)
 
 

@@ -51,6 +51,7 @@ class KerasHead(Head):
     """
 
     suffix: ClassVar[str] = ".keras"
+    accepts_soft_targets: ClassVar[bool] = True
 
     units: Sequence[int]
     dropout: float

@@ -10,8 +10,8 @@ from fer_features.cache import Cache
 from fer_features.config import FitConfig
 from fer_features.data.tasks import BINARY
 from fer_features.errors import FerError
-from fer_features.fit.fit import fit
-from fer_features.fit.problem import Problem, make_problem, select
+from fer_features.fit.dataset import Problem, load_dataset, make_problem
+from fer_features.fit.fit import fit_each
 from fer_features.heads import load_head
 from fer_features.metrics import score
 from fer_features.runs.run import Run, list_runs
@@ -25,11 +25,11 @@ def config(tiny_cache: Path, tmp_path: Path) -> FitConfig:
 
 
 def problem_of(cache: Cache, config: FitConfig) -> Problem:
-    return make_problem(select(cache, config), config, seed=config.seed)
+    return make_problem(load_dataset(cache, config), config, seed=config.seed)
 
 
 def one(config: FitConfig) -> Run:
-    (run,) = fit(config)
+    (run,) = fit_each(config)
     return run
 
 
@@ -44,10 +44,10 @@ def test_a_run_says_what_its_saved_model_does(config: FitConfig, head: str) -> N
         problem = problem_of(cache, config)
         for part in ("validation", "test"):
             places = getattr(problem.split, part)
-            rows = problem.selection.rows[places]
+            rows = problem.dataset.rows[places]
             X = cache.read("second", record["head"]["features"], rows)
             again = score(
-                problem.selection.label[places],
+                problem.dataset.y[places],
                 model.predict_proba(X),
                 classes=BINARY.class_names,
                 positive="happy",
@@ -88,7 +88,7 @@ def test_the_same_fit_replaces_its_run_and_another_does_not(config: FitConfig) -
 
 
 def test_no_pickle_is_written(config: FitConfig) -> None:
-    runs = fit(replace(config, heads=("logreg", "svm")))
+    runs = fit_each(replace(config, heads=("logreg", "svm")))
     names = {path.suffix for run in runs for path in run.path.iterdir()}
     assert names == {".json", ".npz", ".skops"}
 
@@ -118,7 +118,7 @@ def test_cross_validation_never_sees_a_test_row(
     assert config.cache is not None
     with Cache(config.cache) as cache:
         problem = problem_of(cache, config)
-        X = cache.read("second", "pooled", problem.selection.rows)
+        X = cache.read("second", "pooled", problem.dataset.rows)
     held = {row.tobytes() for row in X[problem.split.test]}
     assert len(seen) == 4  # three folds and the fit itself
     assert not any(row.tobytes() in held for part in seen for row in part)

@@ -1,20 +1,19 @@
 """What a fit can be asked for beyond a score: seeds, sizes, calibration, thresholds, votes."""
 
-import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from test_problem import write_votes
+from test_dataset import write_votes
 
 from fer_features.cache import Cache
 from fer_features.config import FitConfig
 from fer_features.errors import FerError
 from fer_features.fit.calibration import Calibrator
-from fer_features.fit.fit import fit
-from fer_features.fit.problem import Problem
+from fer_features.fit.dataset import Problem
+from fer_features.fit.fit import fit_each
 from fer_features.heads import load_head
 from fer_features.runs.compare import compare
 from fer_features.runs.repeats import leak_effects, over_seeds
@@ -31,7 +30,7 @@ def config(tiny_cache: Path, tmp_path: Path) -> FitConfig:
 
 
 def one(config: FitConfig) -> Run:
-    (run,) = fit(config)
+    (run,) = fit_each(config)
     return run
 
 
@@ -52,10 +51,10 @@ def test_permuting_the_test_labels_changes_nothing_that_was_chosen(
 
     def permuted(*args: Any, **kwargs: Any) -> Problem:
         problem = whole(*args, **kwargs)
-        label = problem.selection.label.copy()
+        label = problem.dataset.y.copy()
         test = problem.split.test
         label[test] = np.random.default_rng(0).permutation(label[test])
-        return replace(problem, selection=replace(problem.selection, label=label))
+        return replace(problem, dataset=replace(problem.dataset, label=label))
 
     monkeypatch.setattr(module, "make_problem", permuted)
     other = one(replace(wanted, runs_dir=config.runs_dir / "permuted"))
@@ -101,7 +100,7 @@ def test_predictions_are_what_was_scored(config: FitConfig) -> None:
 
 
 def test_several_seeds_split_anew_and_are_summed_up(config: FitConfig) -> None:
-    runs = list(fit(replace(config, seeds=3)))
+    runs = list(fit_each(replace(config, seeds=3)))
     assert [run.record["seed"] for run in runs] == [0, 1, 2]
     rows = [run.predictions().test.row.tolist() for run in runs]
     assert rows[0] != rows[1] != rows[2]
@@ -185,7 +184,7 @@ def test_a_keras_head_trains_on_shares_of_votes(config: FitConfig, tmp_path: Pat
     with pytest.raises(FerError, match="ridge head cannot be trained on shares"):
         one(replace(config, ferplus=file, labels="soft"))
     told: list[str] = []
-    names = fit(
+    names = fit_each(
         replace(wanted, heads=("all",), labels="soft", params={"mlp.epochs": 1, "dense.epochs": 1}),
         log=told.append,
     )
@@ -195,7 +194,7 @@ def test_a_keras_head_trains_on_shares_of_votes(config: FitConfig, tmp_path: Pat
 
 def test_a_parameter_may_be_for_one_head(config: FitConfig) -> None:
     params = {"ridge.alphas": (3.0,), "validation_fraction": 0.3}
-    runs = list(fit(replace(config, heads=("ridge", "logreg"), params=params)))
+    runs = list(fit_each(replace(config, heads=("ridge", "logreg"), params=params)))
     assert [run.record["head"]["params"]["validation_fraction"] for run in runs] == [0.3, 0.3]
     assert runs[0].record["head"]["params"]["alphas"] == [3.0]
     with pytest.raises(FerError, match="no head svm is fitted"):
@@ -205,7 +204,7 @@ def test_a_parameter_may_be_for_one_head(config: FitConfig) -> None:
 def test_all_heads_that_the_cache_has_features_for(config: FitConfig) -> None:
     told: list[str] = []
     params = {"dense.epochs": 1, "mlp.epochs": 1}
-    runs = list(fit(replace(config, heads=("all",), params=params), log=told.append))
+    runs = list(fit_each(replace(config, heads=("all",), params=params), log=told.append))
     assert [run.record["head"]["name"] for run in runs] == [
         "dense",
         "logreg",
@@ -247,10 +246,3 @@ def test_a_failed_fit_leaves_no_empty_folder(config: FitConfig) -> None:
     with pytest.raises(FerError):
         one(replace(config, features="third"))
     assert not config.runs_dir.exists()
-
-
-def test_the_signature_of_a_head_says_what_it_takes() -> None:
-    from fer_features.heads import head_class
-
-    assert "targets" in inspect.signature(head_class("dense").fit).parameters
-    assert "targets" not in inspect.signature(head_class("ridge").fit).parameters
