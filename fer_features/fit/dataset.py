@@ -17,14 +17,7 @@ from fer_features.data.tasks import OUTSIDE, Task, choose_rows, load_task
 from fer_features.data.twin_table import TwinTable, make_table, read_table, table_path
 from fer_features.data.twins import Groups
 from fer_features.errors import FerError
-from fer_features.fit.contamination import (
-    SeenRows,
-    copies_to_leave_out,
-    learnt_rows,
-    names_parts,
-    refuse_seen,
-    seen_rows,
-)
+from fer_features.fit import contamination
 from fer_features.metrics import Scores, score
 from fer_features.runtime.progress import Progress, no_progress
 
@@ -57,7 +50,7 @@ class Dataset:
     y: NDArray[np.int64]
     metadata: Rows
     groups: Groups
-    seen: SeenRows | None
+    seen: contamination.SeenRows | None
     learnt: NDArray[np.bool_]
     labels: str
     soft_targets: NDArray[np.float64] | None
@@ -115,8 +108,7 @@ def load_dataset(cache: Cache, config: FitConfig, *, progress: Progress = no_pro
         FerError: the cache has no such rows or labels, or no images to find copies in.
     """
     _check(config)
-    selection = _selection(cache, config)
-    task, rows = _rows(cache, config, selection)
+    selection, task, rows = _rows(cache, config)
     metadata = cache.rows[rows]
     votes = _votes(config, metadata, selection)
     y, soft_targets = _labels(config.labels, task, metadata, votes)
@@ -141,8 +133,8 @@ def load_dataset(cache: Cache, config: FitConfig, *, progress: Progress = no_pro
         y=y[~gone],
         metadata=metadata,
         groups=table.groups(metadata.source_row),
-        seen=seen_rows(cache, rows, table),
-        learnt=learnt_rows(cache, rows, table),
+        seen=contamination.seen_rows(cache, rows, table),
+        learnt=contamination.learnt_rows(cache, rows, table),
         labels=config.labels,
         soft_targets=None if soft_targets is None else soft_targets[~gone],
         dropped=dropped,
@@ -167,7 +159,7 @@ def make_problem(dataset: Dataset, config: FitConfig, *, seed: int) -> Problem:
     )
     if TWINS in config.drop:
         dropped = {**dropped, TWINS: split.removed}
-    copy = copies_to_leave_out(
+    copy = contamination.copies_to_leave_out(
         dataset.seen, dataset.learnt, drop=config.drop, allow_seen=config.allow_seen
     )
     if split.name == "usage" and copy.any():
@@ -175,8 +167,11 @@ def make_problem(dataset: Dataset, config: FitConfig, *, seed: int) -> Problem:
         dropped = {**dropped, SEEN_COPIES: removed}
     problem = Problem(replace(dataset, dropped=dropped), split, seed)
     if problem.seen is not None and not config.allow_seen:
-        refuse_seen(
-            problem.seen, split=split.name, cv=bool(config.cv), has_parts=names_parts(usage)
+        contamination.refuse_seen(
+            problem.seen,
+            split=split.name,
+            cv=bool(config.cv),
+            has_parts=contamination.names_parts(usage),
         )
     return problem
 
@@ -194,30 +189,22 @@ def _check(config: FitConfig) -> None:
             raise FerError(f"no such rows to drop: {name}", hint=f"known are {', '.join(known)}")
 
 
-def _selection(cache: Cache, config: FitConfig) -> RowSelection:
-    """The last selection of the requested task, if there is one, else the last requested one."""
-    if config.task and config.per_class is None:
-        task = load_task(config.task).to_dict()
-        same = [one.id for one in cache.selections if one.info["task"] == task]
-        if same:
-            return cache.selection(same[-1])
-    return cache.selection(last_selection(cache.path))
-
-
-def _rows(
-    cache: Cache, config: FitConfig, selection: RowSelection
-) -> tuple[Task, NDArray[np.int64]]:
-    """The task, and places of its rows in the cache."""
+def _rows(cache: Cache, config: FitConfig) -> tuple[RowSelection, Task, NDArray[np.int64]]:
+    """The last selection of the requested task, or the last of all; the task; its rows' places."""
+    task = load_task(config.task) if config.task else None
+    same = [one.id for one in cache.selections if task and one.info["task"] == task.to_dict()]
+    latest = config.per_class is not None or not same
+    selection = cache.selection(last_selection(cache.path) if latest else same[-1])
     own = Task.from_dict(selection.info["task"])
-    task = load_task(config.task) if config.task else own
+    task = task or own
     if task == own and config.per_class is None:
-        return task, cache.places(selection)
-    emotion = cache.rows.emotion
+        return selection, task, cache.places(selection)
     try:
-        return task, choose_rows(task, emotion, per_class=config.per_class, seed=config.seed)
+        rows = choose_rows(task, cache.rows.emotion, per_class=config.per_class, seed=config.seed)
     except FerError as error:
         hint = f"{cache.path} holds {len(cache):,} rows; fer extract --task adds those of a task"
         raise FerError(error.message, hint=error.hint or hint) from None
+    return selection, task, rows
 
 
 def _votes(config: FitConfig, metadata: Rows, selection: RowSelection) -> Votes | None:
@@ -256,17 +243,10 @@ def _twin_table(cache: Cache, progress: Progress) -> TwinTable:
     table = read_table(path)
     if table is not None and table.holds(cache.rows.source_row):
         return table
-    try:
-        images = cache.images()
-    except FerError as error:
-        raise FerError(
-            f"{cache.path} does not hold its images, which are needed to find copies",
-            hint="the same fer extract adds them, without running the network",
-        ) from error
     return make_table(
         path,
         cache.rows.source_row,
-        images,
+        cache.images(),
         sha256=cache.rows.sha256,
         progress=lambda title, total: progress(title, total, "images"),
     )

@@ -36,26 +36,20 @@ class Reader:
         ends = ["", *(f"_{view}" for view in self.views)]
         return [f"{layer}/{output}{end}" for layer in self.layers for end in ends]
 
-    def missing(self, output: str) -> list[str]:
-        """Names of features that the cache does not hold for all rows."""
-        return [
-            name for name in self.names(output) if not self.cache.done((name,))[self.rows].all()
-        ]
-
     def check(self, output: str) -> None:
-        """Check that the cache holds the features, and that they can be joined.
+        """Check that the cache holds the features of all rows, and that they can be joined.
 
         Raises:
-            FerError: the cache holds no such features, or maps of different sizes.
+            FerError: features are missing, or maps are of different sizes.
         """
-        shapes = self.cache.shapes()
         for name in self.names(output):
-            if name not in shapes:
+            if not self.cache.done((name,))[self.rows].all():
                 raise FerError(
-                    f"{self.cache.path} holds no {name}",
-                    hint=f"it holds {', '.join(shapes)}; fer extract with --layer, --output and "
-                    "--views adds more",
+                    f"{self.cache.path} does not hold {name} of all {len(self.rows):,} rows",
+                    hint=f"it holds {', '.join(self.cache.features)}; fer extract with the same "
+                    "task and --layer, --output and --views adds more",
                 )
+        shapes = self.cache.shapes()
         sizes = sorted({shapes[name][1:-1] for name in self.names(output)})
         if len(sizes) > 1:
             raise FerError(

@@ -171,28 +171,32 @@ def _folder(path: Path) -> Iterator[None]:
 
 def _check(config: FitConfig) -> None:
     """Check what needs no cache."""
-    for view in config.views:
-        if view not in VIEWS:
-            raise FerError(f"no such view: {view}", hint=f"known are {', '.join(VIEWS)}")
-    if config.seeds < 1:
-        raise FerError(f"--seeds must be at least 1, not {config.seeds}")
-    if not 0 <= config.seed <= MAX_SEED - config.seeds + 1:
-        raise FerError(
-            f"--seed {config.seed} with --seeds {config.seeds}: seeds are 0 to {MAX_SEED}"
-        )
-    if config.cv == 1 or config.cv < 0:
-        raise FerError(f"--cv {config.cv}: a cross-validation has at least 2 folds")
-    if config.calibrate not in (None, *CALIBRATIONS):
-        raise FerError(
-            f"no such calibration: {config.calibrate}", hint=f"known are {', '.join(CALIBRATIONS)}"
-        )
-    if config.jobs == 0 or not -1 <= config.jobs <= MOST_JOBS:
-        raise FerError(f"--jobs {config.jobs}: neither -1 nor a number of jobs, 1 to {MOST_JOBS}")
     for name in _names(config):
         head_class(name)
+    for kind, value, known in (
+        *(("view", view, VIEWS) for view in config.views),
+        ("calibration", config.calibrate, (None, *CALIBRATIONS)),
+    ):
+        if value not in known:
+            listed = ", ".join(filter(None, known))
+            raise FerError(f"no such {kind}: {value}", hint=f"known are {listed}")
     for parameter, flag in (("random_state", "--seed"), ("n_jobs", "--jobs")):
         if any(name.split(".")[-1] == parameter for name in config.params):
             raise FerError(f"{parameter} is not set by --set", hint=f"{flag} sets it")
+    last = MAX_SEED - config.seeds + 1
+    for flag, number, valid, text in (
+        ("--seeds", config.seeds, config.seeds >= 1, "at least 1"),
+        ("--seed", config.seed, 0 <= config.seed <= last, f"0 to {last}"),
+        ("--cv", config.cv, config.cv == 0 or config.cv >= 2, "0, or at least 2 folds"),
+        (
+            "--jobs",
+            config.jobs,
+            config.jobs in (-1, *range(1, MOST_JOBS + 1)),
+            f"-1, or 1 to {MOST_JOBS}",
+        ),
+    ):
+        if not valid:
+            raise FerError(f"{flag} {number}: it must be {text}")
 
 
 def _names(config: FitConfig) -> tuple[str, ...]:
@@ -210,19 +214,19 @@ def _fittable(heads: dict[str, Any], reader: Reader, config: FitConfig, log: Log
     """Names of the heads to fit; of ``all``, those that cache and labels allow."""
     names = []
     for name, head in heads.items():
-        missing = reader.missing(head.needs)
-        trainable = config.labels != "soft" or head.accepts_soft_targets
-        if config.heads == ("all",) and (missing or not trainable):
-            why = f"the cache holds no {missing[0]}" if missing else "it takes no soft labels"
-            log(f"{name} is left out: {why}")
-            continue
-        reader.check(head.needs)
-        if not trainable:
-            raise FerError(
-                f"the {name} head cannot be trained on shares of votes",
-                hint="--labels ferplus trains on the majority; dense and mlp take soft labels",
-            )
-        names.append(name)
+        try:
+            reader.check(head.needs)
+            if config.labels == "soft" and not head.accepts_soft_targets:
+                raise FerError(
+                    f"the {name} head cannot be trained on shares of votes",
+                    hint="--labels ferplus trains on the majority; dense and mlp take soft labels",
+                )
+        except FerError as error:
+            if config.heads != ("all",):
+                raise
+            log(f"{name} is left out: {error.message}")
+        else:
+            names.append(name)
     if not names:
         raise FerError("no head can be fitted on this cache", hint="fer cache info shows it")
     return names
@@ -252,11 +256,10 @@ def _fit_and_score(
         probability=probability,
         scores=_scores(probability, problem),
         cv=cv,
+        sizes=learn_by_size(head, X, problem) if config.sizes else None,
         seconds=seconds,
     )
     _calibrate(fitted, config)
-    if config.sizes:
-        fitted.sizes = learn_by_size(head, X, problem)
     return fitted
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from fer_features.data.splits import folds, nested_parts
 from fer_features.fit.dataset import Problem
@@ -25,8 +26,6 @@ def cross_validate(head: Any, X: NDArray[Any], problem: Problem, *, k: int) -> d
 
     Test rows take no part. Each fold's head makes its choices on a part of its training rows.
     """
-    from sklearn.base import clone
-
     dataset, split = problem.dataset, problem.split
     rows = np.sort(np.concatenate([split.train, split.validation]))
     group = np.arange(len(rows)) if split.name == "reference" else dataset.groups.linked[rows]
@@ -49,8 +48,6 @@ def learn_by_size(head: Any, X: NDArray[Any], problem: Problem) -> Sizes:
 
     On training and validation rows: test is not for choosing how many rows to collect.
     """
-    from sklearn.base import clone
-
     dataset, split = problem.dataset, problem.split
     parts = nested_parts(
         label=dataset.y[split.train],

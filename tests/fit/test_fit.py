@@ -134,7 +134,7 @@ def test_another_task_can_be_fitted_on_the_same_cache(config: FitConfig, tmp_pat
 
 
 def test_a_task_that_the_cache_lacks_is_an_error(config: FitConfig) -> None:
-    with pytest.raises(FerError, match="no images at all"):
+    with pytest.raises(FerError):
         one(replace(config, task="seven"))
 
 
@@ -145,24 +145,27 @@ def test_the_official_parts_can_be_used(config: FitConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "named"),
     [
         ({"heads": ("forest",)}, "forest"),
         ({"params": {"colour": 1}}, "colour"),
-        ({"split": "random"}, "no such split"),
-        ({"features": "third"}, "holds no third/pooled"),
-        ({"cv": 1}, "at least 2 folds"),
+        ({"split": "random"}, "random"),
+        ({"features": "third"}, "third/pooled"),
+        ({"views": ("blur",)}, "blur"),
+        ({"calibrate": "magic"}, "magic"),
+        ({"seeds": 0}, "--seeds 0"),
+        ({"cv": 1}, "--cv 1"),
         ({"jobs": 0}, "--jobs 0"),
         ({"jobs": 1_000_000}, "--jobs 1000000"),
-        ({"seed": -1}, "seeds are 0 to 4294967295"),
-        ({"seed": 2**32}, "seeds are 0 to 4294967295"),
-        ({"seed": 2**32 - 2, "seeds": 3}, "seeds are 0 to 4294967295"),
-        ({"params": {"random_state": 3}}, "random_state is not set by --set"),
-        ({"cache": Path("nowhere.h5")}, "no such cache"),
+        ({"seed": -1}, "--seed"),
+        ({"seed": 2**32}, "--seed"),
+        ({"seed": 2**32 - 2, "seeds": 3}, "--seed"),
+        ({"params": {"random_state": 3}}, "random_state"),
+        ({"cache": Path("nowhere.h5")}, "nowhere.h5"),
     ],
 )
-def test_a_mistake_is_told(config: FitConfig, change: dict[str, Any], told: str) -> None:
-    with pytest.raises(FerError, match=told):
+def test_a_mistake_is_named(config: FitConfig, change: dict[str, Any], named: str) -> None:
+    with pytest.raises(FerError, match=named):
         one(replace(config, **change))
     assert not list_runs(config.runs_dir)
 

@@ -47,10 +47,10 @@ def test_permuting_the_test_labels_changes_nothing_that_was_chosen(
 
     from fer_features.fit import fit as module
 
-    whole = module.make_problem
+    original = module.make_problem
 
     def permuted(*args: Any, **kwargs: Any) -> Problem:
-        problem = whole(*args, **kwargs)
+        problem = original(*args, **kwargs)
         label = problem.dataset.y.copy()
         test = problem.split.test
         label[test] = np.random.default_rng(0).permutation(label[test])
@@ -87,13 +87,15 @@ def test_the_test_rows_are_scored_once(config: FitConfig, monkeypatch: pytest.Mo
 
 def test_predictions_are_what_was_scored(config: FitConfig) -> None:
     run = one(replace(config, split="reference"))
-    said = run.predictions()
-    for name, part in vars(said).items():
+    predicted = run.predictions()
+    for name, part in vars(predicted).items():
         right = part.probability.argmax(axis=1) == part.label
         assert run.record[name]["accuracy"] == pytest.approx(right.mean())
     leaked = run.record["split"]["leaked"]
     assert (
-        said.test.twin.sum() == leaked["exact"] + leaked["near"] == run.record["leak"]["test_twins"]
+        predicted.test.twin.sum()
+        == leaked["exact"] + leaked["near"]
+        == run.record["leak"]["test_twins"]
     )
     low, high = run.record["intervals"]["accuracy"]
     assert low <= run.record["test"]["accuracy"] <= high
@@ -143,17 +145,17 @@ def test_calibration_and_threshold_are_fitted_on_validation(config: FitConfig) -
     operate = run.record["operate"]
     assert operate["validation"]["recall"] >= 0.8
     part = run.predictions().test
-    said = part.probability[:, 1] >= operate["threshold"]
+    predicted = part.probability[:, 1] >= operate["threshold"]
     assert operate["test"]["recall"] == pytest.approx(
-        (said & (part.label == 1)).sum() / (part.label == 1).sum()
+        (predicted & (part.label == 1)).sum() / (part.label == 1).sum()
     )
 
 
-def test_a_wish_that_no_threshold_grants_does_not_cost_the_fit(config: FitConfig) -> None:
+def test_an_unattainable_target_does_not_cost_the_fit(config: FitConfig) -> None:
     never = replace(config, operate=("precision", 0.999), params={"ridge.alphas": (1e9,)})
     operate = one(never).record["operate"]
     assert operate["threshold"] is None
-    assert "no threshold gives a precision of 0.999" in operate["unmet"]
+    assert "precision of 0.999" in operate["unmet"]
 
 
 def test_sizes_grow_to_all_training_rows(config: FitConfig) -> None:
@@ -181,15 +183,15 @@ def test_a_keras_head_trains_on_shares_of_votes(config: FitConfig, tmp_path: Pat
     soft = one(replace(wanted, labels="soft"))
     assert hard.record["data"]["digest"] == soft.record["data"]["digest"]
     assert hard.record["history"]["loss"] != soft.record["history"]["loss"]
-    with pytest.raises(FerError, match="ridge head cannot be trained on shares"):
+    with pytest.raises(FerError, match="ridge"):
         one(replace(config, ferplus=file, labels="soft"))
-    told: list[str] = []
+    logged: list[str] = []
     names = fit_each(
         replace(wanted, heads=("all",), labels="soft", params={"mlp.epochs": 1, "dense.epochs": 1}),
-        log=told.append,
+        log=logged.append,
     )
     assert [run.record["head"]["name"] for run in names] == ["dense", "mlp"]
-    assert "ridge is left out: it takes no soft labels" in told
+    assert any("ridge" in line for line in logged)
 
 
 def test_a_parameter_may_be_for_one_head(config: FitConfig) -> None:
@@ -197,14 +199,14 @@ def test_a_parameter_may_be_for_one_head(config: FitConfig) -> None:
     runs = list(fit_each(replace(config, heads=("ridge", "logreg"), params=params)))
     assert [run.record["head"]["params"]["validation_fraction"] for run in runs] == [0.3, 0.3]
     assert runs[0].record["head"]["params"]["alphas"] == [3.0]
-    with pytest.raises(FerError, match="no head svm is fitted"):
+    with pytest.raises(FerError, match="svm"):
         one(replace(config, params={"svm.Cs": (1.0,)}))
 
 
 def test_all_heads_that_the_cache_has_features_for(config: FitConfig) -> None:
-    told: list[str] = []
+    logged: list[str] = []
     params = {"dense.epochs": 1, "mlp.epochs": 1}
-    runs = list(fit_each(replace(config, heads=("all",), params=params), log=told.append))
+    runs = list(fit_each(replace(config, heads=("all",), params=params), log=logged.append))
     assert [run.record["head"]["name"] for run in runs] == [
         "dense",
         "logreg",
@@ -213,7 +215,7 @@ def test_all_heads_that_the_cache_has_features_for(config: FitConfig) -> None:
         "ridge",
         "ensemble",
     ]
-    assert told == []
+    assert logged == []
     members = {run.record["head"]["name"]: run.predictions().test.probability for run in runs}
     chosen = runs[-1].record["head"]["chosen"]
     assert chosen["fitted_before"] == ["ridge", "svm"]
