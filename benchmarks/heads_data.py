@@ -57,14 +57,14 @@ def cached_features(path: Path) -> Parts:
     from fer_features.cache import Cache
     from fer_features.config import FitConfig
     from fer_features.fit.contamination import settle_split
-    from fer_features.fit.problem import make_problem, select
+    from fer_features.fit.dataset import load_dataset, make_problem
 
     with Cache(path) as cache:
         config = FitConfig(cache=path)
-        selection = select(cache, config)
-        config = settle_split(config, selection)
-        split = make_problem(selection, config, seed=config.seed).split
-        X = cache.read(selection.choice.layers[-1], "pooled", selection.rows)
-    y = selection.label
+        dataset = load_dataset(cache, config)
+        config = settle_split(config, dataset.seen, usage=dataset.metadata.usage)
+        split = make_problem(dataset, config, seed=config.seed).split
+        X = cache.read(dataset.selection.layers[-1], "pooled", dataset.rows)
+    y = dataset.y
     train, validation, test = split.train, split.validation, split.test
     return Parts(X[train], y[train], X[validation], y[validation], X[test], y[test])

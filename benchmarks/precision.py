@@ -20,12 +20,12 @@ from fer_features.engines import PRECISIONS, choose_engine
 from fer_features.errors import FerError
 from fer_features.extract.extract import Progress as ExtractProgress
 from fer_features.extract.extract import extract
-from fer_features.fit.fit import EpochProgress, fit
+from fer_features.fit.fit import EpochCallback, fit_each
 
 EXACT = PRECISIONS[0]
 
 
-Progress = Callable[..., EpochProgress]
+Progress = Callable[..., EpochCallback]
 """Called with a head's name and ``cache=`` its cache; returns what is told of the epochs."""
 
 
@@ -166,7 +166,7 @@ def _fit_heads(
                 seed=seed,
                 runs_dir=Path(folder),
             )
-            for run in fit(wanted, on_epoch=told):
+            for run in fit_each(wanted, on_epoch=told):
                 by_precision = cost.accuracies[run.record.head.name]
                 by_precision.setdefault(precision, []).append(run.record.test.accuracy)
                 cost.test_rows = run.record.split.test

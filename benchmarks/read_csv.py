@@ -87,7 +87,7 @@ READERS: dict[str, Callable[[Path, int], tuple[float, int]]] = {
 
 
 def _import_pandas() -> Any:
-    import pandas as pd  # type: ignore[import-untyped]  # it ships no types
+    import pandas as pd
 
     return pd
 

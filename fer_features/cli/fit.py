@@ -27,7 +27,7 @@ def fit(config: FitConfig, *, json: Json = False) -> None:
     """Stage 2: fit light heads on a cache, score them, and write a run for each."""
     from fer_features.cache import latest_cache
     from fer_features.cli.compare import show_seeds
-    from fer_features.fit.fit import fit as run
+    from fer_features.fit.fit import fit_each
     from fer_features.runs.repeats import over_seeds
 
     path = config.cache or latest_cache(config.cache_dir)
@@ -36,7 +36,7 @@ def fit(config: FitConfig, *, json: Json = False) -> None:
     on_epoch = functools.partial(epoch_progress, cache=path)
     copies = show_progress
     with prompt_interrupt(RUNS_KEPT):
-        for one in run(config, on_epoch=on_epoch, log=tell, progress=copies):
+        for one in fit_each(config, on_epoch=on_epoch, log=tell, progress=copies):
             runs.append(one)
             if not json:
                 show_run(one)

@@ -1,4 +1,4 @@
-"""Probabilities made true, and thresholds that give what is wished for, both on validation rows."""
+"""Probability calibration and the choice of a threshold, both on validation rows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from fer_features.errors import FerError
 
-WISHES = ("precision", "recall")
+CALIBRATIONS = ("platt", "isotonic")
+TARGETS = ("precision", "recall")
 _EPSILON = 1e-12
 
 
@@ -35,18 +37,17 @@ class Calibrator:
             coef = np.asarray(self.parameters["coef"])
             z = _logs(probability) @ coef.T + np.asarray(self.parameters["intercept"])
             z = np.hstack([np.zeros_like(z), z]) if len(coef) == 1 else z
-            z = np.exp(z - z.max(axis=1, keepdims=True))
-            out: NDArray[np.float64] = z / z.sum(axis=1, keepdims=True)
-            return out
+            return np.asarray(softmax(z, axis=1))
         curves = zip(self.parameters["x"], self.parameters["y"], strict=True)
-        said = [np.interp(probability[:, -1 - k], x, y) for k, (x, y) in enumerate(curves)]
-        if len(said) == 1:
-            return np.stack([1 - said[0], said[0]], axis=1)
-        raised = np.stack(said[::-1], axis=1)
+        raised = np.stack(
+            [np.interp(probability[:, -1 - k], x, y) for k, (x, y) in enumerate(curves)][::-1],
+            axis=1,
+        )
+        if raised.shape[1] == 1:
+            return np.hstack([1 - raised, raised])
         total = raised.sum(axis=1, keepdims=True)
-        even: NDArray[np.float64] = np.full_like(raised, 1 / raised.shape[1])
-        np.divide(raised, total, out=even, where=total > 0)  # even where no curve gives any
-        return even
+        even = np.full_like(raised, 1 / raised.shape[1])  # where every curve is 0
+        return np.asarray(np.divide(raised, total, out=even, where=total > 0))
 
     def to_dict(self) -> dict[str, Any]:
         """The map as plain JSON types; `from_dict` reads it back."""
@@ -97,12 +98,12 @@ def _logs(probability: NDArray[Any]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A probability from which on a row is called positive, and what it gave where it was chosen.
+    """A threshold on the positive class's probability, and what it reaches where it was chosen.
 
     Attributes:
-        threshold: 0 to 1.
-        precision: of the rows called positive, the share that is.
-        recall: of the positive rows, the share that is called so.
+        threshold: the least probability that is predicted positive, 0 to 1.
+        precision: share of the rows predicted positive that are positive.
+        recall: share of the positive rows that are predicted positive.
     """
 
     threshold: float
@@ -111,49 +112,48 @@ class Threshold:
 
 
 def choose_threshold(
-    positive: NDArray[Any], probability: NDArray[Any], *, wish: str, value: float
+    positive: NDArray[Any], probability: NDArray[Any], *, target: str, value: float
 ) -> Threshold:
-    """Of the thresholds that give what is wished for, the one that gives most of the other.
+    """Of the thresholds that reach a precision, the one of highest recall, or the other way round.
 
     Args:
         positive: (N,), 1 or true where a row is positive.
         probability: float (N,), of being positive.
-        wish: ``precision`` or ``recall``.
-        value: the least that is wished for, above 0 and at most 1.
+        target: ``precision`` or ``recall``.
+        value: its least value, above 0 and at most 1.
 
     Raises:
-        FerError: no threshold gives as much.
+        FerError: no threshold reaches it.
     """
     order = np.argsort(-probability, kind="stable")
     hits = np.cumsum(np.asarray(positive, bool)[order])
     ends = np.flatnonzero(np.diff(probability[order], append=-1) != 0)  # of equal probabilities
     precision, recall = hits[ends] / (ends + 1), hits[ends] / max(hits[-1], 1)
-    wished, other = (precision, recall) if wish == "precision" else (recall, precision)
-    there = np.flatnonzero(wished >= value)
-    if not len(there):
+    reached, other = (precision, recall) if target == "precision" else (recall, precision)
+    if not (reached >= value).any():
         raise FerError(
-            f"no threshold gives a {wish} of {value:g} on the validation rows",
-            hint=f"the most that one gives is {wished.max():.4f}",
+            f"no threshold gives a {target} of {value:g} on the validation rows",
+            hint=f"the most that one gives is {reached.max():.4f}",
         )
-    best = there[np.argmax(other[there])]
-    return Threshold(
-        float(probability[order][ends[best]]), float(precision[best]), float(recall[best])
-    )
+    best = np.where(reached >= value, other, -1).argmax()
+    chosen = probability[order][ends[best]]
+    return Threshold(float(chosen), float(precision[best]), float(recall[best]))
 
 
-def parse_operate(text: str) -> tuple[str, float]:
-    """What ``precision=0.9`` wishes for.
+def parse_target(text: str) -> tuple[str, float]:
+    """Parse ``precision=0.9``.
 
     Raises:
         FerError: it is not of that form.
     """
-    wish, _, number = text.partition("=")
+    target, _, number = text.partition("=")
     try:
         value = float(number)
     except ValueError:
         value = 0.0
-    if wish not in WISHES or not 0 < value <= 1:
+    if target not in TARGETS or not 0 < value <= 1:
         raise FerError(
-            f"--operate {text}: not a wish", hint="precision=0.9 or recall=0.9, above 0 and up to 1"
+            f"--operate {text}: no target for a threshold",
+            hint="precision=0.9 or recall=0.9, above 0 and up to 1",
         )
-    return wish, value
+    return target, value

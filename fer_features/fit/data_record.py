@@ -8,9 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.cache import SEEN
 from fer_features.data.fer2013 import is_fer2013
-from fer_features.fit.problem import Problem
+from fer_features.fit.dataset import Problem
 from fer_features.runs import schema as runs
 from fer_features.runs.record import has_known_weights
 from fer_features.runtime.text import plain_text
@@ -35,24 +34,20 @@ def cache_record(cache: Cache) -> runs.CacheRecord:
 
 def data_record(problem: Problem, cache: Cache) -> runs.Data:
     """The rows that a head is fitted to and scored on."""
-    selection, header = problem.selection, cache.header
-    marks = None
-    if SEEN in cache.features:
-        owner, _, name = SEEN.partition("/")
-        marks = cache.read(owner, name, selection.rows)
+    dataset, header = problem.dataset, cache.header
     return runs.Data(
         name=plain_text(header.dataset["name"]),
-        rows=len(selection.rows),
-        digest=selection.digest,
-        labels=selection.labels,
-        dropped=selection.dropped,
+        rows=len(dataset.rows),
+        digest=dataset.digest,
+        labels=dataset.labels,
+        dropped=dataset.dropped,
         seen=problem.seen,
-        fer2013=is_fer2013(selection.who.sha256),
-        provenance=provenance(str(header.spec["weights"]), marks),
+        fer2013=is_fer2013(dataset.metadata.sha256),
+        provenance=provenance(str(header.spec["weights"]), cache.seen(dataset.rows)),
         counts={
             part: np.bincount(
-                selection.label[getattr(problem.split, part)],
-                minlength=len(selection.task.classes),
+                dataset.y[getattr(problem.split, part)],
+                minlength=len(dataset.task.classes),
             ).tolist()
             for part in ("train", *PARTS)
         },

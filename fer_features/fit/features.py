@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.cache import Cache
-from fer_features.config import VIEWS
 from fer_features.errors import FerError
 
 _BLOCK = 2048
@@ -18,12 +16,12 @@ _BLOCK = 2048
 
 @dataclass
 class Reader:
-    """Reads the features of some rows of a cache, each kind once.
+    """Reads the features of some rows of a cache, ``pooled`` and ``map`` once each.
 
     Attributes:
-        cache: where they are.
-        rows: places in the cache, ascending.
-        layers: layers whose features are put side by side.
+        cache: the cache.
+        rows: int64 (N,), places in it, ascending.
+        layers: layers whose features are concatenated.
         views: ``flip`` averages each image's features with those of its mirror image.
     """
 
@@ -34,35 +32,29 @@ class Reader:
     _read: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def names(self, output: str) -> list[str]:
-        """What the cache calls the features that are wanted."""
+        """The cache's names of the features."""
         ends = ["", *(f"_{view}" for view in self.views)]
         return [f"{layer}/{output}{end}" for layer in self.layers for end in ends]
 
-    def missing(self, output: str) -> list[str]:
-        """Those of them that the cache does not hold for all rows."""
-        return [
-            name for name in self.names(output) if not self.cache.done((name,))[self.rows].all()
-        ]
-
     def check(self, output: str) -> None:
-        """Make sure that all is there and fits together.
+        """Check that the cache holds the features of all rows, and that they can be joined.
 
         Raises:
-            FerError: the cache holds no such features, or maps of different sizes.
+            FerError: features are missing, or maps are of different sizes.
         """
-        shapes = self.cache.shapes()
         for name in self.names(output):
-            if name not in shapes:
+            if not self.cache.done((name,))[self.rows].all():
                 raise FerError(
-                    f"{self.cache.path} holds no {name}",
-                    hint=f"it holds {', '.join(shapes)}; fer extract with --layer, --output and "
-                    "--views adds more",
+                    f"{self.cache.path} does not hold {name} of all {len(self.rows):,} rows",
+                    hint=f"it holds {', '.join(self.cache.features)}; fer extract with the same "
+                    "task and --layer, --output and --views adds more",
                 )
-        sizes = {shapes[name][1:-1] for name in self.names(output)}
+        shapes = self.cache.shapes()
+        sizes = sorted({shapes[name][1:-1] for name in self.names(output)})
         if len(sizes) > 1:
             raise FerError(
-                f"maps of {' and '.join(' × '.join(map(str, size)) for size in sorted(sizes))} "
-                "places cannot be joined",
+                f"maps of {' and '.join(' × '.join(map(str, size)) for size in sizes)} places "
+                "cannot be joined",
                 hint="join layers of one size, or take a head on pooled features",
             )
 
@@ -70,7 +62,7 @@ class Reader:
         """Features of all rows, ``pooled`` float32 (N, C) or ``map`` float16 (N, h, w, C).
 
         Raises:
-            FerError: the cache does not hold them, or they do not fit together.
+            FerError: the cache does not hold them, or they cannot be joined.
         """
         if output not in self._read:
             self.check(output)
@@ -80,17 +72,13 @@ class Reader:
     def _joined(self, output: str) -> NDArray[Any]:
         if len(self.names(output)) == 1:
             return self.cache.read(self.layers[0], output, self.rows)
-        shapes = self.cache.shapes()
-        widths = [shapes[f"{layer}/{output}"][-1] for layer in self.layers]
-        edges = np.cumsum([0, *widths])
-        first = shapes[f"{self.layers[0]}/{output}"]
-        dtype = np.float32 if output == "pooled" else np.float16
-        out = np.empty((len(self.rows), *first[1:-1], edges[-1]), dtype)
+        shapes = [self.cache.shapes()[f"{layer}/{output}"] for layer in self.layers]
+        joined = (*shapes[0][1:-1], sum(shape[-1] for shape in shapes))
+        out = np.empty((len(self.rows), *joined), "f4" if output == "pooled" else "f2")
         for start in range(0, len(self.rows), _BLOCK):
             block = self.rows[start : start + _BLOCK]
-            for place, layer in enumerate(self.layers):
-                part = out[start : start + _BLOCK, ..., edges[place] : edges[place + 1]]
-                part[...] = self._mean_of_views(layer, output, block)
+            parts = [self._mean_of_views(layer, output, block) for layer in self.layers]
+            np.concatenate(parts, axis=-1, out=out[start : start + _BLOCK], casting="same_kind")
         return out
 
     def _mean_of_views(self, layer: str, output: str, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -110,17 +98,6 @@ def parse_layers(text: str) -> tuple[str, ...]:
     if not all(layers) or len(set(layers)) < len(layers):
         raise FerError(
             f"--features {text}: not different layers with a + between",
-            hint="--features mixed_6a+conv_7b_ac, say",
+            hint="for example --features mixed_6a+conv_7b_ac",
         )
     return layers
-
-
-def check_views(views: Sequence[str]) -> None:
-    """Make sure that views are known.
-
-    Raises:
-        FerError: one is not.
-    """
-    for view in views:
-        if view not in VIEWS:
-            raise FerError(f"no such view: {view}", hint=f"known are {', '.join(VIEWS)}")

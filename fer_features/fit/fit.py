@@ -5,40 +5,103 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.cache import Cache, latest_cache
-from fer_features.config import MAX_SEED, FitConfig
+from fer_features.config import MAX_SEED, VIEWS, FitConfig
 from fer_features.errors import FerError
-from fer_features.fit.calibration import choose_threshold, fit_calibrator
+from fer_features.fit.calibration import CALIBRATIONS, choose_threshold, fit_calibrator
 from fer_features.fit.contamination import settle_split
-from fer_features.fit.features import Reader, check_views, parse_layers
-from fer_features.fit.problem import Problem, Selection, make_problem, select
+from fer_features.fit.dataset import Problem, load_dataset, make_problem
+from fer_features.fit.features import Reader, parse_layers
 from fer_features.fit.record import Fitted, write_run
-from fer_features.fit.resample import cross_validate, learn_by_size
+from fer_features.fit.resample import cross_validate, fit_to, learn_by_size
 from fer_features.heads import head_class, head_names, make_head, params_of
-from fer_features.metrics import Scores, score
+from fer_features.metrics import Scores
 from fer_features.runs.run import Run, make_folder
-from fer_features.runtime.progress import Progress, no_progress
+from fer_features.runtime.progress import Log, Progress, no_log, no_progress
 
-EpochProgress = Callable[[int, dict[str, float]], None]
-"""Told of each epoch, counted from 1, that a head has been trained for, and of its losses."""
+EpochCallback = Callable[[int, dict[str, float]], None]
+"""Called after each epoch of a head with its number, from 1, and the losses."""
 
-Note = Callable[[str], None]
-
-CALIBRATIONS = ("platt", "isotonic")
 MOST_JOBS = 1024
 
+_Source = Cache | Path | str | None
+_Heads = list[str] | tuple[str, ...] | Literal["all"]
 
+
+@overload
 def fit(
+    cache: _Source = None, *, head: _Heads, seeds: int | None = None, **options: Any
+) -> list[Run]: ...
+@overload
+def fit(cache: _Source = None, *, head: str = ..., seeds: int, **options: Any) -> list[Run]: ...
+@overload
+def fit(cache: _Source = None, *, head: str = ..., seeds: None = None, **options: Any) -> Run: ...
+def fit(
+    cache: _Source = None,
+    *,
+    head: str | list[str] | tuple[str, ...] = FitConfig.heads[0],
+    seeds: int | None = None,
+    log: Log = no_log,
+    progress: Progress = no_progress,
+    **options: Any,
+) -> Run | list[Run]:
+    """Fit heads on a cache and write a run for each, as ``fer fit`` does.
+
+    Args:
+        cache: a cache or its file; None for the last one extracted or requested.
+        head: a head's name, ``"all"``, or a list of names.
+        seeds: how many seeds, from `seed` on.
+        log: callback for lines of text, such as how the data were split.
+        progress: progress callback of the search for copies.
+        options: the other fields of `FitConfig`, such as ``split``, ``seed`` and ``params``.
+
+    Returns:
+        The run of one head; a list of runs for ``"all"``, a list of heads, or with `seeds` given.
+
+    Raises:
+        FerError: there is no such option, or the cache or an option's value cannot be used.
+    """
+    known = {one.name for one in fields(FitConfig)} - {"cache", "heads", "seeds"}
+    for name in options.keys() - known:
+        raise FerError(
+            f"fit has no option {name!r}", hint=f"its options are {', '.join(sorted(known))}"
+        )
+    one = isinstance(head, str)
+    config = _typed(
+        **options,
+        cache=cache.path if isinstance(cache, Cache) else cache,
+        heads=(head,) if one else head,
+        **({} if seeds is None else {"seeds": seeds}),
+    )
+    runs = list(fit_each(config, log=log, progress=progress))
+    return runs[0] if one and head != "all" and seeds is None else runs
+
+
+def _typed(**options: Any) -> FitConfig:
+    """A configuration, each of its values checked against its field's type."""
+    import msgspec
+
+    def decode(kind: type, value: Any) -> Any:  # all that msgspec does not know is a path
+        return kind(value)
+
+    try:
+        return msgspec.convert(options, FitConfig, dec_hook=decode)
+    except msgspec.ValidationError as error:
+        raise FerError(f"fit: {error}", hint="the options are those of fer fit --help") from error
+
+
+def fit_each(
     config: FitConfig,
     *,
-    on_epoch: Callable[[str], EpochProgress] | None = None,
-    log: Note | None = None,
+    on_epoch: Callable[[str], EpochCallback] | None = None,
+    log: Log = no_log,
     progress: Progress = no_progress,
 ) -> Iterator[Run]:
     """Fit each of the heads and yield its run as soon as it is written.
@@ -47,55 +110,55 @@ def fit(
 
     Args:
         config: which heads, on what.
-        on_epoch: called with a head's name before it is fitted; returns a function to be told of
-            its epochs.
-        log: called with a line on heads that cannot be fitted on this cache, and on how the data
-            were read and split.
-        progress: shows the progress of the search for copies, where nobody has made it before.
+        on_epoch: called with a head's name before it is fitted; returns its callback per epoch.
+        log: callback for lines of text: heads left out, how the data were read and split.
+        progress: progress callback of the search for copies, if no earlier command has made it.
 
     Raises:
         FerError: the cache or the configuration cannot be used.
     """
-    with _folder(config.runs_dir):  # made before the work, which would be lost
+    with _folder(config.runs_dir):  # made first: a fit whose run cannot be written is lost
         _check(config)
         heads = {name: _make(name, config, seed=config.seed) for name in _names(config)}
         with Cache(config.cache or latest_cache(config.cache_dir)) as cache:
-            selection = select(cache, config, progress=progress)
-            config = settle_split(config, selection, log=log)
-            if config.operate and selection.task.positive is None:
+            dataset = load_dataset(cache, config, progress=progress)
+            config = settle_split(config, dataset.seen, usage=dataset.metadata.usage, log=log)
+            if config.operate and dataset.task.positive is None:
                 raise FerError(
-                    f"--operate needs a task of two classes, and {selection.task.name} has "
-                    f"{len(selection.task.classes)}"
+                    f"--operate needs a task of two classes, and {dataset.task.name} has "
+                    f"{len(dataset.task.classes)}"
                 )
-            reader = _reader(cache, selection, config)
-            names = _possible(heads, reader, config, log)
+            features = config.features or dataset.selection.layers[-1]
+            reader = Reader(cache, dataset.rows, parse_layers(features), config.views)
+            names = _fittable(heads, reader, config, log)
             for seed in range(config.seed, config.seed + config.seeds):
-                problem = make_problem(selection, config, seed=seed)
-                if log is not None and seed == config.seed:
-                    for text in _remarks(problem):
-                        log(f"note: {text}")
-                done: dict[str, Any] = {}
+                problem = make_problem(dataset, config, seed=seed)
+                if seed == config.seed:
+                    _log_notes(problem, log)
+                fitted_heads: dict[str, Any] = {}
                 for name in names:
-                    told = on_epoch(name) if on_epoch else None
                     head = _make(name, config, seed=seed)
-                    fitted = _fit_and_score(name, head, problem, reader, config, told, done)
-                    done[name] = fitted.head
-                    yield write_run(fitted, cache, config, log=log or no_log)
+                    head.on_epoch = on_epoch(name) if on_epoch else None
+                    head.reuse(fitted_heads)
+                    fitted = _fit_and_score(name, head, problem, reader, config)
+                    fitted_heads[name] = head
+                    yield write_run(fitted, cache, config, log=log)
 
 
-def _remarks(problem: Problem) -> Iterator[str]:
-    """What a user must know of how the data were read and split."""
-    yield from problem.selection.choice.info.get("notes", ())
+def _log_notes(problem: Problem, log: Log) -> None:
+    """What the user must know of how the data were read and split."""
+    for note in problem.dataset.selection.info.get("notes", ()):
+        log(f"note: {note}")
     if origin := problem.split.validation_from:
-        yield (
-            f"the data have no PublicTest part: {len(problem.split.validation):,} validation "
+        log(
+            f"note: the data have no PublicTest part: {len(problem.split.validation):,} validation "
             f"images are cut from {origin}, stratified, twins on one side"
         )
 
 
 @contextmanager
 def _folder(path: Path) -> Iterator[None]:
-    """Make a folder, and take it away again if nothing came of it."""
+    """Make a folder, and remove it if it stays empty."""
     new = not path.exists()
     make_folder(path)
     try:
@@ -106,27 +169,33 @@ def _folder(path: Path) -> Iterator[None]:
 
 
 def _check(config: FitConfig) -> None:
-    """What can be said of a configuration before anything is read."""
-    check_views(config.views)
-    if config.seeds < 1:
-        raise FerError(f"--seeds must be at least 1, not {config.seeds}")
-    if not 0 <= config.seed <= MAX_SEED - config.seeds + 1:
-        raise FerError(
-            f"--seed {config.seed} with --seeds {config.seeds}: seeds are 0 to {MAX_SEED}"
-        )
-    if config.cv == 1 or config.cv < 0:
-        raise FerError(f"--cv {config.cv}: a cross-validation has at least 2 folds")
-    if config.calibrate not in (None, *CALIBRATIONS):
-        raise FerError(
-            f"no such calibration: {config.calibrate}", hint=f"known are {', '.join(CALIBRATIONS)}"
-        )
-    if config.jobs == 0 or not -1 <= config.jobs <= MOST_JOBS:
-        raise FerError(f"--jobs {config.jobs}: neither -1 nor a number of jobs, 1 to {MOST_JOBS}")
+    """Check what needs no cache."""
     for name in _names(config):
         head_class(name)
+    for kind, value, known in (
+        *(("view", view, VIEWS) for view in config.views),
+        ("calibration", config.calibrate, (None, *CALIBRATIONS)),
+    ):
+        if value not in known:
+            listed = ", ".join(filter(None, known))
+            raise FerError(f"no such {kind}: {value}", hint=f"known are {listed}")
     for parameter, flag in (("random_state", "--seed"), ("n_jobs", "--jobs")):
         if any(name.split(".")[-1] == parameter for name in config.params):
             raise FerError(f"{parameter} is not set by --set", hint=f"{flag} sets it")
+    last = MAX_SEED - config.seeds + 1
+    for flag, number, valid, text in (
+        ("--seeds", config.seeds, config.seeds >= 1, "at least 1"),
+        ("--seed", config.seed, 0 <= config.seed <= last, f"0 to {last}"),
+        ("--cv", config.cv, config.cv == 0 or config.cv >= 2, "0, or at least 2 folds"),
+        (
+            "--jobs",
+            config.jobs,
+            config.jobs in (-1, *range(1, MOST_JOBS + 1)),
+            f"-1, or 1 to {MOST_JOBS}",
+        ),
+    ):
+        if not valid:
+            raise FerError(f"{flag} {number}: it must be {text}")
 
 
 def _names(config: FitConfig) -> tuple[str, ...]:
@@ -134,75 +203,50 @@ def _names(config: FitConfig) -> tuple[str, ...]:
 
 
 def _make(name: str, config: FitConfig, *, seed: int) -> Any:
-    """A head with the configuration's parameters, seed and jobs, as far as it takes them."""
+    """A head with the configuration's parameters, seed and jobs, as far as it has them."""
     head = make_head(name, **params_of(name, config.params, heads=_names(config)))
     common = {"random_state": seed, "n_jobs": config.jobs}
-    known = head.get_params()
-    return head.set_params(**{k: v for k, v in common.items() if k in known})
+    return head.set_params(**{k: v for k, v in common.items() if k in head.get_params()})
 
 
-def _reader(cache: Cache, selection: Selection, config: FitConfig) -> Reader:
-    layers = parse_layers(config.features) if config.features else (selection.choice.layers[-1],)
-    return Reader(cache, selection.rows, layers, config.views)
-
-
-def _possible(
-    heads: dict[str, Any], reader: Reader, config: FitConfig, log: Note | None
-) -> list[str]:
-    """Names of the heads that the cache has features for, the rest noted, if all were asked for."""
+def _fittable(heads: dict[str, Any], reader: Reader, config: FitConfig, log: Log) -> list[str]:
+    """Names of the heads to fit; of ``all``, those that cache and labels allow."""
     names = []
     for name, head in heads.items():
-        missing = reader.missing(head.needs)
-        soft = config.labels != "soft" or head.accepts_soft_targets
-        if config.heads != ("all",) or (soft and not missing):
-            names.append(name)
+        try:
             reader.check(head.needs)
-            if not soft:
+            if config.labels == "soft" and not head.accepts_soft_targets:
                 raise FerError(
                     f"the {name} head cannot be trained on shares of votes",
                     hint="--labels ferplus trains on the majority; dense and mlp take soft labels",
                 )
-        elif log is not None:
-            why = f"the cache holds no {missing[0]}" if missing else "it takes no soft labels"
-            log(f"{name} is left out: {why}")
+        except FerError as error:
+            if config.heads != ("all",):
+                raise
+            log(f"{name} is left out: {error.message}")
+        else:
+            names.append(name)
     if not names:
         raise FerError("no head can be fitted on this cache", hint="fer cache info shows it")
     return names
 
 
 def _fit_and_score(
-    name: str,
-    head: Any,
-    problem: Problem,
-    reader: Reader,
-    config: FitConfig,
-    on_epoch: EpochProgress | None,
-    done: dict[str, Any],
+    name: str, head: Any, problem: Problem, reader: Reader, config: FitConfig
 ) -> Fitted:
-    split, selection = problem.split, problem.selection
-    clock = time.perf_counter()
+    split, clock = problem.split, time.perf_counter
+    begun = clock()
     X = reader.read(head.needs)
-    seconds = {"read": time.perf_counter() - clock}
+    read = clock()
     cv = cross_validate(head, X, problem, k=config.cv) if config.cv else None
-    clock = time.perf_counter()
-    validation = X[split.validation], selection.label[split.validation]
-    targets = None if selection.targets is None else selection.targets[split.train]
-    head.on_epoch = on_epoch
-    head.reuse(done)
-    head.fit(
-        X[split.train],
-        selection.label[split.train],
-        validation=validation,
-        groups=selection.groups.linked[split.train],
-        soft_targets=targets,
-    )
-    seconds["fit"] = time.perf_counter() - clock
-    clock = time.perf_counter()
+    started = clock()
+    fit_to(head, X, problem, split.train, validation=split.validation)
+    done = clock()
     probability = {
         part: head.predict_proba(X[getattr(split, part)]).astype(np.float64)
         for part in ("validation", "test")
     }
-    seconds["predict"] = time.perf_counter() - clock
+    seconds = {"read": read - begun, "fit": done - started, "predict": clock() - done}
     fitted = Fitted(
         name=name,
         head=head,
@@ -211,43 +255,36 @@ def _fit_and_score(
         probability=probability,
         scores=_scores(probability, problem),
         cv=cv,
+        sizes=learn_by_size(head, X, problem) if config.sizes else None,
         seconds=seconds,
     )
-    _decide(fitted, config)
-    if config.sizes:
-        fitted.sizes = learn_by_size(head, X, problem)
+    _calibrate(fitted, config)
     return fitted
 
 
-def _decide(fitted: Fitted, config: FitConfig) -> None:
+def _calibrate(fitted: Fitted, config: FitConfig) -> None:
     """Calibrate, and choose a threshold, both by the validation rows alone."""
-    selection, split = fitted.problem.selection, fitted.problem.split
-    label = selection.label[split.validation]
+    dataset, split = fitted.problem.dataset, fitted.problem.split
+    y = dataset.y[split.validation]
     if config.calibrate:
-        calibrator = fit_calibrator(config.calibrate, fitted.probability["validation"], label)
+        calibrator = fit_calibrator(config.calibrate, fitted.probability["validation"], y)
         fitted.plain, fitted.calibrator = fitted.scores, calibrator
         fitted.probability = {
             part: calibrator.apply(before) for part, before in fitted.probability.items()
         }
         fitted.scores = _scores(fitted.probability, fitted.problem)
     if config.operate:
-        wish, value = config.operate
-        code = selection.task.class_names.index(str(selection.task.positive))
-        said = fitted.probability["validation"][:, code]
+        target, value = config.operate
+        code = dataset.task.class_names.index(str(dataset.task.positive))
+        positive = fitted.probability["validation"][:, code]
         try:
-            fitted.operating = choose_threshold(label == code, said, wish=wish, value=value)
+            fitted.operating = choose_threshold(y == code, positive, target=target, value=value)
         except FerError as error:  # the fit is worth keeping all the same
             fitted.unmet = f"{error.message}; {error.hint}"
 
 
 def _scores(probability: dict[str, NDArray[np.float64]], problem: Problem) -> dict[str, Scores]:
-    task = problem.selection.task
     return {
-        part: score(
-            problem.selection.label[getattr(problem.split, part)],
-            said,
-            classes=task.class_names,
-            positive=task.positive,
-        )
-        for part, said in probability.items()
+        part: problem.score(getattr(problem.split, part), predicted)
+        for part, predicted in probability.items()
     }

@@ -21,8 +21,8 @@ from fer_features.config import FitConfig
 from fer_features.fit.calibration import Calibrator, Threshold
 from fer_features.fit.command import command
 from fer_features.fit.data_record import PARTS, cache_record, data_record
+from fer_features.fit.dataset import Problem
 from fer_features.fit.features import Reader
-from fer_features.fit.problem import Problem
 from fer_features.fit.resample import Sizes
 from fer_features.metrics import Scores
 from fer_features.metrics.intervals import score_intervals
@@ -80,7 +80,7 @@ class Fitted:
 
     def label(self, part: str) -> NDArray[np.int64]:
         """True class codes of a part's rows, int64 (n,)."""
-        return self.problem.selection.label[self.rows(part)]
+        return self.problem.dataset.y[self.rows(part)]
 
 
 def write_run(fitted: Fitted, cache: Cache, config: FitConfig, *, log: Log = no_log) -> Run:
@@ -101,7 +101,7 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> RunRecord:
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         cache=cache_record(cache),
         data=data_record(problem, cache),
-        task=msgspec.convert(problem.selection.task.to_dict(), runs.Task),
+        task=msgspec.convert(problem.dataset.task.to_dict(), runs.Task),
         split=runs.Split(
             name=split.name,
             seed=split.seed,
@@ -164,7 +164,7 @@ def _run_id(record: RunRecord) -> str:
 
 def _intervals(fitted: Fitted) -> dict[str, tuple[float, float] | None]:
     """95 % intervals of the test scores; None where one is undefined."""
-    task = fitted.problem.selection.task
+    task = fitted.problem.dataset.task
     found = score_intervals(
         fitted.label("test"),
         fitted.probability["test"],
@@ -211,7 +211,7 @@ def _operate(fitted: Fitted, config: FitConfig) -> runs.Operate | None:
     target, value = config.operate
     if fitted.operating is None:
         return runs.Operate(target=target, value=value, threshold=None, unmet=fitted.unmet)
-    task, threshold = fitted.problem.selection.task, fitted.operating.threshold
+    task, threshold = fitted.problem.dataset.task, fitted.operating.threshold
     code = task.class_names.index(str(task.positive))
     by_part: dict[str, Any] = {}
     for part in PARTS:
@@ -227,7 +227,7 @@ def _operate(fitted: Fitted, config: FitConfig) -> runs.Operate | None:
 
 
 def _predictions(fitted: Fitted) -> Predictions:
-    source_row = fitted.problem.selection.who.source_row
+    source_row = fitted.problem.dataset.metadata.source_row
     copied = {"test": fitted.problem.split.copied}
 
     def part(name: str) -> Part:

@@ -1,4 +1,4 @@
-"""Fits on parts of the rows: cross-validation, and how a head learns with more of them."""
+"""Fits on parts of the rows: cross-validation, and the learning curve by training-set size."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from fer_features.data.splits import folds, nested_parts
-from fer_features.fit.problem import Problem
-from fer_features.metrics import score
+from fer_features.fit.dataset import Problem
 
 Sizes = list[dict[str, Any]]
 """For each part of the training rows: its ``rows``, and the scores of a head fitted to them."""
@@ -21,28 +21,24 @@ NUMBERS = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss")
 
 
 def cross_validate(head: Any, X: NDArray[Any], problem: Problem, *, k: int) -> dict[str, Any]:
-    """Mean and spread of the scores over k folds of the training and validation rows.
+    """Mean and standard deviation of the scores over k folds of the training and validation rows.
 
-    The test rows take no part. Each fold's head makes its own choices on a part of its own
-    training rows.
+    Test rows take no part. Each fold's head makes its choices on a part of its training rows.
     """
-    from sklearn.base import clone
-
-    selection, split = problem.selection, problem.split
-    seen = np.sort(np.concatenate([split.train, split.validation]))
-    copies = selection.groups.linked[seen]
-    group = np.arange(len(seen)) if split.name == "reference" else copies
+    dataset, split = problem.dataset, problem.split
+    rows = np.sort(np.concatenate([split.train, split.validation]))
+    group = np.arange(len(rows)) if split.name == "reference" else dataset.groups.linked[rows]
     scores = []
-    for train, held in folds(label=selection.label[seen], group=group, k=k, seed=problem.seed):
+    for train, held in folds(label=dataset.y[rows], group=group, k=k, seed=problem.seed):
         one = clone(head)
-        _fit(one, X, problem, seen[train])
-        scores.append(_score(one, X, problem, seen[held]))
-    columns = {name: [one[name] for one in scores] for name in NUMBERS}
+        fit_to(one, X, problem, rows[train])
+        scores.append(problem.score(rows[held], one.predict_proba(X[rows[held]])))
+    values = {name: [getattr(one, name) for one in scores] for name in NUMBERS}
     return {
         "folds": k,
-        "values": columns,
-        "mean": {name: float(np.mean(values)) for name, values in columns.items()},
-        "std": {name: float(np.std(values, ddof=1)) for name, values in columns.items()},
+        "values": values,
+        "mean": {name: float(np.mean(column)) for name, column in values.items()},
+        "std": {name: float(np.std(column, ddof=1)) for name, column in values.items()},
     }
 
 
@@ -51,56 +47,53 @@ def learn_by_size(head: Any, X: NDArray[Any], problem: Problem) -> Sizes:
 
     On training and validation rows: test is not for choosing how many rows to collect.
     """
-    from sklearn.base import clone
-
-    selection, split = problem.selection, problem.split
+    dataset, split = problem.dataset, problem.split
     parts = nested_parts(
-        label=selection.label[split.train],
-        group=selection.groups.linked[split.train],
+        label=dataset.y[split.train],
+        group=dataset.groups.linked[split.train],
         shares=SHARES,
         seed=problem.seed,
     )
     sizes = []
-    for part in parts:
-        rows, one = split.train[part], clone(head)
-        _fit(one, X, problem, rows, validated=True)
-        on_training = _score(one, X, problem, rows)
-        on_validation = _score(one, X, problem, split.validation)
+    for rows in (split.train[part] for part in parts):
+        one = clone(head)
+        fit_to(one, X, problem, rows, validation=split.validation)
+        training, validation = (
+            problem.score(part, one.predict_proba(X[part])) for part in (rows, split.validation)
+        )
         sizes.append(
             {
                 "rows": len(rows),
-                "train_accuracy": on_training["accuracy"],
-                "validation_accuracy": on_validation["accuracy"],
-                "validation_log_loss": on_validation["log_loss"],
+                "train_accuracy": training.accuracy,
+                "validation_accuracy": validation.accuracy,
+                "validation_log_loss": validation.log_loss,
             }
         )
     return sizes
 
 
-def _fit(
+def fit_to(
     head: Any,
     X: NDArray[Any],
     problem: Problem,
     rows: NDArray[np.int64],
     *,
-    validated: bool = False,
+    validation: NDArray[np.int64] | None = None,
 ) -> None:
-    selection, held = problem.selection, problem.split.validation
+    """Fit a head to some rows of a problem.
+
+    Args:
+        head: the head.
+        X: features of all rows of the data set.
+        problem: labels, groups and soft targets.
+        rows: places of the rows to fit to.
+        validation: places of the rows to choose on; None leaves them to the head.
+    """
+    dataset = problem.dataset
     head.fit(
         X[rows],
-        selection.label[rows],
-        validation=(X[held], selection.label[held]) if validated else None,
-        groups=selection.groups.linked[rows],
-        soft_targets=None if selection.targets is None else selection.targets[rows],
+        dataset.y[rows],
+        validation=None if validation is None else (X[validation], dataset.y[validation]),
+        groups=dataset.groups.linked[rows],
+        soft_targets=None if dataset.soft_targets is None else dataset.soft_targets[rows],
     )
-
-
-def _score(head: Any, X: NDArray[Any], problem: Problem, rows: NDArray[np.int64]) -> dict[str, Any]:
-    selection = problem.selection
-    task = selection.task
-    return score(
-        selection.label[rows],
-        head.predict_proba(X[rows]),
-        classes=task.class_names,
-        positive=task.positive,
-    ).to_dict()

@@ -16,7 +16,7 @@ from fer_features.config import ExtractConfig, FitConfig
 from fer_features.data import EMOTIONS, Faces
 from fer_features.data.figures import faces_grid
 from fer_features.extract.extract import extract
-from fer_features.fit.fit import fit
+from fer_features.fit.fit import fit_each
 from fer_features.runtime.flags import parse_class_map
 
 COMMANDS = [
@@ -101,7 +101,7 @@ def test_a_folder_of_train_and_test_splits_as_it_says() -> None:
     extract(ExtractConfig(data="faces", ignore=("contempt",), **ALL))
     notes: list[str] = []
     config = FitConfig(heads=("ridge",), split="usage", seed=3)
-    (run,) = fit(config, log=notes.append)
+    (run,) = fit_each(config, log=notes.append)
     split = run.record.split
     assert (split.train, split.validation, split.test) == (18, 6, 8)
     assert (split.seed, split.validation_from) == (3, "Training")

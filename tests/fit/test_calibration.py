@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,17 +9,17 @@ from numpy.typing import NDArray
 
 from fer_features import metrics
 from fer_features.errors import FerError
-from fer_features.fit.calibration import Calibrator, choose_threshold, fit_calibrator, parse_operate
+from fer_features.fit.calibration import Calibrator, choose_threshold, fit_calibrator, parse_target
 
 
 def overconfident(n_classes: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Probabilities three times as sure of themselves as they should be, and what was true."""
+    """Probabilities with logits three times too large, and the true codes."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(4000, n_classes))
     true = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    said = np.exp(3 * z) / np.exp(3 * z).sum(axis=1, keepdims=True)
+    sharp = np.exp(3 * z) / np.exp(3 * z).sum(axis=1, keepdims=True)
     codes = (true.cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
-    return said, codes
+    return sharp, codes
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
@@ -61,46 +62,46 @@ TRUE = np.array([1, 1, 0, 1, 0])
 
 
 def test_of_the_thresholds_that_do_the_one_with_most_of_the_other_is_taken() -> None:
-    found = choose_threshold(TRUE, HAPPY, wish="precision", value=0.7)
+    found = choose_threshold(TRUE, HAPPY, target="precision", value=0.7)
     assert (found.threshold, found.precision, found.recall) == (0.6, 0.75, 1.0)
-    strict = choose_threshold(TRUE, HAPPY, wish="precision", value=0.9)
+    strict = choose_threshold(TRUE, HAPPY, target="precision", value=0.9)
     assert (strict.threshold, strict.precision, strict.recall) == (0.8, 1.0, 2 / 3)
-    caught = choose_threshold(TRUE, HAPPY, wish="recall", value=0.6)
+    caught = choose_threshold(TRUE, HAPPY, target="recall", value=0.6)
     assert (caught.threshold, caught.precision) == (0.8, 1.0)
 
 
 def test_equal_probabilities_are_called_together() -> None:
     found = choose_threshold(
-        np.array([1, 0, 1]), np.array([0.5, 0.5, 0.2]), wish="recall", value=0.5
+        np.array([1, 0, 1]), np.array([0.5, 0.5, 0.2]), target="recall", value=0.5
     )
     assert (found.threshold, found.precision, found.recall) == (0.2, 2 / 3, 1.0)
 
 
-def test_what_no_threshold_gives_is_told() -> None:
+def test_an_unattainable_target_names_the_best_value() -> None:
     with pytest.raises(FerError) as caught:
-        choose_threshold(np.array([0, 1]), np.array([0.9, 0.1]), wish="precision", value=0.8)
+        choose_threshold(np.array([0, 1]), np.array([0.9, 0.1]), target="precision", value=0.8)
     assert "0.5000" in caught.value.hint
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from(["precision", "recall"]), st.floats(0.1, 1))
-def test_the_threshold_gives_what_it_says(seed: int, wish: str, value: float) -> None:
+def test_the_threshold_gives_what_it_says(seed: int, target: str, value: float) -> None:
     rng = np.random.default_rng(seed)
     p, true = np.round(rng.random(30), 1), rng.random(30) < 0.5
     try:
-        found = choose_threshold(true, p, wish=wish, value=value)
+        found = choose_threshold(true, p, target=target, value=value)
     except FerError:
         return
-    said = p >= found.threshold
-    assert found.precision == pytest.approx((said & true).sum() / said.sum())
-    assert found.recall == pytest.approx((said & true).sum() / true.sum())
-    assert getattr(found, wish) >= value
+    predicted = p >= found.threshold
+    assert found.precision == pytest.approx((predicted & true).sum() / predicted.sum())
+    assert found.recall == pytest.approx((predicted & true).sum() / true.sum())
+    assert getattr(found, target) >= value
 
 
 @pytest.mark.parametrize(
     "text", ["precision", "precision=", "accuracy=0.9", "recall=1.5", "recall=0"]
 )
-def test_a_wish_that_means_nothing_is_told(text: str) -> None:
-    with pytest.raises(FerError, match="not a wish"):
-        parse_operate(text)
-    assert parse_operate("recall=0.95") == ("recall", 0.95)
+def test_a_target_that_cannot_be_parsed_is_an_error(text: str) -> None:
+    with pytest.raises(FerError, match=re.escape(text)):
+        parse_target(text)
+    assert parse_target("recall=0.95") == ("recall", 0.95)

@@ -30,7 +30,7 @@ from fer_features.data import Faces, open_faces, read_all
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
 from fer_features.fit.data_record import provenance
-from fer_features.fit.fit import fit
+from fer_features.fit.fit import fit_each
 from fer_features.report.gather import gather
 from fer_features.report.page import page
 from fer_features.runs.compare import compare
@@ -111,8 +111,8 @@ def test_copies_of_learnt_images_are_marked(faces: Faces, jpegs: Path, tmp_path:
     first = [1] * LEARNT + [0] * 20
     assert found.tolist() == [[one, one] for one in first + first]
     with pytest.raises(FerError, match="the weights have learnt from images that would be scored"):
-        list(fit(asked))
-    (one,) = fit(replace(asked, allow_seen=True))
+        list(fit_each(asked))
+    (one,) = fit_each(replace(asked, allow_seen=True))
     expected = Provenance(state="known", exact=0, copies=2 * LEARNT)
     assert one.record.data.provenance == expected
     assert one.record.marks == ["SEEN IMAGES"]
@@ -123,7 +123,7 @@ def test_a_file_with_hashes_alone_is_marked_in_every_output(
 ) -> None:
     weights = write(tmp_path / "some.h5", faces, signatures=False)
     asked = config(jpegs, weights, tmp_path)
-    (one,) = fit(asked)
+    (one,) = fit_each(asked)
     expected = Provenance(state="unknown", exact=0, copies=None)
     assert one.record.data.provenance == expected
     runs = ["--runs-dir", str(asked.runs_dir)]

@@ -18,8 +18,8 @@ from fer_features.data.faces import pixel_sha256
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
 from fer_features.fit.contamination import settle_split
-from fer_features.fit.fit import fit
-from fer_features.fit.problem import make_problem, select
+from fer_features.fit.dataset import load_dataset, make_problem
+from fer_features.fit.fit import fit_each
 from fer_features.runs.compare import compare, unseen_only
 from fer_features.runtime.image_keys import image_keys
 from fer_features.runtime.progress import no_progress
@@ -71,17 +71,17 @@ def test_weights_that_say_nothing_mark_nothing(tmp_path: Path) -> None:
     done = extract(ExtractConfig(backbone="pixels", cache_dir=tmp_path))
     with Cache(done.cache) as cache:
         assert "faces/seen" not in cache.features
-        assert select(cache, FIT).seen is None
+        assert load_dataset(cache, FIT).seen is None
 
 
 @pytest.mark.parametrize("split", ["grouped", "reference"])
 def test_the_guard_fires(config: FitConfig, split: str) -> None:
     with Cache(config.cache) as cache:  # type: ignore[arg-type]
-        selection = select(cache, config)
+        dataset = load_dataset(cache, config)
         with pytest.raises(FerError, match="the weights have learnt from images that would be"):
-            make_problem(selection, replace(config, split=split), seed=0)
+            make_problem(dataset, replace(config, split=split), seed=0)
         allowed = replace(config, split=split, allow_seen=True)
-        told = make_problem(selection, allowed, seed=0).seen
+        told = make_problem(dataset, allowed, seed=0).seen
     assert told is not None
     assert told["validation"] > 0
     assert told["test"] > 0
@@ -90,12 +90,12 @@ def test_the_guard_fires(config: FitConfig, split: str) -> None:
 def test_the_honest_split_is_chosen_by_itself_with_a_word_why(config: FitConfig) -> None:
     notes: list[str] = []
     with Cache(config.cache) as cache:  # type: ignore[arg-type]
-        selection = select(cache, config)
-        settled = settle_split(config, selection, log=notes.append)
+        dataset = load_dataset(cache, config)
+        settled = settle_split(config, dataset.seen, usage=dataset.metadata.usage, log=notes.append)
         assert (settled.split, settled.drop) == ("usage", ("twins",))
-        told = make_problem(selection, settled, seed=0).seen
+        told = make_problem(dataset, settled, seed=0).seen
         asked = replace(config, split="grouped")
-        assert settle_split(asked, selection) == asked
+        assert settle_split(asked, dataset.seen, usage=dataset.metadata.usage) == asked
     assert "the weights have learnt from" in notes[0]
     assert told is not None
     assert (told["validation"], told["test"]) == (0, 0)
@@ -104,9 +104,9 @@ def test_the_honest_split_is_chosen_by_itself_with_a_word_why(config: FitConfig)
 
 def test_every_table_says_so(config: FitConfig, tmp_path: Path) -> None:
     flattered = replace(config, split="grouped", allow_seen=True, runs_dir=tmp_path / "runs")
-    (one,) = fit(flattered)
+    (one,) = fit_each(flattered)
     assert "--allow-seen" in one.record.command
-    (table,) = compare([one]).tables
+    (table,) = compare([one])
     assert any("SEEN IMAGES" in log for log in table.notes)
 
     result = CliRunner().invoke(app, ["compare", "--runs-dir", str(tmp_path / "runs")])
@@ -162,11 +162,11 @@ def test_a_damaged_file_is_never_read(weights: Path, tmp_path: Path, at: int) ->
 def test_a_cross_validation_scores_training_images_too(config: FitConfig, tmp_path: Path) -> None:
     asked = replace(config, cv=3, runs_dir=tmp_path / "runs")
     with pytest.raises(FerError, match=r"would be scored, .* of the train part"):
-        list(fit(asked))
-    (one,) = fit(replace(asked, allow_seen=True))
+        list(fit_each(asked))
+    (one,) = fit_each(replace(asked, allow_seen=True))
     assert one.record.scored_seen > 0
-    assert any("SEEN IMAGES" in log for log in compare([one]).tables[0].notes)
-    (plain,) = fit(replace(asked, cv=0))
+    assert any("SEEN IMAGES" in log for log in compare([one])[0].notes)
+    (plain,) = fit_each(replace(asked, cv=0))
     assert plain.record.scored_seen == 0
 
 
@@ -177,7 +177,9 @@ def test_unseen_images_are_split_as_asked(tmp_path: Path) -> None:
     )
     with Cache(done.cache) as cache:
         asked = replace(FIT, cache=done.cache)
-        assert settle_split(asked, select(cache, asked), log=notes.append) == asked
+        dataset = load_dataset(cache, asked)
+        usage = dataset.metadata.usage
+        assert settle_split(asked, dataset.seen, usage=usage, log=notes.append) == asked
     assert notes == []
 
 
@@ -206,27 +208,25 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
     )
     done = extract(asked, track_copies=no_progress)
     with Cache(done.cache) as cache:
-        selection = select(cache, FIT)
-        assert selection.seen is not None
-        assert np.flatnonzero(selection.seen.own).tolist() == list(range(6))
-        assert np.flatnonzero(selection.seen.copy).tolist() == [17]
+        dataset = load_dataset(cache, FIT)
+        assert dataset.seen is not None
+        assert np.flatnonzero(dataset.seen.own).tolist() == list(range(6))
+        assert np.flatnonzero(dataset.seen.copy).tolist() == [17]
         with pytest.raises(FerError, match="1 of the test part"):
-            make_problem(selection, replace(FIT, split="usage"), seed=0)
-        clean = make_problem(selection, replace(FIT, split="usage", drop=("twins",)), seed=0)
+            make_problem(dataset, replace(FIT, split="usage"), seed=0)
+        clean = make_problem(dataset, replace(FIT, split="usage", drop=("twins",)), seed=0)
     hog = extract(replace(asked, backbone="hog", weights=None), track_copies=no_progress)
     with Cache(hog.cache) as cache:
-        selection = select(cache, FIT)
-        assert selection.seen is None
-        usual = make_problem(selection, replace(FIT, split="usage", drop=("twins",)), seed=0)
-        same = make_problem(
-            selection, replace(FIT, split="usage", drop=("twins", "learnt")), seed=0
-        )
+        dataset = load_dataset(cache, FIT)
+        assert dataset.seen is None
+        usual = make_problem(dataset, replace(FIT, split="usage", drop=("twins",)), seed=0)
+        same = make_problem(dataset, replace(FIT, split="usage", drop=("twins", "learnt")), seed=0)
     assert usual.split.test.tolist() == list(range(12, 18))
     for part in ("train", "validation", "test"):
         assert getattr(same.split, part).tolist() == getattr(clean.split, part).tolist()
-    assert same.selection.dropped == clean.selection.dropped
+    assert same.dataset.dropped == clean.dataset.dropped
     # training row 0 has a copy in the test part, validation row 11 too: both go as twins
-    assert clean.selection.dropped == {"twins": 2, "copies of learnt images": 1}
+    assert clean.dataset.dropped == {"twins": 2, "copies of learnt images": 1}
     assert clean.split.test.tolist() == list(range(12, 17))
     assert 11 not in clean.split.validation
     assert clean.seen == {"train": 5, "validation": 0, "test": 0}

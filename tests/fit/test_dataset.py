@@ -10,7 +10,7 @@ from fer_features.config import EMOTIONS, USAGES, ExtractConfig, FitConfig
 from fer_features.data.ferplus import COLUMNS
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
-from fer_features.fit.problem import make_problem, select
+from fer_features.fit.dataset import load_dataset, make_problem
 
 CONFIG = FitConfig()
 VOTE_OF = {
@@ -53,20 +53,20 @@ def write_votes(path: Path, cache: Cache, **changed: dict[int, dict[str, int]]) 
 
 
 def test_grouped_leaves_no_twin_between_the_parts(cache: Cache) -> None:
-    selection = select(cache, CONFIG)
-    groups = [len(np.unique(one)) for one in vars(selection.groups).values()]
-    assert groups[2] <= groups[1] <= groups[0] < len(selection.rows)
-    split = make_problem(selection, CONFIG, seed=0).split
+    dataset = load_dataset(cache, CONFIG)
+    groups = [len(np.unique(one)) for one in vars(dataset.groups).values()]
+    assert groups[2] <= groups[1] <= groups[0] < len(dataset.rows)
+    split = make_problem(dataset, CONFIG, seed=0).split
     assert split.leaked == {"exact": 0, "near": 0, "registered": 0}
-    reference = make_problem(selection, replace(CONFIG, split="reference"), seed=0).split
+    reference = make_problem(dataset, replace(CONFIG, split="reference"), seed=0).split
     assert sum(reference.leaked.values()) > 0
 
 
 def test_twins_of_later_parts_can_be_dropped(cache: Cache) -> None:
     config = replace(CONFIG, split="usage", drop=("twins",))
-    problem = make_problem(select(cache, config), config, seed=0)
+    problem = make_problem(load_dataset(cache, config), config, seed=0)
     assert problem.split.leaked == {"exact": 0, "near": 0, "registered": 0}
-    assert problem.selection.dropped["twins"] == problem.split.removed > 0
+    assert problem.dataset.dropped["twins"] == problem.split.removed > 0
 
 
 def test_conflicting_and_constant_images_are_dropped_and_counted(
@@ -85,10 +85,10 @@ def test_conflicting_and_constant_images_are_dropped_and_counted(
     data.write_text("\n".join(["emotion,pixels,Usage", *lines]) + "\n")
     config = ExtractConfig(data=str(data), backbone="pixels", cache_dir=tmp_path)
     with Cache(extract(config).cache) as cache:
-        assert len(select(cache, CONFIG).rows) == 8
-        selection = select(cache, replace(CONFIG, drop=("constant", "conflict")))
-    assert selection.dropped == {"constant": 1, "conflict": 2}
-    assert selection.who.source_row.tolist() == [2, 3, 5, 6, 7]
+        assert len(load_dataset(cache, CONFIG).rows) == 8
+        dataset = load_dataset(cache, replace(CONFIG, drop=("constant", "conflict")))
+    assert dataset.dropped == {"constant": 1, "conflict": 2}
+    assert dataset.metadata.source_row.tolist() == [2, 3, 5, 6, 7]
 
 
 def test_the_voters_majority_takes_the_labels_place(cache: Cache, tmp_path: Path) -> None:
@@ -97,45 +97,44 @@ def test_the_voters_majority_takes_the_labels_place(cache: Cache, tmp_path: Path
     votes[lost] = {"NF": 8, "happiness": 2}
     file = write_votes(tmp_path / "votes.csv", cache, rows=votes)
     config = replace(CONFIG, ferplus=file, labels="ferplus")
-    selection = select(cache, config)
-    label = dict(zip(selection.who.source_row.tolist(), selection.label.tolist(), strict=True))
+    dataset = load_dataset(cache, config)
+    label = dict(zip(dataset.metadata.source_row.tolist(), dataset.y.tolist(), strict=True))
     assert (label[happy], label[sad]) == (1, 0)
     assert lost not in label
-    assert selection.dropped == {"no label": 1}
-    assert selection.targets is None
+    assert dataset.dropped == {"no label": 1}
+    assert dataset.soft_targets is None
 
-    soft = select(cache, replace(config, labels="soft"))
-    assert soft.targets is not None
-    target = dict(zip(soft.who.source_row.tolist(), soft.targets.tolist(), strict=True))
+    soft = load_dataset(cache, replace(config, labels="soft"))
+    assert soft.soft_targets is not None
+    target = dict(zip(soft.metadata.source_row.tolist(), soft.soft_targets.tolist(), strict=True))
     assert target[happy] == pytest.approx([0.3, 0.7])
     assert target[sad] == pytest.approx([0.6, 0.4])
 
-    faces = select(cache, replace(CONFIG, ferplus=file, drop=("notface",)))
+    faces = load_dataset(cache, replace(CONFIG, ferplus=file, drop=("notface",)))
     assert faces.dropped == {"notface": 1}
-    assert lost not in faces.who.source_row
+    assert lost not in faces.metadata.source_row
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "named"),
     [
-        ({"labels": "mine"}, "no such labels: mine"),
-        ({"labels": "ferplus"}, "needs the votes"),
-        ({"drop": ("ugly",)}, "no such rows to drop: ugly"),
-        ({"drop": ("notface",)}, "told by votes"),
-        ({"ferplus": Path("nowhere.csv")}, "cannot be read"),
+        ({"labels": "mine"}, "mine"),
+        ({"labels": "ferplus"}, "--labels ferplus"),
+        ({"drop": ("ugly",)}, "ugly"),
+        ({"drop": ("notface",)}, "votes"),
+        ({"ferplus": Path("nowhere.csv")}, "nowhere.csv"),
     ],
 )
-def test_a_mistake_is_told(cache: Cache, change: dict[str, object], told: str) -> None:
-    with pytest.raises(FerError, match=told):
-        select(cache, replace(CONFIG, **change))
+def test_a_mistake_is_named(cache: Cache, change: dict[str, object], named: str) -> None:
+    with pytest.raises(FerError, match=named):
+        load_dataset(cache, replace(CONFIG, **change))
 
 
-def test_a_cache_without_its_images_says_how_to_add_them(
+def test_a_cache_without_its_images_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = ExtractConfig(backbone="pixels", per_class=10, cache_dir=tmp_path)
     with Cache(extract(config).cache) as cache:
         monkeypatch.setattr(Cache, "features", ("pixels/pooled",))
-        with pytest.raises(FerError, match="does not hold its images") as caught:
-            select(cache, CONFIG)
-    assert "the same fer extract" in caught.value.hint
+        with pytest.raises(FerError, match=cache.path.name):
+            load_dataset(cache, CONFIG)
