@@ -1,0 +1,258 @@
+"""The content of a report, as the template reads it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.report.charts import Chart
+from fer_features.runs.run import Run
+
+Cell = str | int | float | None
+"""A table's cell: text, a count, a score, or None where there is no value."""
+
+Rows = tuple[tuple[Cell, ...], ...]
+"""A table's rows; the first cell names the row."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """An image of the data set.
+
+    Attributes:
+        image: uint8 (H, W).
+        emotion: the data set's own label.
+        usage: the data set's own part; empty where it has none.
+    """
+
+    image: NDArray[np.uint8]
+    emotion: str
+    usage: str
+
+    @cached_property
+    def uri(self) -> str:
+        """The image as a ``data:`` address of a PNG."""
+        from PIL import Image
+
+        out = io.BytesIO()
+        Image.fromarray(self.image).save(out, "png", optimize=True)
+        return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+FindFaces = Callable[[Run, NDArray[np.int64]], Mapping[int, Face]]
+"""Called with a run and rows of its source; returns the faces by row, without unknown rows.
+
+Raises `FerError` where the run's images are not available.
+"""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score and the ends of its 95 % interval; None where undefined."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A run in the table of results.
+
+    Attributes:
+        others: the other test scores, in the order of the table's columns.
+        published: whether it is the published result, which is not re-run.
+    """
+
+    head: str
+    features: str
+    learnt_from: str
+    validation: float | None
+    test: Score
+    others: tuple[Score, ...]
+    fit_seconds: float | None
+    published: bool
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A confusion matrix: counts and shares of the true class, (K, K), rows are true classes."""
+
+    name: str
+    classes: tuple[str, ...]
+    counts: list[list[int]]
+    shares: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """ROC and reliability curves of the best runs of a table on validation.
+
+    Attributes:
+        names: the runs that are drawn; empty where no predictions are readable.
+        omitted: number of further runs.
+        roc: None where undefined.
+        reliability: None where no bin has enough images.
+    """
+
+    names: tuple[str, ...]
+    omitted: int
+    roc: Chart | None
+    reliability: Chart | None
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Learning curves of one run; `epochs` and `best_epoch` are 0 for other curves."""
+
+    name: str
+    charts: tuple[Chart, ...]
+    epochs: int = 0
+    best_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Runs that may be ranked against each other, the best on validation first.
+
+    Attributes:
+        verdict: whether the first is better than the others; empty without a verdict.
+        notes: warnings for the reader.
+    """
+
+    title: str
+    rows: tuple[ScoreRow, ...]
+    verdict: str
+    notes: tuple[str, ...]
+    matrices: tuple[Matrix, ...]
+    curves: Curves
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A misclassified test image.
+
+    Attributes:
+        row: its number in the source.
+        probability: of the predicted class, 0 to 1.
+        twin: whether it has a twin in training or validation.
+        wrong: number of the ranking's runs that misclassify it.
+        face: None where the images are not available.
+    """
+
+    row: int
+    true: str
+    predicted: str
+    probability: float
+    twin: bool
+    wrong: int
+    face: Face | None
+
+
+@dataclass(frozen=True)
+class Images:
+    """All runs on the same images with the same labels.
+
+    Attributes:
+        title: task, number of images and data set.
+        labels: ``original``, ``ferplus`` or other.
+        dropped: number of images left out, by reason.
+        splits: names and, of cut validation parts, their origin (else empty).
+        class_counts: class, emotions, and images in training, validation and test.
+        first_split: name of the split that `class_counts` is about.
+        first: name of the first run of the first ranking.
+        samples: by class, some validation images with their rows.
+        mistakes: the most confident of the first run; None where it has no readable predictions.
+        compared: number of runs that `Mistake.wrong` counts.
+        no_faces: why no faces are shown; empty where they are.
+        bounds: ends of the scale that all test intervals are drawn on.
+    """
+
+    title: str
+    data_name: str
+    classes: tuple[str, ...]
+    positive: str | None
+    labels: str
+    dropped: Mapping[str, int]
+    splits: tuple[tuple[str, str], ...]
+    class_counts: Rows
+    first_split: str
+    first: str
+    samples: tuple[tuple[str, tuple[tuple[int, Face], ...]], ...]
+    mistakes: tuple[Mistake, ...] | None
+    compared: int
+    no_faces: str
+    bounds: tuple[float, float]
+    rankings: tuple[Ranking, ...]
+
+    @property
+    def rows_shown(self) -> set[int]:
+        """Rows of the faces that are shown."""
+        rows = {row for _, faces in self.samples for row, _ in faces}
+        return rows | {one.row for one in self.mistakes or () if one.face}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The first run of the first ranking.
+
+    Attributes:
+        tied: number of other runs with the same validation accuracy.
+        published: accuracy of the published result, if it is about the same task.
+    """
+
+    name: str
+    title: str
+    runs: int
+    tied: int
+    test: Score
+    validation: float
+    published: float | None
+
+
+@dataclass(frozen=True)
+class Card:
+    """Facts about a cache or a run; those without a value are left out."""
+
+    title: str
+    facts: Mapping[str, str]
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole report.
+
+    Attributes:
+        runs: number of runs.
+        random: number of runs on features of random weights.
+        seen: number of runs scored on images that their weights have learnt from.
+        unknown: number of runs whose weights' training images are unknown.
+        seeds: heads with several seeds: head, features, title, seeds, validation and test.
+        operating: run, target, threshold, and precision and recall on validation and test.
+        calibrations: run, method, and log loss, Brier score and ECE before and after.
+        leaked: ranking, test images, and those with an exact, near and registered copy.
+        leak_effects: run, accuracy, and number and accuracy with and without a copy, difference.
+    """
+
+    headline: Headline
+    images: tuple[Images, ...]
+    runs: int
+    random: int
+    seen: int
+    unknown: int
+    seeds: Rows
+    operating: Rows
+    calibrations: Rows
+    by_epoch: tuple[Learning, ...]
+    by_size: tuple[Learning, ...]
+    leaked: Rows
+    leak_effects: Rows
+    caches: tuple[Card, ...]
+    run_cards: tuple[Card, ...]
