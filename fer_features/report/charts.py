@@ -101,11 +101,13 @@ class Chart:
 
     def x_ticks(self) -> list[tuple[str, float]]:
         """Labels below and their positions."""
-        return self._labels(self.x, self.across(self.x.ticks))
+        labels = map(self.x.format.format, self.x.ticks)
+        return list(zip(labels, self.across(self.x.ticks), strict=True))
 
     def y_ticks(self) -> list[tuple[str, float]]:
         """Labels on the left and their positions."""
-        return self._labels(self.y, self.up(self.y.ticks))
+        labels = map(self.y.format.format, self.y.ticks)
+        return list(zip(labels, self.up(self.y.ticks), strict=True))
 
     def guides(self) -> list[tuple[list[float], list[float]]]:
         """Ends of the thin lines: two horizontal and two vertical positions each."""
@@ -116,9 +118,6 @@ class Chart:
         if self.mark_x is not None:
             out.append((self.across([self.mark_x] * 2), self.up([self.y.low, self.y.high])))
         return out
-
-    def _labels(self, axis: Axis, places: list[float]) -> list[tuple[str, float]]:
-        return [(axis.format.format(t), at) for t, at in zip(axis.ticks, places, strict=True)]
 
 
 def unit_axis(label: str, low: float = 0) -> Axis:
@@ -157,16 +156,13 @@ def epoch_chart(name: str, history: Mapping[str, Sequence[float]], value: str) -
     train, held_out = history[value], history[f"val_{value}"]
     n, best = len(train), int(np.argmin(history["val_loss"])) + 1
     last = max(n, 2)
-    epochs = np.arange(1, n + 1)
+    epochs, marked = np.arange(1, n + 1), n <= MOST_MARKED
     return Chart(
         title=f"{value} by epoch of {name}",
         description=f"validation {value} ends at {held_out[-1]:.3f}; best epoch {best} of {n}",
         x=Axis("epoch", 1, last, np.arange(1, last + 1, -(-(last - 1) // 5))),
         y=nice_axis(value, [*train, *held_out]),
-        lines=(
-            Line(epochs, train, 0, marked=n <= MOST_MARKED),
-            Line(epochs, held_out, 1, marked=n <= MOST_MARKED),
-        ),
+        lines=(Line(epochs, train, 0, marked), Line(epochs, held_out, 1, marked)),
         mark_x=best,
     )
 
@@ -185,3 +181,13 @@ def size_chart(
         y=nice_axis("accuracy", [*train, *held_out]),
         lines=(Line(rows, train, 0, marked=True), Line(rows, held_out, 1, marked=True)),
     )
+
+
+def unit_chart(
+    title: str, description: str, lines: Sequence[Line], labels: tuple[str, str], low: float = 0
+) -> Chart | None:
+    """Lines on axes to 1, x from `low`, with the diagonal; None without any point."""
+    if not any(len(line.x) for line in lines):
+        return None
+    x, y = unit_axis(labels[0], low), unit_axis(labels[1])
+    return Chart(title, description, x, y, tuple(lines), diagonal=True)

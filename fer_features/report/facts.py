@@ -20,9 +20,6 @@ Names = Mapping[Path, str]
 
 Record = dict[str, Any]
 
-_CALIBRATED = ("log_loss", "brier", "ece")
-"""The scores that calibration changes."""
-
 
 def seeds(one: OverSeeds) -> tuple[Cell, ...]:
     """Head, features, title, number of seeds, and mean ± standard deviation of the accuracy."""
@@ -47,15 +44,10 @@ def operating(run: Run, names: Names) -> tuple[Cell, ...]:
 
 def calibration(run: Run, names: Names) -> tuple[Cell, ...]:
     """Run, method, and log loss, Brier score and ECE on test before and after."""
-    method, before = run.record["calibration"]["method"], _before(run.record)
-    pairs = ((before.get(name), run.record["test"][name]) for name in _CALIBRATED)
-    return (names[run.path], method, *(f"{cell(old)} → {cell(new)}" for old, new in pairs))
-
-
-def _before(record: Record) -> Mapping[str, float | None]:
-    """Test scores before the calibration, where the record holds them."""
-    found: Mapping[str, float | None] = record["calibration"].get("before", {}).get("test", {})
-    return found
+    found, after = run.record["calibration"], run.record["test"]
+    before = found.get("before", {}).get("test", {})
+    pairs = ((before.get(name), after[name]) for name in ("log_loss", "brier", "ece"))
+    return (names[run.path], found["method"], *(f"{cell(old)} → {cell(new)}" for old, new in pairs))
 
 
 def by_epoch(run: Run, names: Names) -> Learning:
@@ -79,14 +71,8 @@ def by_size(run: Run, names: Names) -> Learning:
 def leaked(table: Comparison) -> tuple[Cell, ...]:
     """Title, test images, and those with a copy; older records lack the registered ones."""
     split = table.runs[0].record["split"]
-    copies = split["leaked"]
-    return (
-        table.title,
-        split["test"],
-        copies["exact"],
-        copies["near"],
-        copies.get("registered"),
-    )
+    copies = (split["leaked"].get(kind) for kind in ("exact", "near", "registered"))
+    return (table.title, split["test"], *copies)
 
 
 def leak_effect(one: LeakEffect, names: Names) -> tuple[Cell, ...]:

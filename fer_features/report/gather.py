@@ -17,8 +17,8 @@ from fer_features.errors import FerError
 from fer_features.report import facts
 from fer_features.report.formats import listed
 from fer_features.report.rankings import bounds_of, ranking
-from fer_features.report.view import Face, FindFaces, Headline, Images, Mistake, Report, Rows, Score
-from fer_features.runs.compare import PUBLISHED, Comparison, compare, newest_seeds
+from fer_features.report.view import Face, FindFaces, Images, Mistake, Report, Rows
+from fer_features.runs.compare import Comparison, compare, newest_seeds
 from fer_features.runs.labels import data_key, is_random, provenance_unknown, scored_seen
 from fer_features.runs.repeats import leak_effects, over_seeds
 from fer_features.runs.run import Part, Predictions, Run
@@ -62,7 +62,6 @@ def gather(
     records, names = [run.record for run in shown], _names(tables)
     caches = {record["cache"]["key"]: record for record in records}
     return Report(
-        headline=_headline(tables[0]),
         images=tuple(_images(group, faces, log) for group in ordered),
         runs=len(shown),
         random=sum(map(is_random, records)),
@@ -95,28 +94,9 @@ def _names(tables: Sequence[Comparison]) -> dict[Path, str]:
         split = table.runs[0].record["split"]
         seed = "" if split["seed"] is None else f" {split['seed']}"
         suffix = f", {split['name']}{seed}" if len(tables) > 1 else ""
-        names |= {
-            r.path: f"{name}{suffix}" for r, name in zip(table.runs, table.names, strict=True)
-        }
+        for run, name in zip(table.runs, table.names, strict=True):
+            names[run.path] = f"{name}{suffix}"
     return names
-
-
-def _headline(table: Comparison) -> Headline:
-    record = table.runs[0].record
-    best = record["validation"]["accuracy"]
-    return Headline(
-        name=table.names[0],
-        title=table.title,
-        runs=len(table.runs),
-        tied=sum(run.record["validation"]["accuracy"] == best for run in table.runs) - 1,
-        test=_score(record, "accuracy"),
-        validation=best,
-        published=PUBLISHED["accuracy"] if table.published else None,
-    )
-
-
-def _score(record: Record, name: str) -> Score:
-    return Score(record["test"][name], *(record["intervals"].get(name) or (None, None)))
 
 
 def _images(group: Sequence[Comparison], find: FindFaces | None, log: Log) -> Images:
@@ -137,22 +117,16 @@ def _images(group: Sequence[Comparison], find: FindFaces | None, log: Log) -> Im
     return Images(
         title=f"{task['name']}: {data['rows']:,} images of {data['name']}",
         data_name=data["name"],
-        classes=tuple(classes),
         positive=task["positive"],
         labels=data["labels"],
         dropped=data["dropped"],
-        splits=tuple(
-            dict.fromkeys((one["name"], one.get("validation_from") or "") for one in splits)
-        ),
+        splits=tuple(dict.fromkeys((s["name"], s.get("validation_from") or "") for s in splits)),
         class_counts=_class_counts(first),
-        first_split=first["split"]["name"],
-        first=main.names[0],
         samples=tuple(
             (name, tuple((int(row), faces[row]) for row in rows if row in faces))
             for name, rows in shown
         ),
         mistakes=_mistakes(own.test, worst, tests, classes, faces) if own else None,
-        compared=len(tests),
         no_faces=no_faces,
         bounds=bounds_of([row for one in rankings for row in one.rows]),
         rankings=rankings,
@@ -178,11 +152,11 @@ def _faces(
     if not wanted:
         return {}, "the predictions of no run can be read"
     problem = ""
-    for run in {run.record["cache"]["key"]: run for run in reversed(runs)}.values():
+    for run in {run.record["cache"]["key"]: run for run in runs}.values():
         try:
             return find(run, np.unique(np.concatenate(wanted))), ""
         except FerError as error:
-            problem = error.message
+            problem = problem or error.message
     return {}, problem
 
 

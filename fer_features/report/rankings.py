@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from fer_features.errors import FerError
-from fer_features.report.charts import STYLES, Chart, Line, unit_axis
+from fer_features.report.charts import STYLES, Chart, Line, unit_chart
 from fer_features.report.formats import cell
-from fer_features.report.view import Curves, Matrix, Ranking, Score, ScoreRow
+from fer_features.report.view import Matrix, Ranking, Score, ScoreRow
 from fer_features.runs.compare import Comparison
 from fer_features.runs.curves import reliability_points, roc_points
-from fer_features.runs.run import Predictions, Run
+from fer_features.runs.run import Part, Predictions
 from fer_features.runs.verdicts import verdict_of
 from fer_features.runtime.progress import Log
+
+Scores = dict[str, Any]
 
 _OTHERS = ("balanced_accuracy", "f1", "roc_auc", "average_precision", "brier", "ece")
 """Test scores beside the accuracy, in the order of the template's columns."""
@@ -37,17 +39,29 @@ def ranking(table: Comparison, predictions: Mapping[Path, Predictions], log: Log
         verdict = None
         log(f"{table.title}: no verdict: {error.message}")
     names = table.names
+    readable = [
+        (name, run.record["test"], predictions[run.path].test)
+        for name, run in zip(names, table.runs, strict=True)
+        if run.path in predictions
+    ]
+    roc, reliability = _curves(readable[:STYLES])
+    tests = zip(names, (run.record["test"] for run in table.runs), strict=True)
+    validation = [run.record["validation"]["accuracy"] for run in table.runs]
     # The published row, at the end, has no name.
     rows = zip(table.rows(), [*names, ""], strict=False)
     return Ranking(
         title=table.title,
         rows=tuple(_score_row(row, name) for row, name in rows),
+        matrices=tuple(
+            Matrix(name, tuple(test["classes"]), test["confusion"]) for name, test in tests
+        ),
+        tied=validation.count(validation[0]) - 1,
         verdict=verdict.text() if verdict else "",
         notes=table.notes,
-        matrices=tuple(
-            _matrix(run.record, name) for run, name in zip(table.runs, names, strict=True)
-        ),
-        curves=_curves(table.runs, names, predictions),
+        drawn=tuple(name for name, _, _ in readable[:STYLES]),
+        readable=len(readable),
+        roc=roc,
+        reliability=reliability,
     )
 
 
@@ -69,51 +83,19 @@ def _score_row(row: Mapping[str, Any], name: str) -> ScoreRow:
     )
 
 
-def _matrix(record: Mapping[str, Any], name: str) -> Matrix:
-    counts = np.asarray(record["test"]["confusion"])
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return Matrix(name, tuple(record["test"]["classes"]), counts.tolist(), shares.tolist())
-
-
-def _curves(
-    runs: Sequence[Run], names: Sequence[str], predictions: Mapping[Path, Predictions]
-) -> Curves:
-    known = [
-        (name, run.record["test"], predictions[run.path].test)
-        for name, run in zip(names, runs, strict=True)
-        if run.path in predictions
-    ]
-    drawn = known[:STYLES]
+def _curves(runs: Sequence[tuple[str, Scores, Part]]) -> tuple[Chart | None, Chart | None]:
+    """ROC and reliability curves of runs with these names, test scores and predictions."""
     roc, reliability = [], []
-    for style, (_, test, part) in enumerate(drawn):
+    for style, (_, test, part) in enumerate(runs):
         positive = test["classes"].index(test["positive"]) if test.get("positive") else None
         if (points := roc_points(part, positive=positive)) is not None:
             roc.append(Line(*points, style))
         reliability.append(Line(*reliability_points(part), style, marked=True))
-    return Curves(
-        names=tuple(name for name, _, _ in drawn),
-        omitted=len(known) - len(drawn),
-        roc=_unit_chart(
-            "ROC curves",
-            "; ".join(f"{name}: area {cell(test['roc_auc'])}" for name, test, _ in drawn),
-            roc,
-            ("false positive rate", "true positive rate"),
-        ),
-        reliability=_unit_chart(
-            "Reliability curves",
-            "; ".join(f"{name}: ECE {cell(test['ece'])}" for name, test, _ in drawn),
-            reliability,
-            ("confidence", "accuracy"),
-            low=0.5 if drawn and len(drawn[0][1]["classes"]) == 2 else 0,
-        ),
+    areas = "; ".join(f"{name}: area {cell(test['roc_auc'])}" for name, test, _ in runs)
+    errors = "; ".join(f"{name}: ECE {cell(test['ece'])}" for name, test, _ in runs)
+    rates = ("false positive rate", "true positive rate")
+    low = 0.5 if runs and len(runs[0][1]["classes"]) == 2 else 0
+    return (
+        unit_chart("ROC curves", areas, roc, rates),
+        unit_chart("Reliability curves", errors, reliability, ("confidence", "accuracy"), low),
     )
-
-
-def _unit_chart(
-    title: str, description: str, lines: Sequence[Line], labels: tuple[str, str], low: float = 0
-) -> Chart | None:
-    """Lines on axes to 1 with the diagonal, x from `low`; None without any point."""
-    if not any(len(line.x) for line in lines):
-        return None
-    x, y = unit_axis(labels[0], low), unit_axis(labels[1])
-    return Chart(title, description, x, y, tuple(lines), diagonal=True)

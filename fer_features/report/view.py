@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,29 +82,11 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A confusion matrix: counts and shares of the true class, (K, K), rows are true classes."""
+    """A confusion matrix (K, K): a row for each true class, a column for each predicted one."""
 
     name: str
     classes: tuple[str, ...]
-    counts: list[list[int]]
-    shares: list[list[float]]
-
-
-@dataclass(frozen=True)
-class Curves:
-    """ROC and reliability curves of the best runs of a table on validation.
-
-    Attributes:
-        names: the runs that are drawn; empty where no predictions are readable.
-        omitted: number of further runs.
-        roc: None where undefined.
-        reliability: None where no bin has enough images.
-    """
-
-    names: tuple[str, ...]
-    omitted: int
-    roc: Chart | None
-    reliability: Chart | None
+    counts: Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -122,16 +104,25 @@ class Ranking:
     """Runs that may be ranked against each other, the best on validation first.
 
     Attributes:
+        tied: number of runs with the first's validation accuracy, besides the first.
         verdict: whether the first is better than the others; empty without a verdict.
         notes: warnings for the reader.
+        drawn: names of the runs with curves; empty where no predictions are readable.
+        readable: number of runs with readable predictions.
+        roc: None where undefined.
+        reliability: None where no bin has enough images.
     """
 
     title: str
     rows: tuple[ScoreRow, ...]
+    matrices: tuple[Matrix, ...]
+    tied: int
     verdict: str
     notes: tuple[str, ...]
-    matrices: tuple[Matrix, ...]
-    curves: Curves
+    drawn: tuple[str, ...]
+    readable: int
+    roc: Chart | None
+    reliability: Chart | None
 
 
 @dataclass(frozen=True)
@@ -142,7 +133,7 @@ class Mistake:
         row: its number in the source.
         probability: of the predicted class, 0 to 1.
         twin: whether it has a twin in training or validation.
-        wrong: number of the ranking's runs that misclassify it.
+        wrong: number of the first ranking's runs that misclassify it.
         face: None where the images are not available.
     """
 
@@ -157,36 +148,29 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Images:
-    """All runs on the same images with the same labels.
+    """All runs on the same images with the same labels; the first ranking is the main one.
 
     Attributes:
         title: task, number of images and data set.
         labels: ``original``, ``ferplus`` or other.
         dropped: number of images left out, by reason.
-        splits: names and, of cut validation parts, their origin (else empty).
-        class_counts: class, emotions, and images in training, validation and test.
-        first_split: name of the split that `class_counts` is about.
-        first: name of the first run of the first ranking.
+        splits: names and, of cut validation parts, their origin (else empty); by ranking.
+        class_counts: class, emotions, and images in the parts of the first split.
         samples: by class, some validation images with their rows.
         mistakes: the most confident of the first run; None where it has no readable predictions.
-        compared: number of runs that `Mistake.wrong` counts.
         no_faces: why no faces are shown; empty where they are.
         bounds: ends of the scale that all test intervals are drawn on.
     """
 
     title: str
     data_name: str
-    classes: tuple[str, ...]
     positive: str | None
     labels: str
     dropped: Mapping[str, int]
     splits: tuple[tuple[str, str], ...]
     class_counts: Rows
-    first_split: str
-    first: str
     samples: tuple[tuple[str, tuple[tuple[int, Face], ...]], ...]
     mistakes: tuple[Mistake, ...] | None
-    compared: int
     no_faces: str
     bounds: tuple[float, float]
     rankings: tuple[Ranking, ...]
@@ -196,24 +180,6 @@ class Images:
         """Rows of the faces that are shown."""
         rows = {row for _, faces in self.samples for row, _ in faces}
         return rows | {one.row for one in self.mistakes or () if one.face}
-
-
-@dataclass(frozen=True)
-class Headline:
-    """The first run of the first ranking.
-
-    Attributes:
-        tied: number of other runs with the same validation accuracy.
-        published: accuracy of the published result, if it is about the same task.
-    """
-
-    name: str
-    title: str
-    runs: int
-    tied: int
-    test: Score
-    validation: float
-    published: float | None
 
 
 @dataclass(frozen=True)
@@ -241,7 +207,6 @@ class Report:
         leak_effects: run, accuracy, and number and accuracy with and without a copy, difference.
     """
 
-    headline: Headline
     images: tuple[Images, ...]
     runs: int
     random: int
