@@ -9,7 +9,7 @@ from typing import Any
 
 from fer_features.report.charts import epoch_chart, size_chart
 from fer_features.report.formats import cell, seconds
-from fer_features.report.view import Card, Cell, Learning
+from fer_features.report.view import Card, Cell, LearningCurves
 from fer_features.runs.compare import Comparison
 from fer_features.runs.labels import base_features, provenance_unknown
 from fer_features.runs.repeats import LeakEffect, OverSeeds, TestPart
@@ -50,22 +50,20 @@ def calibration(run: Run, names: Names) -> tuple[Cell, ...]:
     return (names[run.path], found["method"], *(f"{cell(old)} → {cell(new)}" for old, new in pairs))
 
 
-def by_epoch(run: Run, names: Names) -> Learning:
-    """Loss and accuracy by epoch; the best epoch has the lowest validation loss."""
+def by_epoch(run: Run, names: Names) -> LearningCurves:
+    """Loss and accuracy by epoch."""
     history, name = run.record["history"], names[run.path]
     known = [one for one in ("loss", "accuracy") if {one, f"val_{one}"} <= set(history)]
-    losses = history["val_loss"]
-    charts = tuple(epoch_chart(name, history, one) for one in known)
-    return Learning(name, charts, len(losses), losses.index(min(losses)) + 1)
+    return name, tuple(epoch_chart(name, history, one) for one in known)
 
 
-def by_size(run: Run, names: Names) -> Learning:
+def by_size(run: Run, names: Names) -> LearningCurves:
     """Accuracy by number of training images."""
     sizes, name = run.record["sizes"], names[run.path]
     rows, train, held_out = (
         [one[key] for one in sizes] for key in ("rows", "train_accuracy", "validation_accuracy")
     )
-    return Learning(name, (size_chart(name, rows, train, held_out),))
+    return name, (size_chart(name, rows, train, held_out),)
 
 
 def leaked(table: Comparison) -> tuple[Cell, ...]:

@@ -20,6 +20,9 @@ Cell = str | int | float | None
 Rows = tuple[tuple[Cell, ...], ...]
 """A table's rows; the first cell names the row."""
 
+LearningCurves = tuple[str, tuple[Chart, ...]]
+"""A run's name and its learning curves."""
+
 
 @dataclass(frozen=True)
 class Face:
@@ -87,16 +90,6 @@ class Matrix:
     name: str
     classes: tuple[str, ...]
     counts: Sequence[Sequence[int]]
-
-
-@dataclass(frozen=True)
-class Learning:
-    """Learning curves of one run; `epochs` and `best_epoch` are 0 for other curves."""
-
-    name: str
-    charts: tuple[Chart, ...]
-    epochs: int = 0
-    best_epoch: int = 0
 
 
 @dataclass(frozen=True)
@@ -215,8 +208,8 @@ class Report:
     seeds: Rows
     operating: Rows
     calibrations: Rows
-    by_epoch: tuple[Learning, ...]
-    by_size: tuple[Learning, ...]
+    by_epoch: tuple[LearningCurves, ...]
+    by_size: tuple[LearningCurves, ...]
     leaked: Rows
     leak_effects: Rows
     caches: tuple[Card, ...]
