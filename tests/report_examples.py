@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run_examples import record, write_record
+from run_examples import record
 
 from fer_features.cache import (
     Header,
@@ -20,7 +21,7 @@ from fer_features.cache import (
 )
 from fer_features.data.tasks import BINARY, Task
 from fer_features.metrics import score
-from fer_features.runs.run import Part, Predictions, Run, read_run
+from fer_features.runs.run import Run, read_run
 
 ROWS = 40
 """Rows of the cache: the first half is training, a quarter validation, a quarter test."""
@@ -51,6 +52,15 @@ def make_cache(path: Path, *, key: str = "key") -> Path:
     return path
 
 
+def merge(record: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Put changes into a record, those of its objects field by field."""
+    for name, value in changes.items():
+        if isinstance(value, dict) and isinstance(record.get(name), dict):
+            merge(record[name], value)
+        else:
+            record[name] = value
+
+
 @dataclass(frozen=True)
 class Writer:
     """Writes runs that were fitted on one cache."""
@@ -58,20 +68,25 @@ class Writer:
     runs: Path
     cache: Path
 
-    def write(self, head: str = "svm", *, task: Task = BINARY, seed: int = 0, **said: Any) -> Run:
-        """A run of format 2 with random predictions, and what `said` says over its record."""
-        about = record(head, task=task, seed=seed, **said.pop("about", {}))
+    def write(
+        self, head: str = "svm", /, *, task: Task = BINARY, seed: int = 0, **changes: Any
+    ) -> Run:
+        """A run of format 2 with random predictions, and `changes` merged into its record."""
+        about = record(head, task=task, seed=seed, **changes.pop("about", {}))
         names = task.class_names
         draw = np.random.default_rng([seed, len(head)])
-        parts = {}
+        arrays = {}
         for part, rows in (("validation", VALIDATION), ("test", TEST)):
             label = rows % len(names)
             probability = draw.dirichlet(np.ones(len(names)), len(rows))
-            parts[part] = Part(rows, label, probability, np.zeros(len(rows), bool))
+            twin = np.zeros(len(rows), bool)
+            arrays |= {f"{part}_row": rows, f"{part}_label": label, f"{part}_twin": twin}
+            arrays[f"{part}_probability"] = probability
             scores = score(label, probability, classes=names, positive=task.positive)
             about[part] = scores.to_dict()
         low = about["test"]["accuracy"] - 0.1
         about |= {
+            "format_version": 2,
             "intervals": {"accuracy": [max(low, 0), min(low + 0.2, 1)]},
             "command": f"fer fit {self.cache} --head {head}",
             "software": {"python": "3.11"},
@@ -82,10 +97,12 @@ class Writer:
             "dataset": {"name": "few", "sha256": "d" * 64},
         }
         about["cache"]["spec"] |= {"weights_sha256": "ab" * 32, "size": 139}
-        about |= {"id": f"{head}-{about['split']['name']}-{seed}", **said}
+        about["id"] = f"{head}-{about['split']['name']}-{seed}"
+        merge(about, changes)
         folder = self.runs / about["id"]
-        write_record(folder, about)
-        Predictions(**parts).save(folder / "predictions")
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps(about), encoding="utf-8")
+        np.savez(folder / "predictions.npz", **arrays)
         return read_run(folder)
 
 

@@ -1,10 +1,11 @@
-"""One HTML file that shows what runs found, and needs nothing but a browser to read.
+"""One HTML file that shows runs, and needs nothing but a browser.
 
-``gather`` collects from the runs' folders and the cache what there is to show, a file for each kind
-of section writes it, ``page`` puts the sections together.
+``gather`` reads the runs into the records of ``view``, which ``templates/report.html`` shows;
+``charts`` lays out the curves; ``page`` renders the page and writes the file.
 """
 
-from fer_features.report.gather import Gathered, gather
+from fer_features.report.gather import gather
 from fer_features.report.page import Written, page, write_report
+from fer_features.report.view import Face, FindFaces, Report
 
-__all__ = ["Gathered", "Written", "gather", "page", "write_report"]
+__all__ = ["Face", "FindFaces", "Report", "Written", "gather", "page", "write_report"]

@@ -1,187 +1,138 @@
-"""What there is to show of some runs: compared, with their mistakes, and faces to look at."""
+"""From runs to the content of a report.
+
+Run records are read here, in ``rankings`` and in ``facts``, and nowhere else in this room.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_features.errors import FerError
-from fer_features.report.album import Face, read_faces
+from fer_features.report import facts
+from fer_features.report.formats import listed
+from fer_features.report.rankings import bounds_of, ranking
+from fer_features.report.view import Face, FindFaces, Images, Mistake, Report, Rows
 from fer_features.runs.compare import compare
 from fer_features.runs.record import RunRecord
-from fer_features.runs.repeats import LeakEffect, OverSeeds, leak_effects
+from fer_features.runs.repeats import leak_effects
 from fer_features.runs.run import Part, Predictions, Run
 from fer_features.runs.table import ComparisonTable
-from fer_features.runs.verdicts import Verdict
+from fer_features.runtime.progress import Log, no_log
 
 SAMPLES = 10
-"""How many faces of each class are shown."""
+"""Number of faces shown of each class."""
 
 MISTAKES = 24
-"""How many of the most confident mistakes are shown."""
-
-Note = Callable[[str], None]
+"""Number of mistakes shown."""
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """A test image that a head is sure of, and wrong about.
-
-    Attributes:
-        row: its number in the source.
-        true: the true class's name.
-        said: the class that the head says.
-        probability: what it gives that class, 0 to 1.
-        twin: whether it has a twin in training or validation.
-        wrong: how many runs of the table are wrong about it.
-    """
-
-    row: int
-    true: str
-    said: str
-    probability: float
-    twin: bool
-    wrong: int
-
-
-@dataclass(frozen=True)
-class Subject:
-    """All runs on the same images with the same labels.
-
-    Attributes:
-        tables: runs that may be ranked; first the newest whose split cannot leak, if there is one.
-        verdicts: what can be said of each table's first run; None where nothing can.
-        predictions: by the run's folder, without those that cannot be read.
-        samples: rows of each class, in the classes' order.
-        mistakes: of the first run of `main`, the surest first.
-        faces: by row; empty without the cache.
-        why_no_faces: what is wrong with the cache; empty where nothing is.
-    """
-
-    tables: tuple[ComparisonTable, ...]
-    verdicts: tuple[Verdict | None, ...]
-    predictions: dict[Path, Predictions]
-    samples: tuple[tuple[int, ...], ...]
-    mistakes: tuple[Mistake, ...]
-    faces: dict[int, Face]
-    why_no_faces: str
-
-    @property
-    def main(self) -> ComparisonTable:
-        """The table that is spoken of first."""
-        return self.tables[0]
-
-    @property
-    def runs(self) -> list[Run]:
-        """The runs of all tables."""
-        return [run for table in self.tables for run in table.runs]
-
-    @property
-    def record(self) -> RunRecord:
-        """The record of the first run of the main table."""
-        return self.main.runs[0].record
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """What a report is about.
-
-    Attributes:
-        subjects: one for each set of images and labels, the newest first.
-        seeds: heads that were fitted with several seeds.
-        leaks: the runs whose split leaks, and what that does to their scores.
-        random: ids of the runs on features of networks with random weights.
-        seen: ids of the runs that have scored images that their weights have learnt from.
-        unknown: ids of the runs of which it is not known what their weights have learnt from.
-    """
-
-    subjects: tuple[Subject, ...]
-    seeds: tuple[OverSeeds, ...]
-    leaks: tuple[LeakEffect, ...]
-    random: tuple[str, ...]
-    seen: tuple[str, ...]
-    unknown: tuple[str, ...]
-
-    @property
-    def runs(self) -> list[Run]:
-        """All runs that are shown."""
-        return [run for subject in self.subjects for run in subject.runs]
-
-    @property
-    def names(self) -> dict[Path, str]:
-        """What tells each run from the others, in a few words, by the run's folder."""
-        tables = [table for subject in self.subjects for table in subject.tables]
-        names = {}
-        for table in tables:
-            split = table.runs[0].record.split
-            seed = "" if split.seed is None else f" {split.seed}"
-            several = f", {split.name}{seed}" if len(tables) > 1 else ""
-            for run, name in zip(table.runs, table.names, strict=True):
-                names[run.path] = f"{name}{several}"
-        return names
-
-
-def gather(runs: Sequence[Run], *, every_seed: bool = True, log: Note) -> Gathered:
-    """Collect what there is to show.
+def gather(
+    runs: Sequence[Run],
+    *,
+    every_seed: bool = True,
+    faces: FindFaces | None = None,
+    log: Log = no_log,
+) -> Report:
+    """Collect the content of a report.
 
     Args:
         runs: in any order.
-        every_seed: show a table for each seed, and not only for the newest.
-        log: told what cannot be shown, and why.
+        every_seed: show the runs of each seed, not only of the newest.
+        faces: finds the images; without it no faces are shown.
+        log: called with what cannot be shown, and why.
 
     Raises:
-        FerError: there are no runs, or a record lacks what a run must have.
+        FerError: there are no runs.
     """
     comparison = compare(runs)
-    tables = (comparison if every_seed else comparison.newest_seeds()).tables
     groups: dict[bytes, list[ComparisonTable]] = {}
-    for table in tables:
+    for table in (comparison if every_seed else comparison.newest_seeds()).tables:
         record = table.runs[0].record
-        key = msgspec.json.encode([record.data.digest, record.task])
-        groups.setdefault(key, []).append(table)
-    subjects = tuple(_subject(group, log) for group in groups.values())
-    shown = [run for subject in subjects for run in subject.runs]
-    return Gathered(
-        subjects=subjects,
-        seeds=comparison.seeds,
-        leaks=tuple(leak_effects(shown)),
-        random=tuple(run.record.id for run in shown if run.record.is_random),
-        seen=tuple(run.record.id for run in shown if run.record.scored_seen),
-        unknown=tuple(run.record.id for run in shown if run.record.provenance_unknown),
+        groups.setdefault(msgspec.json.encode([record.data.digest, record.task]), []).append(table)
+    ordered = [sorted(group, key=_leaks) for group in groups.values()]
+    tables = [table for group in ordered for table in group]
+    shown = [run for table in tables for run in table.runs]
+    records, names = [run.record for run in shown], _names(tables)
+    caches = {record.cache.key: record for record in records}
+    return Report(
+        images=tuple(_images(group, faces, log) for group in ordered),
+        runs=len(shown),
+        random=sum(record.is_random for record in records),
+        seen=sum(record.scored_seen > 0 for record in records),
+        unknown=sum(record.provenance_unknown for record in records),
+        seeds=tuple(map(facts.seeds, comparison.seeds)),
+        operating=tuple(facts.operating(run, names) for run in shown if run.record.operate),
+        calibrations=tuple(
+            facts.calibration(run, names) for run in shown if run.record.calibration
+        ),
+        by_epoch=tuple(facts.by_epoch(run, names) for run in shown if run.record.history),
+        by_size=tuple(facts.by_size(run, names) for run in shown if run.record.sizes),
+        leaked=tuple(map(facts.leaked, tables)),
+        leak_effects=tuple(facts.leak_effect(one, names) for one in leak_effects(shown)),
+        caches=tuple(map(facts.cache_card, caches.values())),
+        run_cards=tuple(map(facts.run_card, records)),
     )
 
 
 def _leaks(table: ComparisonTable) -> tuple[bool, bool]:
-    """What tables are put in order by: ``grouped`` first, those that leak last."""
+    """Sort key: ``grouped`` first, splits that leak last."""
     split = table.runs[0].record.split
     leaked = split.leaked
     return split.name != "grouped", any((leaked.exact, leaked.near, leaked.registered))
 
 
-def _subject(tables: list[ComparisonTable], log: Note) -> Subject:
-    main, *others = sorted(tables, key=_leaks)
-    predictions = _predictions([run for table in tables for run in table.runs], log)
-    samples, mistakes = _samples(main, predictions), _mistakes(main, predictions)
-    wanted = [row for rows in samples for row in rows] + [one.row for one in mistakes]
-    faces, why = _faces(main.runs, wanted)
-    if why:
-        log(f"no faces are shown: {why}")
-    return Subject(
-        tables=(main, *others),
-        verdicts=tuple(table.verdict for table in (main, *others)),
-        predictions=predictions,
-        samples=samples,
-        mistakes=mistakes,
-        faces=faces,
-        why_no_faces=why,
+def _names(tables: Sequence[ComparisonTable]) -> dict[Path, str]:
+    """A short unique name for each run, by its folder."""
+    names: dict[Path, str] = {}
+    for table in tables:
+        split = table.runs[0].record.split
+        seed = "" if split.seed is None else f" {split.seed}"
+        suffix = f", {split.name}{seed}" if len(tables) > 1 else ""
+        for run, name in zip(table.runs, table.names, strict=True):
+            names[run.path] = f"{name}{suffix}"
+    return names
+
+
+def _images(group: Sequence[ComparisonTable], find: FindFaces | None, log: Log) -> Images:
+    main, first = group[0], group[0].runs[0].record
+    predictions = _predictions([run for table in group for run in table.runs], log)
+    tests = [predictions[run.path].test for run in main.runs if run.path in predictions]
+    own = predictions.get(main.runs[0].path)
+    worst = _confident_mistakes(own.test) if own else np.empty(0, np.int64)
+    samples = _samples(main, predictions)
+    wanted = [*samples, own.test.row[worst]] if own else samples
+    faces, no_faces = _faces(main.runs, wanted, find)
+    if no_faces:
+        log(f"no faces are shown: {no_faces}")
+    classes, task, data = first.test.classes, first.task, first.data
+    rankings = tuple(ranking(table, predictions, log) for table in group)
+    splits = (table.runs[0].record.split for table in group)
+    shown = zip(classes, samples, strict=False)  # no samples where no predictions are readable
+    return Images(
+        title=f"{task.name}: {data.rows:,} images of {data.name}",
+        data_name=data.name,
+        positive=task.positive,
+        labels=data.labels,
+        dropped=data.dropped,
+        splits=tuple(dict.fromkeys((one.name, one.validation_from) for one in splits)),
+        class_counts=_class_counts(first),
+        samples=tuple(
+            (name, tuple((int(row), faces[row]) for row in rows if row in faces))
+            for name, rows in shown
+        ),
+        mistakes=_mistakes(own.test, worst, tests, classes, faces) if own else None,
+        no_faces=no_faces,
+        bounds=bounds_of([row for one in rankings for row in one.rows]),
+        rankings=rankings,
     )
 
 
-def _predictions(runs: Iterable[Run], log: Note) -> dict[Path, Predictions]:
+def _predictions(runs: Iterable[Run], log: Log) -> dict[Path, Predictions]:
     found = {}
     for run in runs:
         try:
@@ -191,55 +142,75 @@ def _predictions(runs: Iterable[Run], log: Note) -> dict[Path, Predictions]:
     return found
 
 
-def _faces(runs: Sequence[Run], rows: Sequence[int]) -> tuple[dict[int, Face], str]:
-    """Faces from the first of the runs' caches that has them, or why none has."""
-    why = ""
-    for record in {run.record.cache.key: run.record for run in runs}.values():
+def _faces(
+    runs: Sequence[Run], wanted: Sequence[NDArray[np.int64]], find: FindFaces | None
+) -> tuple[Mapping[int, Face], str]:
+    """Faces from the first of the runs' caches that has them, or why there are none."""
+    if find is None:
+        return {}, "no images were given"
+    if not wanted:
+        return {}, "the predictions of no run can be read"
+    problem = ""
+    for run in {run.record.cache.key: run for run in runs}.values():
         try:
-            return read_faces(record, rows), ""
+            return find(run, np.unique(np.concatenate(wanted))), ""
         except FerError as error:
-            why = why or error.message
-    return {}, why
+            problem = problem or error.message
+    return {}, problem
 
 
 def _samples(
     table: ComparisonTable, predictions: dict[Path, Predictions]
-) -> tuple[tuple[int, ...], ...]:
-    """Rows of each class from all over the validation part."""
-    for run in table.runs:
-        if run.path in predictions:
-            part = predictions[run.path].validation
-            return tuple(_spread(part, code) for code in range(part.probability.shape[1]))
-    return ()
+) -> list[NDArray[np.int64]]:
+    """Rows of each class, evenly spaced over the validation part."""
+    parts = [predictions[run.path].validation for run in table.runs if run.path in predictions]
+    if not parts:
+        return []
+    by_class = (parts[0].row[parts[0].label == k] for k in range(parts[0].probability.shape[1]))
+    return [
+        rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).astype(int)]
+        for rows in by_class
+    ]
 
 
-def _spread(part: Part, code: int) -> tuple[int, ...]:
-    rows = part.row[part.label == code]
-    places = np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).astype(int)
-    return tuple(int(row) for row in rows[places])
+def _confident_mistakes(part: Part) -> NDArray[np.int64]:
+    """Positions of the misclassified rows with the highest probabilities, these first."""
+    wrong = np.flatnonzero(part.probability.argmax(axis=1) != part.label)
+    order = np.argsort(-part.probability.max(axis=1)[wrong], kind="stable")
+    return wrong[order][:MISTAKES]
 
 
-def _mistakes(table: ComparisonTable, predictions: dict[Path, Predictions]) -> tuple[Mistake, ...]:
-    """The surest mistakes of the table's first run on the test rows."""
-    first = predictions.get(table.runs[0].path)
-    if first is None:
-        return ()
-    test, classes = first.test, table.runs[0].record.test.classes
-    tests = [predictions[run.path].test for run in table.runs if run.path in predictions]
-    tests = [one for one in tests if np.array_equal(one.row, test.row)]
-    wrong = sum((one.probability.argmax(axis=1) != one.label).astype(int) for one in tests)
-    said = test.probability.argmax(axis=1)
-    sure = test.probability.max(axis=1)
-    places = np.flatnonzero(said != test.label)
-    surest = places[np.argsort(-sure[places], kind="stable")][:MISTAKES]
+def _mistakes(
+    part: Part,
+    worst: NDArray[np.int64],
+    tests: Sequence[Part],
+    classes: Sequence[str],
+    faces: Mapping[int, Face],
+) -> tuple[Mistake, ...]:
+    same = [one for one in tests if np.array_equal(one.row, part.row)]
+    wrong = np.sum([one.probability.argmax(axis=1) != one.label for one in same], axis=0)
+    predicted = part.probability.argmax(axis=1)
     return tuple(
         Mistake(
-            row=int(test.row[at]),
-            true=classes[test.label[at]],
-            said=classes[said[at]],
-            probability=float(sure[at]),
-            twin=bool(test.twin[at]),
-            wrong=int(np.asarray(wrong)[at]),
+            row=int(part.row[at]),
+            true=classes[part.label[at]],
+            predicted=classes[predicted[at]],
+            probability=float(part.probability[at, predicted[at]]),
+            twin=bool(part.twin[at]),
+            wrong=int(wrong[at]),
+            face=faces.get(int(part.row[at])),
         )
-        for at in surest
+        for at in worst
     )
+
+
+def _class_counts(record: RunRecord) -> Rows:
+    """Images by class and part; older records hold only the sum of the training images."""
+    split, classes = record.split, record.task.classes
+    train: Sequence[int | None] = record.data.counts.get("train") or [None] * len(classes)
+    validation, test = (np.sum(part.confusion, axis=1) for part in (record.validation, record.test))
+    rows = (
+        (one.name, listed(one.emotions), n, int(v), int(t))
+        for one, n, v, t in zip(classes, train, validation, test, strict=False)
+    )
+    return (*rows, ("all", "", split.train, split.validation, split.test))

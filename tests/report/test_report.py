@@ -1,22 +1,31 @@
+import json
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from report_examples import HISTORY, SIZES, Writer, make_cache
-from run_examples import changed
 from typer.testing import CliRunner
 
 from fer_features.cli import app
+from fer_features.cli.report import find_faces
 from fer_features.data.tasks import SEVEN
+from fer_features.errors import FerError
 from fer_features.metrics.intervals import share_interval
 from fer_features.report import gather, page
-from fer_features.report.page import SECTIONS
-from fer_features.runs.published import PUBLISHED_MARK
+from fer_features.runs.compare import PUBLISHED_MARK
 from fer_features.runs.run import Run
+from fer_features.runtime.progress import no_log
+
+SECTIONS = (
+    *("data", "faces", "results", "confusion", "curves", "learning", "mistakes", "leak"),
+    "provenance",
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +38,14 @@ def writer(tmp_path: Path, cache: Path) -> Writer:
     return Writer(tmp_path / "runs", cache)
 
 
-def show(*runs: Run, log: Callable[[str], None] = lambda _: None) -> str:
-    return page(gather(runs, log=log))
+def show(*runs: Run, log: Callable[[str], None] = no_log) -> str:
+    return page(gather(runs, faces=partial(find_faces, cache_dir=Path("none")), log=log))
+
+
+def stored(run: Run) -> dict[str, Any]:
+    """The content of a run's ``run.json``."""
+    content: dict[str, Any] = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
+    return content
 
 
 class Reader(HTMLParser):
@@ -75,7 +90,9 @@ def test_every_section_is_there_and_the_contents_lead_to_it(writer: Writer) -> N
     read = Reader(show(writer.write()))
     ids = {attrs["id"] for _, attrs in read.elements if attrs.get("id")}
     assert set(SECTIONS) <= ids
-    assert {str(link["href"])[1:] for link in read.all("a")} <= ids
+    links = {str(link["href"])[1:] for link in read.all("a")}
+    assert set(SECTIONS) <= links <= ids
+    assert {str(use["href"])[1:] for use in read.all("use")} <= ids
     assert len(read.all("h1")) == 1
     assert len(read.all("table")) == len(read.all("caption"))
     assert read.all("html", lang="en")
@@ -90,7 +107,7 @@ def test_ids_are_given_once_with_two_sources_on_one_page(writer: Writer) -> None
     assert any(str(one).startswith("row-2-") for one in ids)
 
 
-def test_the_page_asks_nothing_of_any_other_place(writer: Writer) -> None:
+def test_the_page_loads_nothing_from_elsewhere(writer: Writer) -> None:
     text = show(writer.write(history=HISTORY, sizes=SIZES))
     read = Reader(text)
     for _, attrs in read.elements:
@@ -103,14 +120,16 @@ def test_the_page_asks_nothing_of_any_other_place(writer: Writer) -> None:
     assert "default-src 'none'" in str(policy["content"])
 
 
-def test_what_others_wrote_cannot_become_markup(writer: Writer) -> None:
-    evil = '<script>alert("x")</script>"\'&'
+def test_text_of_a_record_cannot_become_markup(writer: Writer) -> None:
+    evil = """<script>alert("x")</script>"'&"""
     run = writer.write(
         command=evil,
-        data={"name": evil, "rows": 40, "digest": "d", "labels": evil, "dropped": {evil: 1}},
+        data={"name": evil, "labels": evil, "dropped": {evil: 1}},
+        head={"name": evil, "title": evil, "params": {evil: evil}},
+        cache={"dataset": {"name": evil}},
+        history=HISTORY,
+        sizes=SIZES,
     )
-    head = {"name": evil, "title": evil, "params": {evil: evil}}
-    run = changed(run, {"head": head, "cache": {"dataset": {"name": evil}}})
     read = Reader(show(run))
     assert len(read.all("script")) == 1  # the page's own
     assert evil in "".join(read.words)
@@ -123,31 +142,48 @@ def test_random_weights_are_marked_before_anything_else(writer: Writer) -> None:
     random = writer.write("ridge", about={"weights": "random:0"})
     text = Reader(show(plain, random)).text
     assert text.index("RANDOM WEIGHTS") < text.index("Facial expressions from frozen features")
-    assert "1 of the runs shown" in text
+    assert "1 of the 2 runs" in text
 
 
 def test_the_table_shows_intervals_and_the_published_row(writer: Writer) -> None:
-    run = writer.write()
-    read = Reader(show(run))
-    low, high = run.record.intervals["accuracy"]
-    assert f"{run.record.test.accuracy:.3f} {low:.3f} – {high:.3f}" in read.text
+    run = writer.write(test={"f1": 0.8125}, intervals={"f1": [0.7, 1.0]})
+    read, record = Reader(show(run)), stored(run)
+    low, high = record["intervals"]["accuracy"]
+    assert f"{record['test']['accuracy']:.3f} {low:.3f} – {high:.3f}" in read.text
+    assert "0.812 0.700 – 1.000" in read.text
     assert read.all("svg", **{"class": "interval"})
     assert PUBLISHED_MARK in read.text
-    assert PUBLISHED_MARK not in Reader(show(writer.write("ridge", task=SEVEN))).text
 
 
-def test_undefined_scores_are_a_dash_and_not_a_crash(writer: Writer) -> None:
-    run = writer.write()
-    undefined = {"roc_auc": None, "average_precision": None}
-    run = changed(run, {"test": undefined, "intervals": {"accuracy": None}})
-    assert "–" in Reader(show(run)).text
+@pytest.mark.parametrize("other", [{"task": SEVEN}, {"about": {"fer2013": False}}])
+def test_the_published_result_is_not_shown_beside_other_images(
+    writer: Writer, other: dict[str, Any]
+) -> None:
+    assert PUBLISHED_MARK not in Reader(show(writer.write(**other))).text
 
 
-def test_the_most_confident_mistakes_lead_to_their_lines(writer: Writer) -> None:
+def test_intervals_are_drawn_to_scale(writer: Writer) -> None:
+    changes = {"test": {"accuracy": 0.75}, "intervals": {"accuracy": [0.5, 1.0]}}
+    (bar,) = re.findall(r'class="interval">.*?</svg>', show(writer.write(**changes)), re.DOTALL)
+    assert 'x1="4.0" y1="8" x2="116.0"' in bar
+    assert 'cx="60.0"' in bar
+
+
+def test_undefined_scores_are_a_dash(writer: Writer) -> None:
+    undefined = dict.fromkeys(("roc_auc", "average_precision", "ece"))
+    run = writer.write(test=undefined, intervals={"accuracy": None}, about={"fer2013": False})
+    scores = re.search(
+        r"labels ([0-9. –]+) On|labels ([0-9. –]+) Confusion", Reader(show(run)).text
+    )
+    assert scores
+    assert scores[0].count("–") == 3
+
+
+def test_the_most_confident_mistakes_lead_to_their_rows(writer: Writer) -> None:
     run = writer.write()
     test = run.predictions().test
-    said, sure = test.probability.argmax(axis=1), test.probability.max(axis=1)
-    wrong = np.flatnonzero(said != test.label)
+    predicted, sure = test.probability.argmax(axis=1), test.probability.max(axis=1)
+    wrong = np.flatnonzero(predicted != test.label)
     surest = test.row[wrong[sure[wrong].argmax()]]
     read = Reader(show(run))
     tiles = [link for link in read.all("a") if str(link["href"]).startswith("#row-")]
@@ -155,58 +191,110 @@ def test_the_most_confident_mistakes_lead_to_their_lines(writer: Writer) -> None
     assert len(tiles) == len(wrong)
     assert len(read.all("tr", id=f"row-{surest}")) == 1
     usage = ("Training", "PublicTest", "PrivateTest")[surest % 3]
-    line = re.search(rf"{surest} (happy|not happy) .*?{usage}", read.text)
-    assert line
+    assert re.search(rf"{surest} (happy|not happy) .*?{usage}", read.text)
     assert read.all("img", alt=f"row {surest}")
 
 
-def test_without_its_cache_a_page_says_so_and_still_lists_the_mistakes(
-    writer: Writer, tmp_path: Path
+@pytest.mark.parametrize("there", [False, True], ids=["missing", "another"])
+def test_without_its_cache_a_page_says_so_and_lists_the_mistakes(
+    writer: Writer, tmp_path: Path, there: bool
 ) -> None:
-    told: list[str] = []
-    gone = Writer(writer.runs, tmp_path / "gone.h5").write()
-    read = Reader(show(gone, log=told.append))
+    path = tmp_path / "odd.h5"
+    if there:
+        make_cache(path, key="another key")
+    logged: list[str] = []
+    read = Reader(show(Writer(writer.runs, path).write(), log=logged.append))
     assert not read.all("img")
-    assert "no such cache" in read.text
-    assert "The same mistakes as a list" in read.text
-    assert len(told) == 1
+    assert (
+        read.text.count(path.name) >= 3
+    )  # instead of faces, above the mistakes, and in provenance
+    assert read.all("tr", tabindex="-1")
+    assert len(logged) == 1
+    assert path.name in logged[0]
 
 
-def test_faces_of_another_cache_at_the_same_place_are_not_shown(
-    writer: Writer, tmp_path: Path
+@pytest.mark.parametrize("name", ["few.h5", "renamed-key.h5"])
+def test_the_cache_is_found_beside_the_runs_and_in_the_folder_given(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    other = make_cache(tmp_path / "other.h5", key="another key")
-    read = Reader(show(Writer(writer.runs, other).write()))
-    assert not read.all("img")
-    assert "is another cache" in read.text
+    """The fit has recorded a path relative to another working directory."""
+    monkeypatch.chdir(tmp_path)
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    run = Writer(project / "runs", Path("cache/few.h5")).write()
+    rows = np.array([3, 21, 10**6])
+
+    def found() -> list[int]:
+        return sorted(find_faces(run, rows, cache_dir=elsewhere))
+
+    for folder in (project / "cache", elsewhere):
+        with pytest.raises(FerError, match=re.escape("few.h5")):
+            found()
+        folder.mkdir()
+        shutil.copy(cache, folder / name)
+        assert found() == [3, 21]
+        shutil.rmtree(folder)
+
+
+def test_another_cache_of_the_same_name_is_passed_over(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("cache", "project/cache"):
+        (tmp_path / folder).mkdir(parents=True)
+    make_cache(tmp_path / "cache" / "few.h5", key="another key")
+    shutil.copy(cache, tmp_path / "project" / "cache")
+    run = Writer(tmp_path / "project" / "runs", Path("cache/few.h5")).write()
+    assert list(find_faces(run, np.array([21]), cache_dir=Path("cache"))) == [21]
+
+
+def test_a_recorded_path_that_no_file_system_takes_is_not_found(writer: Writer) -> None:
+    run = writer.write(cache={"path": "x" * 4000, "key": "../*"})
+    with pytest.raises(FerError):
+        find_faces(run, np.array([21]), cache_dir=Path("none"))
 
 
 def test_without_predictions_a_page_still_has_its_table(writer: Writer) -> None:
     run = writer.write()
     (run.path / "predictions.npz").unlink()
-    told: list[str] = []
-    text = Reader(show(run, log=told.append)).text
+    logged: list[str] = []
+    text = Reader(show(run, log=logged.append)).text
     assert "The predictions of these runs cannot be read" in text
     assert PUBLISHED_MARK in text
-    assert "left out of the curves" in told[0]
+    assert str(run.path) in logged[0]
+
+
+def test_runs_with_other_test_rows_are_shown_without_a_verdict(writer: Writer) -> None:
+    """Somebody has mixed up the folders."""
+    first, odd = writer.write("svm"), writer.write("ridge")
+    with np.load(odd.path / "predictions.npz") as file:
+        arrays = dict(file)
+    np.savez(odd.path / "predictions.npz", **{**arrays, "test_row": arrays["test_row"] + 1})
+    logged: list[str] = []
+    report = gather([first, odd], log=logged.append)
+    assert report.runs == 2
+    assert report.images[0].rankings[0].verdict == ""
+    assert len([line for line in logged if "no verdict" in line]) == 1
 
 
 def test_learning_curves_are_drawn_where_there_are_any(writer: Writer) -> None:
-    text = Reader(show(writer.write())).text
-    assert "None of these heads is trained by epochs" in text
-    assert "No run looked at fewer training images" in text
+    read = Reader(show(writer.write()))
+    assert len(read.all("ul", **{"class": "legend"})) == 1  # of ROC and reliability
     read = Reader(show(writer.write("dense", history=HISTORY, sizes=SIZES)))
+    assert len(read.all("ul", **{"class": "legend"})) == 3
     assert "best epoch 2 of 3" in read.text
     labels = [str(svg["aria-label"]) for svg in read.all("svg", role="img")]
     assert any("20 images: validation 0.700" in label for label in labels)
 
 
-def test_a_leak_is_shown_with_its_effect_on_the_runs_own_score(writer: Writer) -> None:
-    leak = {"test_twins": 4, "accuracy_on_twins": 0.75, "accuracy_on_others": 0.5}
+def test_leakage_is_shown_with_its_effect_on_the_runs_own_score(writer: Writer) -> None:
     reference = {"name": "reference", "leaked": {"exact": 3, "near": 1}}
-    grouped, leaking = writer.write(), writer.write(about=reference, leak=leak)
-    leaking = changed(leaking, {"split": {"test": 10}, "test": {"accuracy": 0.6}})
-    text = Reader(show(grouped, leaking)).text
+    leaking = writer.write(
+        about=reference,
+        leak={"test_twins": 4, "accuracy_on_twins": 0.75, "accuracy_on_others": 0.5},
+        split={"test": 10},
+        test={"accuracy": 0.6},
+    )
+    text = Reader(show(writer.write(), leaking)).text
     with_copy, without = share_interval(3, 4), share_interval(3, 6)
     assert (
         f"0.600 4 0.750 [{with_copy[0]:.3f}, {with_copy[1]:.3f}] "
@@ -215,63 +303,52 @@ def test_a_leak_is_shown_with_its_effect_on_the_runs_own_score(writer: Writer) -
     assert "+5.0" not in text
 
 
-def test_other_scores_show_their_intervals_too(writer: Writer) -> None:
-    run = writer.write()
-    run = changed(run, {"test": {"f1": 0.8125}, "intervals": {"f1": [0.7, 1.0]}})
-    text = Reader(show(run)).text
-    assert "0.812 0.700 – 1.000" in text
-
-
-def test_the_published_result_is_not_in_the_headline_of_other_images(writer: Writer) -> None:
-    assert PUBLISHED_MARK not in Reader(show(writer.write(about={"fer2013": False}))).text
-
-
 def test_the_headline_names_a_tie(writer: Writer) -> None:
-    runs = [writer.write("mlp"), writer.write("svm")]
-    runs = [changed(run, {"validation": {"accuracy": 0.75}}) for run in runs]
-    text = Reader(show(*runs)).text
+    tied = {"validation": {"accuracy": 0.75}}
+    report = gather([writer.write("mlp", **tied), writer.write("svm", **tied)])
+    assert report.images[0].rankings[0].tied == 1
+    text = Reader(page(report)).text
     assert "the first of 2 on validation, tied with 1 more." in text
-    assert "mlp and svm are tied first on validation" in text
+    assert report.images[0].rankings[0].verdict in text
 
 
-def test_the_split_that_does_not_leak_is_spoken_of_first(writer: Writer) -> None:
+def test_the_split_without_leakage_comes_first(writer: Writer) -> None:
     old = writer.write(about={"created": "2026-01-01"})
-    new = writer.write(
-        about={"created": "2026-02-01", "name": "reference", "leaked": {"exact": 1, "near": 0}}
-    )
-    assert gather([old, new], log=print).subjects[0].main.runs[0].path == old.path
+    leaking = {"name": "reference", "leaked": {"exact": 1, "near": 0}}
+    new = writer.write(about={"created": "2026-02-01", **leaking})
+    assert [card.title for card in gather([new, old]).run_cards] == [old.path.name, new.path.name]
 
 
-def test_provenance_says_how_to_get_it_again(writer: Writer) -> None:
+def test_provenance_names_all_that_repeats_a_run(writer: Writer) -> None:
     run = writer.write()
     text = Reader(show(run)).text
-    for fact in (run.record.command, "ab" * 32, "d" * 64, "imagenet", "python 3.11"):
+    for fact in (stored(run)["command"], "ab" * 32, "d" * 64, "imagenet", "python 3.11"):
         assert fact in text
 
 
 def test_class_counts_are_those_of_the_record(writer: Writer) -> None:
-    run = writer.write()
-    assert "happy happy – 5 5" in Reader(show(run)).text
-    run = changed(run, {"data": {"counts": {"train": [12, 8]}}})
-    assert "happy happy 8 5 5" in Reader(show(run)).text
+    assert "happy happy – 5 5" in Reader(show(writer.write())).text
+    counts = {"train": [12, 8], "validation": [5, 5], "test": [5, 5]}
+    assert "happy happy 8 5 5" in Reader(show(writer.write("ridge", data={"counts": counts}))).text
 
 
-def test_calibration_and_thresholds_are_told(writer: Writer) -> None:
+def test_calibration_and_thresholds_are_shown(writer: Writer) -> None:
     before = {"log_loss": 0.9876, "brier": 0.3, "ece": 0.2}
     rates = {"precision": 0.91, "recall": 0.42}
-    run = writer.write(
-        calibration={"method": "platt", "before": {"validation": before, "test": before}},
-        operate={
-            "wish": "precision",
-            "value": 0.9,
-            "threshold": 0.77,
-            "validation": rates,
-            "test": rates,
-        },
-    )
-    text = Reader(show(run)).text
+    met = {"wish": "precision", "value": 0.9, "threshold": 0.77, "validation": rates, "test": rates}
+    unmet = {"wish": "recall", "value": 0.95, "threshold": None, "unmet": "no threshold"}
+    text = Reader(
+        show(
+            writer.write(
+                calibration={"method": "platt", "before": {"validation": before, "test": before}},
+                operate=met,
+            ),
+            writer.write("ridge", operate=unmet),
+        )
+    ).text
     assert "platt 0.988 → " in text
     assert "precision 0.9 0.7700 0.910 0.420 0.910 0.420" in text
+    assert re.search(r"recall 0.95 \w+ – – – –", text)
 
 
 def test_seven_classes_have_a_matrix_of_seven(writer: Writer) -> None:
@@ -284,14 +361,17 @@ def test_the_command_writes_the_file_and_says_so(
 ) -> None:
     writer.write()
     monkeypatch.chdir(tmp_path)
-    told = CliRunner().invoke(app, ["report", "--json"])
-    assert told.exit_code == 0
-    assert '"runs": 1' in told.stdout
-    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    result = CliRunner().invoke(app, ["report", "--json"])
+    assert result.exit_code == 0
+    written = json.loads(result.stdout)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert (written["runs"], written["bytes"]) == (1, len(text.encode()))
+    assert written["faces"] == len({img["alt"].split(",")[0] for img in Reader(text).all("img")})
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_without_runs_the_command_says_what_makes_some(tmp_path: Path) -> None:
+def test_without_runs_the_command_names_the_one_that_makes_some(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["report", "--runs-dir", str(tmp_path)])
     assert result.exit_code == 2
     assert "fer fit" in result.output
@@ -310,9 +390,9 @@ def test_a_file_that_cannot_be_written_is_the_callers_mistake(
 
 def test_a_damaged_run_does_not_keep_the_others_from_being_shown(writer: Writer) -> None:
     writer.write("svm")
-    shutil.copytree(writer.write("ridge").path, writer.runs / "bad")
-    (writer.runs / "bad" / "run.json").write_text("{")
+    bad = shutil.copytree(writer.write("ridge").path, writer.runs / "bad")
+    (bad / "run.json").write_text("{")
     out = str(writer.runs / "r.html")
     result = CliRunner().invoke(app, ["report", "--runs-dir", str(writer.runs), "--out", out])
     assert result.exit_code == 0
-    assert "left out" in result.stderr
+    assert str(bad) in result.stderr

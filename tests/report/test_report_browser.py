@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from report_examples import HISTORY, SIZES, Writer, make_cache
 
+from fer_features.cli.report import find_faces
 from fer_features.data.tasks import SEVEN
-from fer_features.report import gather, write_report
+from fer_features.report import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -52,7 +54,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.write("ridge"),
         writer.write("mlp", task=SEVEN, about={"digest": "d2"}),
     ]
-    return write_report(gather(runs, log=print), folder / "report.html").path
+    faces = partial(find_faces, cache_dir=folder)
+    return write_report(runs, folder / "report.html", faces=faces).path
 
 
 @pytest.fixture

@@ -1,17 +1,17 @@
 "use strict";
 
-// Theme: the system's, until the button says otherwise.
+// Theme: the system's, until the button is pressed.
 const root = document.documentElement;
 const toggle = document.getElementById("theme");
 const system = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
-const tellTheme = () => toggle.setAttribute("aria-pressed", String(isDark()));
+const showTheme = () => toggle.setAttribute("aria-pressed", String(isDark()));
 toggle.addEventListener("click", () => {
   root.dataset.theme = isDark() ? "light" : "dark";
-  tellTheme();
+  showTheme();
 });
-system.addEventListener("change", tellTheme);
-tellTheme();
+system.addEventListener("change", showTheme);
+showTheme();
 
 // Tables: a heading's button sorts by its column, numbers from the highest down at first. Rows
 // without a value, and the published one, stay at the end.
@@ -27,12 +27,12 @@ const sortBy = (table, heading) => {
   const now = heading.getAttribute("aria-sort");
   const first = heading.classList.contains("num") ? "descending" : "ascending";
   const other = first === "descending" ? "ascending" : "descending";
-  const wish = now === first ? other : first;
+  const order = now === first ? other : first;
   for (const one of heading.parentElement.cells) one.removeAttribute("aria-sort");
-  heading.setAttribute("aria-sort", wish);
+  heading.setAttribute("aria-sort", order);
   const body = table.tBodies[0];
   const last = (row) => Number(row.classList.contains("published"));
-  const sign = wish === "ascending" ? 1 : -1;
+  const sign = order === "ascending" ? 1 : -1;
   const rows = [...body.rows].sort(
     (a, b) => last(a) - last(b) || compareCells(a, b, place, sign),
   );
