@@ -1,12 +1,12 @@
-"""The journal: where an extraction writes what it has computed, batch after batch.
+"""The journal: the file to which an extraction appends what it has computed, batch after batch.
 
-Nothing in it is ever changed, only added, and every record carries a SHA-256 of its own. Whatever
-ends the writing (a kill, a power cut, a full disk), the records before that moment are whole, and a
-torn one at the end is recognised. `fer_features.cache.compact` makes a cache of a journal.
+A journal is only ever appended to, and each record carries its own SHA-256. Whatever ends the
+writing (a kill, a power cut, a full disk), the records before that moment are intact, and an
+incomplete one at the end is recognised. `fer_features.cache.writer` merges a journal into a cache.
 
-A record is a header (magic, length of the description, length of the payload, SHA-256 of both), a
-description in JSON, and the payload: arrays one after the other, as NumPy keeps them. The first
-record says what the journal is about.
+A record is a frame (magic, length of the description, length of the arrays, SHA-256 of both), a
+description in JSON, and the arrays' bytes. The first record says what the journal belongs to, the
+others hold a batch each: the fields of `Rows`, and columns of the cache, by name.
 """
 
 from __future__ import annotations
@@ -14,293 +14,233 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import os
 import struct
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import takewhile
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.cache.record import (
-    ROW_DTYPES,
-    Header,
-    HoldsFile,
-    OutputSpecs,
-    Rows,
-    RowSelection,
-    parallel,
-    row_bytes,
-    to_json,
-)
+from fer_features.cache.cache import OpenFile
+from fer_features.cache.format import parallel, to_json
+from fer_features.cache.record import ROW_DTYPES, Header, Rows, RowSelection
 from fer_features.errors import UPDATE, FerError
 
-JOURNAL_VERSION = 1
+JOURNAL_VERSION = 2
 SYNC_EVERY_S = 10.0
 """A power cut costs at most about this much work."""
 
-_HEADER = struct.Struct("<4sIQ32s")
+_FRAME = struct.Struct("<4sIQ32s")
 _MAGIC = b"FERj"
 
 
-@dataclass(frozen=True)
-class JournalHeader:
-    """What a journal is about.
+class JournalWriter(OpenFile):
+    """A new journal, open for appending; use it as a context manager.
 
-    Attributes:
-        header: the cache that it will become part of.
-        choice: what was asked for.
-        outputs: the features that its records hold.
-        software: versions, engine and device.
-    """
-
-    header: Header
-    choice: RowSelection
-    outputs: OutputSpecs
-    software: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One batch of a journal.
-
-    Attributes:
-        rows: who its rows are.
-        computed: bool, which of them it holds features of; the others are copies of images that
-            stand before them.
-        start: where its features begin in the file, by feature.
-    """
-
-    rows: Rows
-    computed: NDArray[np.bool_]
-    start: dict[str, int]
-
-
-class JournalWriter(HoldsFile):
-    """A new journal, open for adding to; use it as a context manager.
-
-    Leaving the block keeps what was written, whether by an exception or not.
+    Leaving the block keeps what was written, even after an exception.
 
     Args:
-        path: the file; one that is there is replaced.
-        opening: what it is about.
+        path: the file; an existing one is replaced.
+        header: the cache that the journal belongs to.
+        selection: the rows and features that were requested.
+        software: versions, engine and device.
 
     Raises:
         FerError: it cannot be written.
     """
 
-    def __init__(self, path: Path, opening: JournalHeader) -> None:
+    def __init__(
+        self, path: Path, *, header: Header, selection: RowSelection, software: dict[str, str]
+    ) -> None:
         self.path = path
-        self._outputs = opening.outputs
-        about = {
-            "version": JOURNAL_VERSION,
-            "header": asdict(opening.header),
-            "choice": opening.choice.to_dict(),
-            # a list: the features stand in this order in every record, and JSON objects have none
-            "outputs": [[name, *spec] for name, spec in opening.outputs.items()],
-            "software": opening.software,
-        }
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO = path.open("wb", buffering=0)
         except OSError as error:
             raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
         self._synced = time.monotonic()
-        self._add(about, [opening.choice.rows.astype("<i8")])
+        about = {"version": JOURNAL_VERSION, "header": asdict(header), "software": software}
+        self._append({"rows": selection.rows}, about | {"selection": selection.to_dict()})
 
-    def append(
-        self, rows: Rows, computed: NDArray[np.bool_], features: Mapping[str, NDArray[Any]]
-    ) -> None:
-        """Add a batch.
-
-        Args:
-            rows: who its rows are.
-            computed: bool (len(rows),), which of them `features` are of.
-            features: an array for each output, (computed.sum(), *shape).
+    def append(self, rows: Rows, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Append a batch: columns of the cache by name, each (len(rows), ...).
 
         Raises:
-            FerError: a feature is not a number, or the disk is full.
+            FerError: the disk is full.
         """
-        for name, array in features.items():
-            _check_finite(name, array, rows.source_row[computed])
-        arrays = [getattr(rows, name).astype(dtype) for name, dtype in ROW_DTYPES.items()]
-        arrays.append(computed.astype("?"))
-        for name, (shape, dtype) in self._outputs.items():
-            arrays.append(features[name].astype(dtype, copy=False).reshape(-1, *shape))
-        self._add({"rows": len(rows), "images": int(computed.sum())}, arrays)
+        self._append({**vars(rows), **columns}, {})
         if time.monotonic() - self._synced > SYNC_EVERY_S:
             os.fsync(self._file.fileno())
             self._synced = time.monotonic()
 
-    def _add(self, about: dict[str, Any], arrays: list[NDArray[Any]]) -> None:
-        parts: list[Any] = [to_json(about).encode()]
-        parts += [np.ascontiguousarray(one).data for one in arrays]
+    def _append(self, arrays: Mapping[str, NDArray[Any]], about: dict[str, Any]) -> None:
+        listed = [[name, array.dtype.str, array.shape] for name, array in arrays.items()]
+        payload = [np.ascontiguousarray(one).reshape(-1).view("u1").data for one in arrays.values()]
+        parts = [memoryview(to_json({**about, "arrays": listed}).encode()), *payload]
         digest = hashlib.sha256()
         for part in parts:
             digest.update(part)
-        sizes = [memoryview(part).nbytes for part in parts]
-        head = _HEADER.pack(_MAGIC, sizes[0], sum(sizes[1:]), digest.digest())
+        n = sum(map(len, payload))
         try:
-            for part in (head, *parts):
+            frame = _FRAME.pack(_MAGIC, len(parts[0]), n, digest.digest())
+            for part in (memoryview(frame), *parts):
                 _write_all(self._file, part)
         except OSError as error:
             raise FerError(
                 f"{self.path} cannot be written: {error.strerror or error}",
-                hint="what was computed before is kept; make room, and the same command goes on",
+                hint="what was computed before is kept; make room, and the same command resumes",
             ) from error
 
 
-class Journal(HoldsFile):
+def _write_all(file: BinaryIO, part: memoryview) -> None:
+    """Write every byte: an unbuffered file may take fewer than it is given."""
+    while part:
+        part = part[file.write(part) :]
+
+
+class Journal(OpenFile):
     """A journal, open for reading; use it as a context manager.
 
     Args:
         path: the file.
-        fresh: whether this process has just written it to its end. Its records are then taken for
-            whole, and `check` looks at their contents while other work goes on.
 
     Attributes:
-        opening: what it is about; None if the first record is not whole.
-        records: its whole records.
+        torn: whether records at the end are incomplete or damaged, and left out.
+        header: the cache that it belongs to; None if not even the first record is intact.
+        selection: the rows and features that were requested.
+        software: versions, engine and device.
+        rows: metadata of all rows of its batches.
+        columns: shape of one row and dtype of each column that it holds.
 
     Raises:
-        FerError: it is of a newer version, or no journal at all.
+        FerError: it is of another version.
     """
 
-    def __init__(self, path: Path, *, fresh: bool = False) -> None:
+    header: Header | None = None
+    selection: RowSelection
+    software: dict[str, str]
+
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.opening: JournalHeader | None = None
-        self.records: list[Record] = []
-        self._unchecked: list[_Place] = []
         self._file = path.open("rb")
+        self.rows = Rows.concatenate([])
+        self.columns: dict[str, tuple[tuple[int, ...], str]] = {}
         try:
-            self._scan(fresh=fresh)
+            self._read()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
-    def _scan(self, *, fresh: bool) -> None:
-        places = list(self._places())
-        if fresh:
-            self._unchecked = places
-        else:
-            whole = zip(places, self._whole(places), strict=True)
-            places = [place for place, _ in takewhile(itemgetter(1), whole)]
-        if not places:
+    def _read(self) -> None:
+        frames = list(self._frames())
+        intact = parallel(functools.partial(_is_intact, self.path), frames)
+        whole = [
+            frame for frame, _ in takewhile(lambda one: one[1], zip(frames, intact, strict=True))
+        ]
+        size = os.fstat(self._file.fileno()).st_size
+        self.torn = not whole or whole[-1].end < size
+        if not whole:
             return
-        about, payload = self._parts(places[0], places[0].n_payload)
-        if about["version"] > JOURNAL_VERSION:
+        about, arrays = self._describe(whole[0])
+        if about["version"] != JOURNAL_VERSION:
+            newer = about["version"] > JOURNAL_VERSION
             raise FerError(
-                f"{self.path}: journal format {about['version']} is newer than this program's "
-                f"{JOURNAL_VERSION}",
-                hint=UPDATE,
+                f"{self.path}: journal format {about['version']}, not {JOURNAL_VERSION}",
+                hint=UPDATE
+                if newer
+                else "finish that extraction with the version that began it; or move the file "
+                "away, and what it holds is computed again",
             )
-        self.opening = JournalHeader(
-            header=Header(**about["header"]),
-            choice=RowSelection.from_dict(about["choice"], np.frombuffer(payload, "<i8")),
-            outputs={name: (tuple(shape), dtype) for name, shape, dtype in about["outputs"]},
-            software=about["software"],
+        self.header, self.software = Header(**about["header"]), about["software"]
+        self.selection = RowSelection.from_dict(about["selection"], self._load(arrays["rows"]))
+        self._batches = [self._describe(frame)[1] for frame in whole[1:]]
+        self.rows = Rows.concatenate(
+            [Rows(**{name: self._load(one[name]) for name in ROW_DTYPES}) for one in self._batches]
         )
-        self.records = [self._record(place, self.opening.outputs) for place in places[1:]]
+        self._starts = np.cumsum([0, *(one["source_row"].shape[0] for one in self._batches)])
+        if self._batches:
+            self.columns = {
+                name: (array.shape[1:], array.dtype)
+                for name, array in self._batches[0].items()
+                if name not in ROW_DTYPES
+            }
 
-    def check(self) -> None:
-        """Look at the contents of a fresh journal's records.
-
-        Raises:
-            FerError: one of them is not what was written.
-        """
-        if not all(self._whole(self._unchecked)):
-            raise FerError(
-                f"{self.path} is damaged: it is not what was written",
-                hint="the same command takes up what is whole, and goes on; look after the disk",
-            )
-
-    def _whole(self, places: list[_Place]) -> list[bool]:
-        return parallel(functools.partial(_is_whole, self.path), places)
-
-    def _places(self) -> Iterator[_Place]:
-        """Where records seem to stand; their contents have not been looked at."""
+    def _frames(self) -> Iterator[_Frame]:
+        """Where records seem to be; their contents have not been checked."""
         size, start = os.fstat(self._file.fileno()).st_size, 0
-        while start + _HEADER.size <= size:
+        while start + _FRAME.size <= size:
             self._file.seek(start)
-            magic, n_about, n_payload, digest = _HEADER.unpack(self._file.read(_HEADER.size))
-            start += _HEADER.size
-            if magic != _MAGIC or start + n_about + n_payload > size:
+            magic, about, payload, digest = _FRAME.unpack(self._file.read(_FRAME.size))
+            frame = _Frame(
+                start + _FRAME.size, about, start + _FRAME.size + about + payload, digest
+            )
+            if magic != _MAGIC or frame.end > size:
                 return
-            yield _Place(start, n_about, n_payload, digest)
-            start += n_about + n_payload
+            yield frame
+            start = frame.end
 
-    def _parts(self, place: _Place, n: int) -> tuple[dict[str, Any], bytes]:
-        """A record's description, and the first `n` bytes of its payload."""
-        self._file.seek(place.start)
-        return json.loads(self._file.read(place.n_about)), self._file.read(n)
+    def _describe(self, frame: _Frame) -> tuple[dict[str, Any], dict[str, _Array]]:
+        """A record's description, and where its arrays are."""
+        self._file.seek(frame.start)
+        about = json.loads(self._file.read(frame.about))
+        start, arrays = frame.start + frame.about, {}
+        for name, dtype, shape in about.get("arrays", ()):
+            arrays[name] = _Array(start, dtype, tuple(shape))
+            start += arrays[name].row_bytes * shape[0]
+        return about, arrays
 
-    def _record(self, place: _Place, outputs: OutputSpecs) -> Record:
-        about, _ = self._parts(place, 0)
-        fields = {**ROW_DTYPES, "computed": "?"}
-        read = {name: self._array(dtype, about["rows"]) for name, dtype in fields.items()}
-        computed, start = read.pop("computed"), self._file.tell()
-        starts = {}
-        for name, (shape, dtype) in outputs.items():
-            starts[name] = start
-            start += about["images"] * row_bytes(shape, dtype)
-        return Record(rows=Rows(**read), computed=computed, start=starts)
+    def _load(self, array: _Array, first: int = 0, last: int | None = None) -> NDArray[Any]:
+        """Rows `first` to `last` of an array."""
+        last = array.shape[0] if last is None else last
+        self._file.seek(array.start + first * array.row_bytes)
+        content = self._file.read((last - first) * array.row_bytes)
+        return np.frombuffer(content, array.dtype).reshape(last - first, *array.shape[1:])
 
-    def _array(self, dtype: str, n: int) -> NDArray[Any]:
-        return np.frombuffer(self._file.read(n * np.dtype(dtype).itemsize), dtype)
-
-    def read(self, name: str, record: int, first: int, last: int) -> NDArray[Any]:
-        """Images `first` to before `last` of a record: one feature, (last - first, *shape)."""
-        assert self.opening is not None  # noqa: S101  only a journal with records is read
-        shape, dtype = self.opening.outputs[name]
-        size = row_bytes(shape, dtype)
-        self._file.seek(self.records[record].start[name] + first * size)
-        content = self._file.read((last - first) * size)
-        return np.frombuffer(content, dtype).reshape(last - first, *shape)
+    def gather(self, column: str, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows of a column at ascending indices into `rows`."""
+        parts = []
+        batch = np.searchsorted(self._starts, places, side="right") - 1
+        for number in np.unique(batch).tolist():
+            at = places[batch == number] - self._starts[number]
+            part = self._load(self._batches[number][column], int(at[0]), int(at[-1]) + 1)
+            parts.append(part[at - at[0]])
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a record's description begins in the file, how long its parts are, and their hash."""
+class _Frame:
+    """A record: where it starts and ends, the length of its description, and its SHA-256."""
 
     start: int
-    n_about: int
-    n_payload: int
+    about: int
+    end: int
     digest: bytes
 
 
-def _is_whole(path: Path, place: _Place) -> bool:
+@dataclass(frozen=True)
+class _Array:
+    """An array of a record: where it starts, its dtype and shape."""
+
+    start: int
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def row_bytes(self) -> int:
+        return row_bytes(self.shape[1:], self.dtype)
+
+
+def row_bytes(shape: tuple[int, ...], dtype: str) -> int:
+    """Bytes of one row of a column."""
+    return math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def _is_intact(path: Path, frame: _Frame) -> bool:
     with path.open("rb") as file:
-        file.seek(place.start)
-        content = file.read(place.n_about + place.n_payload)
-    return hashlib.sha256(content).digest() == place.digest
-
-
-def _write_all(file: BinaryIO, part: bytes | memoryview) -> None:
-    """Write every byte: an unbuffered file may take fewer than it is given."""
-    left = memoryview(part).cast("B")
-    while left:
-        left = left[file.write(left) :]
-
-
-def _check_finite(name: str, array: NDArray[Any], source_row: NDArray[np.int64]) -> None:
-    if _all_finite(array):
-        return
-    finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-    row = int(source_row[np.flatnonzero(~finite)[0]])
-    raise FerError(
-        f"{name} of row {row} is not a number",
-        hint="the weights or the preprocessing do not fit the network",
-    )
-
-
-def _all_finite(array: NDArray[Any]) -> bool:
-    """Whether every number is one; of float16 by the bits of the exponent, which is much faster."""
-    if array.dtype != np.float16:
-        return bool(np.isfinite(array).all())
-    exponent = np.uint16(0x7C00)
-    return not array.size or bool((array.view(np.uint16) & exponent).max() < exponent)
+        file.seek(frame.start)
+        return hashlib.sha256(file.read(frame.end - frame.start)).digest() == frame.digest

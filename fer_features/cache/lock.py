@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fer_features.cache.record import LOCK_SUFFIX, beside
+from fer_features.cache.folder import LOCK_SUFFIX, beside
 from fer_features.errors import FerError
 
 
@@ -17,12 +17,12 @@ from fer_features.errors import FerError
 def only_writer(path: Path) -> Iterator[None]:
     """Be the one process that writes the cache at `path`, as long as the block lasts.
 
-    The lock is a file whose creation is exclusive and which names its holder, so it works where
-    the locks of the operating system and of HDF5 do not. That of a process of this machine that
-    has ended, however it ended, is taken over.
+    The lock is a file that is created exclusively and names its holder, so it works where the locks
+    of the operating system and of HDF5 do not. That of a process of this machine that has ended is
+    taken over.
 
     Raises:
-        FerError: another process holds it, and which; or the folder cannot be written.
+        FerError: another process holds it; or the folder cannot be written.
     """
     from filelock import SoftFileLock, Timeout
 
@@ -34,8 +34,8 @@ def only_writer(path: Path) -> Iterator[None]:
         lock.acquire(timeout=0.3, poll_interval=0.05)
     except Timeout:
         raise FerError(
-            f"another extraction is writing {path}: {_holder(lock_path)}",
-            hint=f"wait until it has finished; if it is no more, delete {lock_path}",
+            f"another extraction is writing {path}: {_describe(*_holder(lock_path))}",
+            hint=f"wait until it has finished; if it no longer runs, delete {lock_path}",
         ) from None
     except OSError as error:
         raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -47,23 +47,23 @@ def only_writer(path: Path) -> Iterator[None]:
 
 
 def writer_of(path: Path) -> str | None:
-    """Which process writes the cache at `path` just now; None if none does."""
+    """Which process is writing the cache at `path`; None if none is."""
     lock_path = beside(path, LOCK_SUFFIX)
     if not lock_path.exists():
         return None
-    pid, host = _named(lock_path)
-    if host == socket.gethostname() and os.name == "posix":
+    pid, host = _holder(lock_path)
+    if host == socket.gethostname() and os.name == "posix" and pid.isdigit():
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
             return None
-        except (OSError, ValueError):
+        except OSError:
             pass
-    return _holder(lock_path)
+    return _describe(pid, host)
 
 
-def _named(lock_path: Path) -> tuple[str, str]:
-    """Process and machine that a lock's file names."""
+def _holder(lock_path: Path) -> tuple[str, str]:
+    """Process and machine that a lock file names."""
     try:
         pid, host, *_ = lock_path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
@@ -71,11 +71,7 @@ def _named(lock_path: Path) -> tuple[str, str]:
     return pid, host
 
 
-def _holder(lock_path: Path) -> str:
-    """Who holds a lock, as its file tells."""
-    pid, host = _named(lock_path)
-    if not pid:
-        return "unknown process"
+def _describe(pid: str, host: str) -> str:
     if host == socket.gethostname() and pid == str(os.getpid()):
         return "this process"
-    return f"process {pid} on {host}"
+    return f"process {pid} on {host}" if pid else "unknown process"

@@ -196,7 +196,7 @@ def extract(
     Stopped at any moment, the same command goes on where it was. What another task or layer has
     computed already is not computed again.
     """
-    from fer_features.cli.render import GOES_ON, extraction_dict, show_extraction, track_extraction
+    from fer_features.cli.render import GOES_ON, extraction_dict, show_extraction
     from fer_features.extract.extract import extract as run
 
     config = ExtractConfig(
@@ -224,9 +224,9 @@ def extract(
     with prompt_interrupt(GOES_ON):
         done = run(
             config,
-            progress=track_extraction(config),
+            progress=show_progress,
             log=tell,
-            track_copies=functools.partial(show_progress, unit="images"),
+            find_copies=True,
         )
     emit_json(extraction_dict(done)) if json else show_extraction(done)
 

@@ -30,6 +30,7 @@ from fer_features.config import (
 )
 from fer_features.runtime.console import emit_json, tell
 from fer_features.runtime.interrupt import prompt_interrupt
+from fer_features.runtime.progress import show_progress
 
 Backbone = Annotated[str, typer.Option(help="The frozen network.")]
 Weights = Annotated[
@@ -186,7 +187,7 @@ def precision(
     The caches are kept; the runs are not. --seed draws the images.
     """
     from fer_features.bench.precision import measure_precision
-    from fer_features.cli.render import GOES_ON, epoch_progress, track_extraction
+    from fer_features.cli.render import GOES_ON, epoch_progress
     from fer_features.cli.render_bench import show_precision
 
     config = ExtractConfig(
@@ -207,9 +208,7 @@ def precision(
         extract=config, heads=tuple(head or PrecisionConfig.heads), split=split, seeds=seeds
     )
     with prompt_interrupt(GOES_ON):
-        cost = measure_precision(
-            wanted, progress=track_extraction(config), on_epoch=epoch_progress, log=tell
-        )
+        cost = measure_precision(wanted, progress=show_progress, on_epoch=epoch_progress, log=tell)
     emit_json(cost.to_dict()) if json else show_precision(cost)
 
 

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import ast
-import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_features.errors import FerError
 from fer_features.runtime.console import say, table, tell
-from fer_features.runtime.progress import Advance, show_progress
 
 if TYPE_CHECKING:
     from fer_features.backbones import Backbone
-    from fer_features.config import ExtractConfig
     from fer_features.data import BadRow
     from fer_features.data.inspect import DataSummary
     from fer_features.data.picture import PictureForms
-    from fer_features.extract.extract import Extraction, Progress
-    from fer_features.extract.plan import Work
+    from fer_features.extract.extract import Extraction
 
 MANY = 10
 """How many rows of a list a person is shown before the rest is only counted."""
@@ -135,24 +130,6 @@ def show_layers(backbone: Backbone, shapes: Mapping[str, tuple[int, ...]]) -> No
 GOES_ON = "interrupted; what was computed is kept, and the same command goes on where it stopped"
 
 
-@contextmanager
-def _tracked(config: ExtractConfig, work: Work) -> Iterator[Advance]:
-    view = f", view {work.view}" if work.view else ""
-    weights = f" ({work.weights})" if work.weights != "none" else ""
-    why = f" ({work.why})" if work.why else ""
-    tell(
-        f"extracting {len(work.rows):,} images with {config.backbone}{weights}{view}\n"
-        f"engine: {work.engine}, {work.precision}{why}"
-    )
-    with show_progress("extracting", len(work.rows), unit="images") as advance:
-        yield advance
-
-
-def track_extraction(config: ExtractConfig) -> Progress:
-    """Tell on stderr what each pass of an extraction does and how far it is."""
-    return functools.partial(_tracked, config)
-
-
 def extraction_dict(done: Extraction) -> dict[str, Any]:
     """An extraction as plain JSON types."""
     return {
@@ -165,7 +142,7 @@ def extraction_dict(done: Extraction) -> dict[str, Any]:
         "precision": done.precision,
         "why": done.why,
         "images_per_s": done.images_per_s,
-        "seconds": None if done.reused else vars(done.clocks),
+        "seconds": None if done.reused else done.seconds,
         "bad_rows": bad_dicts(done.bad),
         "notes": list(done.notes),
     }
@@ -178,13 +155,13 @@ def show_extraction(done: Extraction) -> None:
         packed = "; the file was packed as asked" if done.packed else ""
         say(f"{done.cache}: {done.rows:,} images, there already; nothing to compute{packed}")
         return
-    clocks = done.clocks
+    seconds = done.seconds
     speed = f" at {done.images_per_s:.1f} images/s" if done.images_per_s else ""
     found = f", {done.found:,} were there" if done.found else ""
     say(
         f"{done.cache}: {done.rows:,} images{found}, {done.computed:,} computed{speed} "
-        f"(run {clocks.run:.1f} s, waited for images {clocks.read:.1f} s, for the disk "
-        f"{clocks.write:.1f} s; preparation {clocks.prepare:.1f} s)"
+        f"(run {seconds['run']:.1f} s, waited for images {seconds['read']:.1f} s, for the disk "
+        f"{seconds['write']:.1f} s; preparation {seconds['prepare']:.1f} s)"
     )
 
 

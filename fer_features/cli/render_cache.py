@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fer_features.cache import OF_NO_NETWORK, Cache, Journal, journal_of, writer_of
+from fer_features.cache import Cache, Journal, journal_path, writer_of
 from fer_features.runtime.console import say, table
 
 
@@ -18,26 +18,30 @@ def cache_dict(path: Path) -> dict[str, Any]:
     Raises:
         FerError: there is no such cache, or it cannot be read.
     """
-    journal_path = journal_of(path)
+    waiting_path = journal_path(path)
     info: dict[str, Any] = {"cache": str(path), "rows": 0, "bytes": 0, "features": {}}
     info |= {"choices": [], "spec": None, "dataset": None, "key": None, "software": []}
-    waiting, opening = 0, None
-    if journal_path.exists():
-        with Journal(journal_path) as journal:
-            opening = journal.opening
-            waiting = sum(len(record.rows) for record in journal.records)
-    if path.exists() or opening is None:
+    waiting, begun = 0, None
+    if waiting_path.exists():
+        with Journal(waiting_path) as journal:
+            begun, waiting = journal, len(journal.rows)
+    if path.exists() or begun is None or begun.header is None:
         with Cache(path) as cache:
             info |= asdict(cache.header) | {"software": cache.software, "rows": len(cache)}
             info["features"] = {name: list(shape) for name, shape in cache.shapes().items()}
             info["choices"] = [
-                {**one.to_dict(), "rows": len(one.rows), "done": int(cache.done_of(one).sum())}
+                {
+                    **one.to_dict(),
+                    "rows": len(one.rows),
+                    "done": int(cache.holds(one.rows, one.features).sum()),
+                }
                 for one in cache.selections
             ]
     else:
-        begun = {**opening.choice.to_dict(), "rows": len(opening.choice.rows), "done": waiting}
-        info |= asdict(opening.header) | {"software": [opening.software], "choices": [begun]}
-    files = [one for one in (path, journal_path) if one.exists()]
+        rows = len(begun.selection.rows)
+        info |= asdict(begun.header) | {"software": [begun.software]}
+        info["choices"] = [{**begun.selection.to_dict(), "rows": rows, "done": waiting}]
+    files = [one for one in (path, waiting_path) if one.exists()]
     changed = max(one.stat().st_mtime for one in files)
     return info | {
         "bytes": sum(one.stat().st_size for one in files),
@@ -73,7 +77,7 @@ def show_caches(caches: Sequence[dict[str, Any]], folder: Path) -> None:
 
 def _layers(info: dict[str, Any]) -> str:
     names = info["features"] or [one for choice in info["choices"] for one in choice["features"]]
-    layers = (name.split("/")[0] for name in names if name not in OF_NO_NETWORK)
+    layers = (name.split("/")[0] for name in names)
     return ", ".join(dict.fromkeys(layers))
 
 

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features import __version__
-from fer_features.cache import SEEN
 from fer_features.config import FitConfig
 from fer_features.data.fer2013 import is_fer2013
 from fer_features.fit.calibration import Calibrator, Threshold
@@ -155,11 +154,7 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> dict[str, Any]:
 
 def _marks(cache: Cache, rows: NDArray[np.int64]) -> NDArray[np.uint8] | None:
     """Which of the rows the weights have learnt from; None where they do not say."""
-    if SEEN not in cache.features:
-        return None
-    owner, _, name = SEEN.partition("/")
-    found: NDArray[np.uint8] = cache.read(owner, name, rows)
-    return found
+    return cache.seen(rows)
 
 
 def _run_id(record: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.cache import SEEN, Cache
+from fer_features.cache import Cache
 from fer_features.cache.learnt import all_keys, keys_of
 from fer_features.data.twin_table import TwinTable
 from fer_features.runtime.image_keys import seen_by
@@ -40,10 +40,10 @@ def seen_rows(cache: Cache, rows: NDArray[np.int64], table: TwinTable) -> SeenRo
         rows: places of the rows in it.
         table: the copies of its data set.
     """
-    if SEEN not in cache.features:
+    found = cache.seen()
+    if found is None:
         return None
-    owner, _, name = SEEN.partition("/")
-    marks = cache.read(owner, name, np.arange(len(cache))) > 0  # `Seen.marks`
+    marks = found > 0  # `Seen.marks`
     marked = marks[:, 0]
     own = marked & ~marks[:, 1] if marks.shape[1] > 1 else marked
     who = cache.rows

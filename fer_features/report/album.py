@@ -42,16 +42,15 @@ def read_faces(record: dict[str, Any], rows: Iterable[int]) -> dict[int, Face]:
     Raises:
         FerError: the cache is gone, is another one now, or does not hold its images.
     """
-    from fer_features.cache import IMAGE, Cache
+    from fer_features.cache import Cache
 
     path = Path(record["cache"].get("path", ""))
-    layer, _, output = IMAGE.partition("/")
     with Cache(path) as cache:
         if cache.header.key != record["cache"]["key"]:
             raise FerError(f"{path} is another cache than the one that the runs were fitted on")
         numbers = np.intersect1d(np.fromiter(rows, np.int64), cache.rows.source_row)
         places = np.searchsorted(cache.rows.source_row, numbers)
-        who, images = cache.rows[places], cache.read(layer, output, places)
+        who, images = cache.rows[places], cache.images(places)
     return {
         int(row): Face(image, EMOTIONS[emotion], USAGES[usage] if usage >= 0 else "")
         for row, image, emotion, usage in zip(numbers, images, who.emotion, who.usage, strict=True)

@@ -15,7 +15,6 @@ from fer_features.cli import app
 from fer_features.config import ExtractConfig, FitConfig
 from fer_features.data import open_faces, read_all
 from fer_features.data.record import pixel_sha256
-from fer_features.data.twin_table import untracked
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
 from fer_features.fit.contamination import settle_split
@@ -58,7 +57,7 @@ def config(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> FitConfig
 
 def test_extraction_marks_each_row(config: FitConfig, weights: Path) -> None:
     with Cache(config.cache) as cache:  # type: ignore[arg-type]
-        seen = cache.read("faces", "seen")[:, 0] > 0
+        seen = cache.seen()[:, 0] > 0
         held = set(cache.rows.sha256[cache.rows.usage > 0].tolist())
         expected = [
             u == 0 and s not in held
@@ -71,7 +70,7 @@ def test_extraction_marks_each_row(config: FitConfig, weights: Path) -> None:
 def test_weights_that_say_nothing_mark_nothing(tmp_path: Path) -> None:
     done = extract(ExtractConfig(backbone="pixels", cache_dir=tmp_path))
     with Cache(done.cache) as cache:
-        assert "faces/seen" not in cache.features
+        assert cache.seen() is None
         assert select(cache, FIT).seen is None
 
 
@@ -205,7 +204,7 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
         outputs=("pooled",),
         cache_dir=tmp_path,
     )
-    done = extract(asked, track_copies=untracked)
+    done = extract(asked, find_copies=True)
     with Cache(done.cache) as cache:
         selection = select(cache, FIT)
         assert selection.seen is not None
@@ -214,7 +213,7 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
         with pytest.raises(FerError, match="1 of the test part"):
             make_problem(selection, replace(FIT, split="usage"), seed=0)
         clean = make_problem(selection, replace(FIT, split="usage", drop=("twins",)), seed=0)
-    hog = extract(replace(asked, backbone="hog", weights=None), track_copies=untracked)
+    hog = extract(replace(asked, backbone="hog", weights=None), find_copies=True)
     with Cache(hog.cache) as cache:
         selection = select(cache, FIT)
         assert selection.seen is None
