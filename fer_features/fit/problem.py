@@ -280,7 +280,7 @@ def _table(cache: Cache, progress: Progress) -> TwinTable:
 def _images(cache: Cache, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     try:
         ascending = np.sort(rows)
-        images = cache.read("faces", "image", ascending)
+        images = cache.images(ascending)
     except FerError as error:
         raise FerError(
             f"{cache.path} does not hold its images, which are needed to find copies",
