@@ -35,7 +35,10 @@ def make_cache(path: Path, *, key: str = "key") -> Path:
     images = np.random.default_rng(0).integers(0, 256, (ROWS, 48, 48), np.uint8)
     with open_writer(path) as writer:
         with writer.journal(
-            header=header, selection=selection, software={"engine": "by hand"}
+            header=header,
+            selection=selection,
+            software={"engine": "by hand"},
+            columns={"image": ((48, 48), "uint8")},
         ) as journal:
             journal.append(rows, {"image": images})
         writer.compact()

@@ -27,7 +27,7 @@ from fer_features.cache.format import (
     header_digest,
     userblock,
 )
-from fer_features.cache.record import ROW_DTYPES, Header, Rows, RowSelection
+from fer_features.cache.record import ROW_DTYPES, Columns, Header, Rows, RowSelection
 from fer_features.errors import UPDATE, FerError
 
 _MOST_CHUNKS = 16
@@ -66,7 +66,8 @@ class Cache(OpenFile):
         header: spec, data set and key.
         rows: metadata of the rows, by ascending `Rows.source_row`.
         selections: the selections of rows, in the order they were requested.
-        columns: names of all that is stored per row: `features`, ``image`` and ``seen``.
+        columns: shape of one row and dtype of all that is stored per row: features, ``image`` and
+            ``seen``.
         software: versions, engine and device of each extraction that added to it.
         compression: one of `COMPRESSIONS`.
 
@@ -129,7 +130,10 @@ class Cache(OpenFile):
             name = _FORMAT_2.get(stored, stored)
             self._done[name] = done
             self._datasets[name] = f"features/{stored}" if "/" in stored else f"rows/{stored}"
-        self.columns = tuple(self._done)
+        self.columns: Columns = {
+            name: (self._file[path].shape[1:], str(self._file[path].dtype))
+            for name, path in self._datasets.items()
+        }
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -183,12 +187,7 @@ class Cache(OpenFile):
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each feature, rows first."""
-        return {name: (len(self), *self.row_spec(name)[0]) for name in self.features}
-
-    def row_spec(self, column: str) -> tuple[tuple[int, ...], str]:
-        """Shape of one row and dtype of a column."""
-        dataset = self._file[self._datasets[column]]
-        return tuple(dataset.shape[1:]), str(dataset.dtype)
+        return {name: (len(self), *self.columns[name][0]) for name in self.features}
 
     def read(self, layer: str, output: str, rows: NDArray[np.int64] | None = None) -> NDArray[Any]:
         """Features of one layer.
@@ -287,7 +286,7 @@ def verify(path: Path) -> int:
 
     Raises:
         FerError: there is no such cache, or a byte of it has changed; the message names the
-            columns that can no longer be read, if any.
+            first column that can no longer be read, if any.
     """
     if not path.is_file():
         raise FerError(f"no such cache: {path}", hint="fer extract makes one")
@@ -297,16 +296,7 @@ def verify(path: Path) -> int:
     with Cache(path) as cache:
         if intact:
             return path.stat().st_size
-        lost = [name for name in cache.columns if not _readable(cache, name)]
-    told = f"{', '.join(lost)} cannot be read" if lost else "its bytes are not as they were written"
-    raise damaged(path, told)
-
-
-def _readable(cache: Cache, column: str) -> bool:
-    step = 256
-    try:
-        for first in range(0, len(cache), step):
-            cache.gather(column, np.arange(first, min(first + step, len(cache))))
-    except FerError:
-        return False
-    return True
+        for column in cache.columns:
+            for places in np.array_split(np.arange(len(cache)), len(cache) // 256 + 1):
+                cache.gather(column, places)
+    raise damaged(path, "its bytes are not as they were written")

@@ -24,8 +24,8 @@ class Column:
     Attributes:
         shape: shape of one row.
         dtype: stored type.
-        place: int64 (N,), where each row comes from: an index into the present cache; from the
-            number of its rows on, into the journal; negative where it has not been computed.
+        place: int64 (N,), where each row comes from: an index into the rows of all sources, one
+            source after the other; negative where it has not been computed.
     """
 
     shape: tuple[int, ...]
@@ -34,24 +34,19 @@ class Column:
 
 
 class Contents:
-    """What the new file will hold.
-
-    A row gets what was computed for any row with an identical image.
+    """What the new file will hold. A row gets all that any row with an identical image has.
 
     Args:
-        cache: the present cache, if there is one.
-        journal: the journal, if there is one.
+        sources: the present cache and the journal, as far as they are there.
         selections: selections to add to theirs.
         copies: rows to add to theirs.
-        compression: one of `COMPRESSIONS`; None for that of the cache, or else none.
 
     Attributes:
-        header: of both.
-        selections: of both, each once.
-        software: of both, each once.
-        rows: of both, by ascending `Rows.source_row`.
+        header: of the sources.
+        selections: each once.
+        software: of the sources, each once.
+        rows: by ascending `Rows.source_row`.
         columns: by name, sorted.
-        compression: of the new file.
 
     Raises:
         FerError: the journal is of another cache.
@@ -59,43 +54,30 @@ class Contents:
 
     def __init__(
         self,
-        cache: Cache | None,
-        journal: Journal | None,
+        sources: Sequence[Cache | Journal],
         selections: Sequence[RowSelection],
         copies: Sequence[Rows],
-        *,
-        compression: str | None,
     ) -> None:
-        self._cache, self._journal = cache, journal
-        headers = [one.header for one in (cache, journal) if one is not None and one.header]
-        self.header = headers[0]
-        if headers[0].key != headers[-1].key:
+        self._sources = sources
+        keys = [one.header.key for one in sources]
+        if len(set(keys)) > 1:
             raise FerError(
-                f"the journal beside {cache.path if cache else ''} is of another cache "
-                f"({headers[-1].key}, not {headers[0].key})",
-                hint="move the .h5.part file away: it holds what another extraction computed",
+                f"{sources[-1].path} belongs to another cache ({keys[-1]}, not {keys[0]})",
+                hint="move it away: it holds what another extraction computed",
             )
-        self.compression = compression or (cache.compression if cache else "none")
-        noted = list(cache.selections) if cache else []
-        used = list(cache.software) if cache else []
-        specs = {name: cache.row_spec(name) for name in cache.columns} if cache else {}
-        stored = [cache.rows] if cache else []
-        if journal is not None:
-            noted.append(journal.selection)
-            used.append(journal.software)
-            specs |= journal.columns
-            stored.append(journal.rows)
-        self.selections = merge_selections([*noted, *selections])
+        self.header = sources[0].header
+        self.selections = merge_selections(
+            [*(s for one in sources for s in one.selections), *selections]
+        )
+        used = [text for one in sources for text in one.software]
         self.software = [one for place, one in enumerate(used) if one not in used[:place]]
-        self._every = Rows.concatenate([*stored, *copies])
+        self._starts = np.cumsum([0, *map(len, sources)])
+        self._every = Rows.concatenate([*(one.rows for one in sources), *copies])
         _, self._first = np.unique(self._every.source_row, return_index=True)
         self.rows = self._every[self._first]
-        images, self._image = np.unique(self._every.sha256, return_inverse=True)
-        self._n_images = len(images)
-        self.columns = {
-            name: Column(shape, dtype, self._places(name))
-            for name, (shape, dtype) in sorted(specs.items())
-        }
+        _, self._image = np.unique(self._every.sha256, return_inverse=True)
+        specs = {name: spec for one in sources for name, spec in one.columns.items()}
+        self.columns = {name: Column(*specs[name], self._places(name)) for name in sorted(specs)}
 
     @property
     def done(self) -> NDArray[np.bool_]:
@@ -103,31 +85,21 @@ class Contents:
         return np.stack([one.place >= 0 for one in self.columns.values()], axis=1)
 
     def _places(self, name: str) -> NDArray[np.int64]:
-        """Where each row's entry in a column comes from."""
-        n_cache = len(self._cache) if self._cache is not None else 0
-        parts = []
-        if self._journal is not None and name in self._journal.columns:
-            parts.append(n_cache + np.arange(len(self._journal.rows)))
-        if self._cache is not None:  # comes last, and so before the journal's
-            parts.append(np.flatnonzero(self._cache.done([name])))
-        computed = np.concatenate(parts)
-        of_image = np.full(self._n_images, _NOWHERE, np.int64)
+        """Where each row of a column comes from: its own entry, else that of an identical image."""
+        computed = np.flatnonzero(np.concatenate([one.done([name]) for one in self._sources]))
+        of_image = np.full(self._image.max() + 1, _NOWHERE, np.int64)
         of_image[self._image[computed]] = computed
         place = of_image[self._image[self._first]]
-        own = np.searchsorted(self.rows.source_row, self._every.source_row[computed])
-        place[own] = computed
+        place[np.searchsorted(self.rows.source_row, self._every.source_row[computed])] = computed
         return place
 
     def read(self, name: str, first: int, last: int) -> NDArray[Any]:
         """Rows `first` to before `last` of a column; zero where it has not been computed."""
         column = self.columns[name]
         wanted, back = np.unique(column.place[first:last], return_inverse=True)
-        n_cache = len(self._cache) if self._cache is not None else 0
-        edges = np.searchsorted(wanted, (0, n_cache))
-        missing, old, new = np.split(wanted, edges)
+        missing, *found = np.split(wanted, np.searchsorted(wanted, self._starts[:-1]))
         parts = [np.zeros((len(missing), *column.shape), column.dtype)]
-        if self._cache is not None and len(old):
-            parts.append(self._cache.gather(name, old))
-        if self._journal is not None and len(new):
-            parts.append(self._journal.gather(name, new - n_cache))
+        for source, start, places in zip(self._sources, self._starts, found, strict=False):
+            if len(places):
+                parts.append(source.gather(name, places - start))
         return np.concatenate(parts)[back]

@@ -8,18 +8,19 @@ the same to the bit however often the work was interrupted.
 
 from __future__ import annotations
 
+import math
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from fer_features.cache.cache import Cache
-from fer_features.cache.contents import Column, Contents
+from fer_features.cache.contents import Contents
 from fer_features.cache.folder import NEW_SUFFIX, beside, journal_path
 from fer_features.cache.format import (
     FORMAT_VERSION,
@@ -30,15 +31,12 @@ from fer_features.cache.format import (
     to_json,
     userblock,
 )
-from fer_features.cache.journal import Journal, JournalWriter, row_bytes
+from fer_features.cache.journal import Journal, JournalWriter
 from fer_features.cache.lock import only_writer
 from fer_features.cache.record import ROW_DTYPES, Rows, RowSelection
 from fer_features.errors import FerError, reason_of
 
 CHUNK_BYTES = 1 << 20
-_AHEAD = 2
-"""Chunks that are read before they are written."""
-
 # The oldest file format in which all metadata carry checksums.
 _LIBVER = (h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
 
@@ -49,12 +47,13 @@ class CacheWriter:
     Attributes:
         path: the cache.
         cache: the file as it is now; None if there is none yet.
-        compression: one of `COMPRESSIONS`; None for that of the file, or else none.
+        compression: of the next file.
     """
 
     def __init__(self, path: Path, *, compression: str | None = None) -> None:
-        self.path, self.compression = path, compression
+        self.path = path
         self.cache = Cache(path) if path.exists() else None
+        self.compression = compression or (self.cache.compression if self.cache else "none")
 
     def journal(self, **about: Any) -> JournalWriter:
         """A new journal beside the cache; arguments as for `JournalWriter`."""
@@ -89,20 +88,18 @@ class CacheWriter:
                         f"{journal_file} is damaged: it is not as it was written",
                         hint="the same command recovers what is intact and resumes; check the disk",
                     )
-                if not any(map(len, (journal.rows, *copies))):
+                if not len(journal) + sum(map(len, copies)):
                     journal = None  # killed before its first batch
-            if journal is not None or (self.cache is not None and (selections or copies)):
-                contents = Contents(
-                    self.cache, journal, selections, copies, compression=self.compression
-                )
-                self._replace(contents)
+            sources = [one for one in (self.cache, journal) if one is not None]
+            if journal is not None or (sources and (selections or copies)):
+                self._replace(Contents(sources, selections, copies))
         journal_file.unlink(missing_ok=True)
 
     def _replace(self, contents: Contents) -> None:
         """Write a new file and give it the cache's name."""
         new = beside(self.path, NEW_SUFFIX)
         try:
-            _write(new, contents)
+            _write(new, contents, self.compression)
             new.replace(self.path)
         except OSError as error:
             raise FerError(
@@ -144,14 +141,14 @@ def open_writer(path: Path, *, compression: str | None = None) -> Iterator[Cache
             writer.close()
 
 
-def _write(path: Path, contents: Contents) -> None:
+def _write(path: Path, contents: Contents, compression: str) -> None:
     with _create(path) as file:
         layers = dict.fromkeys(name.split("/")[0] for name in contents.columns if "/" in name)
         for group in ("rows", "choices", "features", *(f"features/{one}" for one in layers)):
             h5py.h5g.create(file.id, group.encode(), gcpl=_without_times(h5py.h5p.GROUP_CREATE))
-        _write_header(file, contents)
-        for name, column in contents.columns.items():
-            _write_column(file, name, column, contents)
+        _write_header(file, contents, compression)
+        for name in contents.columns:
+            _write_column(file, name, contents, compression)
     with path.open("r+b") as content, ThreadPoolExecutor(1) as other:
         synced = other.submit(os.fsync, content.fileno())  # the disk works while we hash
         block = userblock(content_digest(path))
@@ -178,15 +175,16 @@ def _without_times(kind: Any) -> Any:
     return properties
 
 
-def _write_header(file: Any, contents: Contents) -> None:
+def _write_header(file: Any, contents: Contents, compression: str) -> None:
+    header = contents.header
     text = {
-        "spec": to_json(contents.header.spec),
-        "dataset": to_json(contents.header.dataset),
-        "key": contents.header.key,
+        "spec": to_json(header.spec),
+        "dataset": to_json(header.dataset),
+        "key": header.key,
         "software": to_json(contents.software),
         "outputs": to_json(list(contents.columns)),
         "choices": to_json([one.to_dict() for one in contents.selections]),
-        "compression": contents.compression,
+        "compression": compression,
     }
     rows = contents.rows
     tables = {f"rows/{name}": getattr(rows, name).astype(t) for name, t in ROW_DTYPES.items()}
@@ -200,37 +198,29 @@ def _write_header(file: Any, contents: Contents) -> None:
         file.create_dataset(name, data=array, chunks=array.shape, fletcher32=True)
 
 
-def _write_column(file: Any, name: str, column: Column, contents: Contents) -> None:
-    n = len(column.place)
-    step = min(n, max(1, CHUNK_BYTES // row_bytes(column.shape, column.dtype)))
+def _write_column(file: Any, name: str, contents: Contents, compression: str) -> None:
+    column, n = contents.columns[name], len(contents.rows)
+    row_bytes = math.prod(column.shape) * np.dtype(column.dtype).itemsize
+    step = min(n, max(1, CHUNK_BYTES // row_bytes))
     dataset = file.create_dataset(
         f"features/{name}" if "/" in name else f"rows/{name}",
         shape=(n, *column.shape),
         dtype=column.dtype,
         chunks=(step, *column.shape),
         fletcher32=True,
-        **filters(contents.compression),
+        **filters(compression),
     )
-    spans = [(at, min(at + step, n)) for at in range(0, n, step)]
-    # HDF5 stores nothing of a chunk that is not written.
-    spans = [(first, last) for first, last in spans if (column.place[first:last] >= 0).any()]
-    with ThreadPoolExecutor(1) as reader:  # chunks are read while others are written
-        ahead = deque(reader.submit(contents.read, name, *span) for span in spans[:_AHEAD])
-        for number, (first, last) in enumerate(spans):
-            dataset[first:last] = ahead.popleft().result()
-            for span in spans[number + _AHEAD : number + _AHEAD + 1]:
-                ahead.append(reader.submit(contents.read, name, *span))
+    for first in range(0, n, step):
+        last = min(first + step, n)
+        if (column.place[first:last] >= 0).any():  # HDF5 stores nothing of other chunks
+            dataset[first:last] = contents.read(name, first, last)
 
 
 def _sync_folder(folder: Path) -> None:
     """Put the renaming itself on the disk, where folders can be synchronised."""
-    try:
+    with suppress(OSError):  # some network file systems
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:  # some network file systems
-        pass
-    finally:
-        os.close(descriptor)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -25,7 +25,7 @@ def cache_dict(path: Path) -> dict[str, Any]:
     if waiting_path.exists():
         with Journal(waiting_path) as journal:
             begun, waiting = journal, len(journal.rows)
-    if path.exists() or begun is None or begun.header is None:
+    if path.exists() or begun is None or not begun.header.key:
         with Cache(path) as cache:
             info |= asdict(cache.header) | {"software": cache.software, "rows": len(cache)}
             info["features"] = {name: list(shape) for name, shape in cache.shapes().items()}
@@ -38,9 +38,10 @@ def cache_dict(path: Path) -> dict[str, Any]:
                 for one in cache.selections
             ]
     else:
-        rows = len(begun.selection.rows)
-        info |= asdict(begun.header) | {"software": [begun.software]}
-        info["choices"] = [{**begun.selection.to_dict(), "rows": rows, "done": waiting}]
+        info |= asdict(begun.header) | {"software": begun.software}
+        info["choices"] = [
+            {**one.to_dict(), "rows": len(one.rows), "done": waiting} for one in begun.selections
+        ]
     files = [one for one in (path, waiting_path) if one.exists()]
     changed = max(one.stat().st_mtime for one in files)
     return info | {

@@ -27,6 +27,7 @@ from fer_features.cache import (
 )
 from fer_features.cache.journal import row_bytes
 from fer_features.cache.learnt import save_keys
+from fer_features.cache.record import Columns
 from fer_features.config import ExtractConfig
 from fer_features.data import IMAGE_SIZE, BadRow
 from fer_features.data.twin_table import twin_table
@@ -184,7 +185,8 @@ def _run_pass(
     with clock(done.seconds, "prepare"):
         engine = _make_engine(plan, work, log) if work.features else None
     done.engine = engine.name if engine else "no network"
-    _check_space(plan, work, engine)
+    columns = _columns(plan, work, engine)
+    _check_space(plan, work, columns)
     log(_describe(plan, work))
     why = f" ({plan.engine.why})" if plan.engine.why else ""
     log(f"engine: {done.engine}, {plan.spec.precision}{why}")
@@ -198,13 +200,12 @@ def _run_pass(
         return engine.submit(images[:, :, ::-1] if work.view == "flip" else images)
 
     def write(batch: Batch, features: Features) -> None:
-        columns = {name: features[of_engine] for name, of_engine in work.features.items()}
-        check_finite(columns, batch.rows.source_row)
-        if "image" in work.columns:
-            columns["image"] = batch.images
+        named = {name: features[of_engine] for name, of_engine in work.features.items()}
+        check_finite(named, batch.rows.source_row)
+        named["image"] = batch.images
         if plan.seen and "seen" in work.columns:
-            columns["seen"] = plan.seen.marks(batch.images, batch.rows.sha256)
-        journal.append(batch.rows, columns)
+            named["seen"] = plan.seen.marks(batch.images, batch.rows.sha256)
+        journal.append(batch.rows, named)
 
     copies: list[Rows] = []
     batches = read_batches(
@@ -218,7 +219,10 @@ def _run_pass(
         closing(engine) if engine else nullcontext(),
         progress("extracting", len(work.rows), "images") as advance,
         writer.journal(
-            header=plan.header, selection=plan.selection, software=_software(done.engine)
+            header=plan.header,
+            selection=plan.selection,
+            software=_software(done.engine),
+            columns=columns,
         ) as journal,
     ):
         depth = engine.depth if engine else 1
@@ -231,7 +235,7 @@ def _run_pass(
 def _make_engine(plan: Plan, work: Pass, log: Log) -> Engine:
     return make_engine(
         plan.engine.engine,
-        plan.graph(tuple(work.features)),
+        plan.graph(work.features),
         batch_size=plan.config.batch_size,
         graphs=Path(plan.config.cache_dir) / GRAPHS,
         log=log,
@@ -261,17 +265,25 @@ def _software(engine: str) -> dict[str, str]:
     }
 
 
-def _check_space(plan: Plan, work: Pass, engine: Engine | None) -> None:
+def _columns(plan: Plan, work: Pass, engine: Engine | None) -> Columns:
+    """Shape of one row and dtype of each column of a pass."""
+    outputs = engine.outputs() if engine else {}
+    found = {name: outputs[of_engine] for name, of_engine in work.features.items()}
+    if "image" in work.columns:
+        found["image"] = ((IMAGE_SIZE, IMAGE_SIZE), "uint8")
+    if plan.seen and "seen" in work.columns:
+        found["seen"] = ((plan.seen.columns,), "uint8")
+    return found
+
+
+def _check_space(plan: Plan, work: Pass, columns: Columns) -> None:
     """Make sure, before the work, that the disk has room for the journal and the new cache.
 
     Raises:
         FerError: it has not.
     """
-    outputs = engine.outputs() if engine else {}
-    each = sum(row_bytes(*outputs[of_engine]) for of_engine in work.features.values())
-    each += IMAGE_SIZE**2 * ("image" in work.columns)
     there = plan.path.stat().st_size if plan.path.exists() else 0
-    needed = 2 * len(work.rows) * each + there
+    needed = 2 * len(work.rows) * row_bytes(columns) + there
     free = free_bytes(plan.path.parent)
     if free < needed:
         raise FerError(

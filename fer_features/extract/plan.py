@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,13 +68,23 @@ class Plan:
         """All that is stored for a row: its image, perhaps its seen mark, and the features."""
         return ("image", *(["seen"] if self.seen else []), *self.selection.features)
 
-    def graph(self, features: tuple[str, ...]) -> GraphSpec:
+    def graph(self, features: Iterable[str]) -> GraphSpec:
         """The graph that computes `features`.
 
         Raises:
             FerError: the backbone has no such layer, or does not take images of this size.
         """
-        return _graph(self.backbone, self.weights, self.spec, features)
+        layers, outputs = zip(*(_split(name)[0].split("/") for name in features), strict=True)
+        return GraphSpec(
+            backbone=self.backbone,
+            weights=self.weights,
+            size=self.spec.size,
+            preprocess=self.spec.preprocess,
+            layers=tuple(dict.fromkeys(layers)),
+            outputs=tuple(one for one in OUTPUTS if one in outputs),
+            image_shape=(IMAGE_SIZE, IMAGE_SIZE),
+            precision=self.spec.precision,
+        )
 
     def found(self, cache: Cache | None) -> int:
         """How many of the rows are in the cache, with all that is requested."""
@@ -138,10 +149,8 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         precision=engine.precision,
         learnt_from=learnt_from(weights),
     )
-    features = _feature_names(config, backbone)
-    _graph(backbone, weights, spec, features)  # checks layers and size
+    backbone.check_size(spec.size)
     check_batch(config.batch_size, size=spec.size)
-    seen = seen_images(weights)
     source = open_faces(
         config.data, skip_bad=config.skip_bad, ignore=config.ignore, classes=config.classes
     )
@@ -153,12 +162,15 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         index=index,
         backbone=backbone,
         weights=weights,
-        seen=seen,
+        seen=seen_images(weights),
         spec=spec,
         engine=engine,
-        selection=RowSelection(_selection_info(config, task, index), features, rows),
+        selection=RowSelection(
+            _selection_info(config, task, index), _feature_names(config, backbone), rows
+        ),
         path=_path(config.cache_dir, source, spec),
     )
+    plan.graph(plan.selection.features)  # checks the layers
     return _find_complete(plan)
 
 
@@ -190,23 +202,6 @@ def _split(name: str) -> tuple[str, str]:
     """A column's name without the view, and the view."""
     view = next((one for one in VIEWS if name.endswith(f"_{one}")), "")
     return name.removesuffix(f"_{view}"), view
-
-
-def _graph(
-    backbone: Backbone, weights: Weights, spec: FeatureSpec, features: tuple[str, ...]
-) -> GraphSpec:
-    parts = [_split(name)[0].split("/") for name in features]
-    outputs = {output for _, output in parts}
-    return GraphSpec(
-        backbone=backbone,
-        weights=weights,
-        size=spec.size,
-        preprocess=spec.preprocess,
-        layers=tuple(dict.fromkeys(layer for layer, _ in parts)),
-        outputs=tuple(one for one in OUTPUTS if one in outputs),
-        image_shape=(IMAGE_SIZE, IMAGE_SIZE),
-        precision=spec.precision,
-    )
 
 
 def _selection_info(config: ExtractConfig, task: Task, index: FaceIndex) -> dict[str, Any]:

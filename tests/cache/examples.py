@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fer_features.cache import Header, Rows, RowSelection, journal_path, open_writer
 from fer_features.cache.journal import JournalWriter
-
-Columns = Mapping[str, tuple[tuple[int, ...], str]]
+from fer_features.cache.record import Columns
 
 HEADER = Header(
     spec={"backbone": "tiny", "weights": "random:0"},
@@ -61,7 +60,7 @@ def journal(
 ) -> None:
     """Leave a journal beside a cache, with batches of rows that all show images of their own."""
     path.parent.mkdir(exist_ok=True)
-    about = {"header": header, "selection": asked, "software": SOFTWARE}
+    about = {"header": header, "selection": asked, "software": SOFTWARE, "columns": columns}
     with JournalWriter(journal_path(path), **about) as writer:
         for batch in batches:
             writer.append(rows(*batch), features(*batch, columns=columns))

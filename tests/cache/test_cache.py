@@ -43,7 +43,10 @@ def test_rows_of_many_chunks_are_gathered(tmp_path: Path, rng: np.random.Generat
     path = tmp_path / "large.h5"
     with open_writer(path) as writer:
         with writer.journal(
-            header=HEADER, selection=selection(*range(n), features=["top/map"]), software={}
+            header=HEADER,
+            selection=selection(*range(n), features=["top/map"]),
+            software={},
+            columns={"top/map": (shape, "float16")},
         ) as journal:
             for start in range(0, n, 50):
                 numbers = range(start, start + 50)

@@ -130,7 +130,8 @@ def test_heads_are_fitted_on_it(name: str, tmp_path: Path, monkeypatch: pytest.M
     shutil.copytree(GOLDEN / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     (path,) = (tmp_path / name).glob("sample-fernet-*.h5")
-    args = ["fit", str(path), "--head", "logreg", "--allow-seen", "--json"]
+    args = ["fit", str(path), "--head", "logreg", "--split", "grouped"]
+    args += ["--allow-seen", "--json"]
     result = CliRunner().invoke(app, args)
     assert result.exit_code == 0, result.output
     (run,) = json.loads(result.stdout)["runs"]
