@@ -34,7 +34,7 @@ def only_writer(path: Path) -> Iterator[None]:
         lock.acquire(timeout=0.3, poll_interval=0.05)
     except Timeout:
         raise FerError(
-            f"another extraction is writing {path}: {_describe(*_holder(lock_path))}",
+            f"another extraction is writing {path}: {_holder(lock_path)}",
             hint=f"wait until it has finished; if it no longer runs, delete {lock_path}",
         ) from None
     except OSError as error:
@@ -51,27 +51,24 @@ def writer_of(path: Path) -> str | None:
     lock_path = beside(path, LOCK_SUFFIX)
     if not lock_path.exists():
         return None
-    pid, host = _holder(lock_path)
+    pid, host = _read(lock_path)
     if host == socket.gethostname() and os.name == "posix" and pid.isdigit():
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
-            return None
-        except OSError:
-            pass
-    return _describe(pid, host)
+        with contextlib.suppress(PermissionError):  # it runs, for another user
+            try:
+                os.kill(int(pid), 0)
+            except ProcessLookupError:
+                return None
+    return _holder(lock_path)
 
 
-def _holder(lock_path: Path) -> tuple[str, str]:
-    """Process and machine that a lock file names."""
-    try:
+def _read(lock_path: Path) -> tuple[str, str]:
+    """The process and machine that a lock file names; empty if it names none."""
+    with contextlib.suppress(OSError, ValueError):
         pid, host, *_ = lock_path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return "", ""
-    return pid, host
+        return pid, host
+    return "", ""
 
 
-def _describe(pid: str, host: str) -> str:
-    if host == socket.gethostname() and pid == str(os.getpid()):
-        return "this process"
+def _holder(lock_path: Path) -> str:
+    pid, host = _read(lock_path)
     return f"process {pid} on {host}" if pid else "unknown process"

@@ -55,6 +55,11 @@ class CacheWriter:
         self.cache = Cache(path) if path.exists() else None
         self.compression = compression or (self.cache.compression if self.cache else "none")
 
+    def images_with(self, columns: Sequence[str]) -> set[bytes]:
+        """Hashes of the images of which the cache holds all of `columns`."""
+        cache = self.cache
+        return set(cache.rows.sha256[cache.done(columns)].tolist()) if cache else set()
+
     def journal(self, **about: Any) -> JournalWriter:
         """A new journal beside the cache; arguments as for `JournalWriter`."""
         return JournalWriter(journal_path(self.path), **about)

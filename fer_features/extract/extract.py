@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -33,12 +33,16 @@ from fer_features.data import IMAGE_SIZE, BadRow
 from fer_features.data.twin_table import twin_table
 from fer_features.engines import Engine, Features, make_engine
 from fer_features.errors import FerError
-from fer_features.extract.pipeline import Batch, check_finite, clock, read_batches, run_pipeline
+from fer_features.extract.pipeline import (
+    READ_ROWS,
+    Batch,
+    check_finite,
+    clock,
+    read_batches,
+    run_pipeline,
+)
 from fer_features.extract.plan import Pass, Plan, plan_extraction
-from fer_features.runtime.progress import Advance, Log, Progress, no_log, no_progress
-
-_READ_ONLY_BATCH = 256
-"""Images of a batch where no network is run."""
+from fer_features.runtime.progress import Log, Progress, no_log, no_progress
 
 
 @dataclass
@@ -170,11 +174,8 @@ def extract(
     if plan.seen is not None:
         save_keys(plan.path.parent, plan.spec.weights_sha256, plan.seen.keys)
     if find_copies:
-
-        def track(title: str, total: int) -> AbstractContextManager[Advance]:
-            return progress(title, total, "images")
-
-        twin_table(plan.source, plan.path.parent, progress=track)
+        folder = plan.path.parent
+        twin_table(plan.source, folder, progress=lambda title, n: progress(title, n, "images"))
     return done
 
 
@@ -187,9 +188,7 @@ def _run_pass(
     done.engine = engine.name if engine else "no network"
     columns = _columns(plan, work, engine)
     _check_space(plan, work, columns)
-    log(_describe(plan, work))
-    why = f" ({plan.engine.why})" if plan.engine.why else ""
-    log(f"engine: {done.engine}, {plan.spec.precision}{why}")
+    _log_pass(plan, work, done.engine, log)
 
     def run(images: NDArray[np.uint8]) -> Future[Features]:
         if engine is None:
@@ -208,13 +207,9 @@ def _run_pass(
         journal.append(batch.rows, named)
 
     copies: list[Rows] = []
-    batches = read_batches(
-        plan.source,
-        work.rows,
-        size=engine.batch_size if engine else _READ_ONLY_BATCH,
-        known=_known_images(writer.cache, work),
-        copies=copies,
-    )
+    size = engine.batch_size if engine else READ_ROWS
+    known = writer.images_with(work.columns)
+    batches = read_batches(plan.source, work.rows, size=size, known=known, copies=copies)
     with (
         closing(engine) if engine else nullcontext(),
         progress("extracting", len(work.rows), "images") as advance,
@@ -242,18 +237,12 @@ def _make_engine(plan: Plan, work: Pass, log: Log) -> Engine:
     )
 
 
-def _describe(plan: Plan, work: Pass) -> str:
-    """What a pass computes, in a line."""
+def _log_pass(plan: Plan, work: Pass, engine: str, log: Log) -> None:
     weights = f" ({plan.weights.label})" if plan.weights.label != "none" else ""
     view = f", view {work.view}" if work.view else ""
-    return f"extracting {len(work.rows):,} images with {plan.backbone.name}{weights}{view}"
-
-
-def _known_images(cache: Cache | None, work: Pass) -> set[bytes]:
-    """Hashes of images of which the cache holds all columns of a pass."""
-    if cache is None:
-        return set()
-    return set(cache.rows.sha256[cache.done(work.columns)].tolist())
+    why = f" ({plan.engine.why})" if plan.engine.why else ""
+    log(f"extracting {len(work.rows):,} images with {plan.backbone.name}{weights}{view}")
+    log(f"engine: {engine}, {plan.spec.precision}{why}")
 
 
 def _software(engine: str) -> dict[str, str]:
