@@ -92,8 +92,7 @@ class Cache(OpenFile):
             self._file.close()
             if isinstance(error, FerError):
                 raise
-            # the text of a KeyError has quotes around it
-            raise damaged(self.path, str(error.args[0] if error.args else error)) from error
+            raise damaged(self.path, str(error).strip("'\"")) from error  # a KeyError's quotes
 
     def _read_header(self) -> None:
         attrs = self._file.attrs
@@ -102,8 +101,7 @@ class Cache(OpenFile):
         version = int(attrs["format_version"])
         if not OLDEST_READ <= version <= FORMAT_VERSION:
             raise FerError(
-                f"{self.path}: cache format {version} cannot be read, only {OLDEST_READ} to "
-                f"{FORMAT_VERSION}",
+                f"{self.path}: cache format {version}, neither {OLDEST_READ} nor {FORMAT_VERSION}",
                 hint=UPDATE
                 if version > FORMAT_VERSION
                 else "move it away, and extract again; the version that wrote it can read it",
