@@ -18,9 +18,10 @@ from fer_features.cache import Cache, last_selection
 from fer_features.config import FitConfig
 from fer_features.engines import PRECISIONS, choose_engine
 from fer_features.errors import FerError
-from fer_features.extract.extract import Progress as ExtractProgress
 from fer_features.extract.extract import extract
 from fer_features.fit.fit import EpochCallback, fit_each
+from fer_features.runtime.progress import Log, no_log, no_progress
+from fer_features.runtime.progress import Progress as ExtractProgress
 
 EXACT = PRECISIONS[0]
 
@@ -88,9 +89,9 @@ class PrecisionCost:
 def measure_precision(
     config: PrecisionConfig,
     *,
-    progress: ExtractProgress | None = None,
+    progress: ExtractProgress = no_progress,
     on_epoch: Any = None,
-    log: Callable[[str], None] | None = None,
+    log: Log = no_log,
 ) -> PrecisionCost:
     """Extract in each precision, compare the features, and fit the heads on each.
 
@@ -122,7 +123,7 @@ def measure_precision(
             cost.left_out[precision] = error.message
             continue
         wanted = replace(config.extract, engine=engine, precision=precision)
-        done = extract(wanted, progress=progress, log=None if cost.caches else log)
+        done = extract(wanted, progress=progress, log=no_log if cost.caches else log)
         cost.rows, cost.caches[precision] = done.rows, str(done.cache)
         pooled[precision] = _pooled(done.cache)
         # Now, while `fit` takes this cache's choice for the one that was asked for last.

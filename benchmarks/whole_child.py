@@ -45,6 +45,6 @@ class WholeExtraction:
             "images": done.computed,
             "rows": done.rows,
             "seconds": time.perf_counter() - begun,
-            "clocks": asdict(done.clocks),
+            "clocks": done.seconds,
             "peak_bytes": peak_bytes(),
         }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import KW_ONLY, asdict, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,79 +57,6 @@ REGISTERED = 0.84
 Looked at on FER2013, pairs that are not near copies: of 100 drawn above 0.82 all were one
 photograph, and so were 80 of 80 at 0.84 to 0.88 as they are. Of 100 mirrored ones above 0.84 two
 were two people, and four were placeholders of text. At 0.80 to 0.82 about one in five is wrong."""
-
-
-@dataclass(frozen=True)
-class FeatureSpec:
-    """All that changes a feature's value, and what people call it.
-
-    Attributes:
-        backbone: the network's name.
-        weights: what a person calls the weights: ``imagenet``, ``random:0``, a file's name.
-        weights_sha256: what they are: hex SHA-256 of the file (of the recipe, if random).
-        size: height and width that images are resized to.
-        preprocess: ``keras`` or ``raw``.
-        resize: how they are resized.
-        precision: the arithmetic's type, ``float32`` or ``bfloat16``.
-        learnt_from: what the weights have learnt from, and from how many labels, for people; empty
-            in caches of earlier versions.
-    """
-
-    backbone: str
-    weights: str
-    weights_sha256: str
-    size: int
-    preprocess: str
-    resize: str = "bilinear"
-    precision: str = "float32"
-    learnt_from: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The spec as plain JSON types."""
-        return asdict(self)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What two specs must share for their features to be the same."""
-        labels = ("weights", "learnt_from")
-        return {name: value for name, value in self.to_dict().items() if name not in labels}
-
-
-@dataclass(frozen=True)
-class DataChoice:
-    """Which rows were chosen, and how.
-
-    Attributes:
-        task: the task, as `Task.to_dict` gives it.
-        per_class: images of each class; None for the default, ``"all"`` for every row.
-        seed: seed of the draw.
-        skip_bad: whether bad rows were left out before the draw.
-        source_rows: how many rows the source has, with those that were left out.
-        ignore: names of classes of the data that were left out.
-        classes: for names of classes of the data, the name of the emotion that they counted as.
-        notes: what a user must know of how the data were read.
-    """
-
-    task: dict[str, Any]
-    per_class: int | str | None
-    seed: int
-    skip_bad: bool
-    source_rows: int
-    ignore: tuple[str, ...] = ()
-    classes: dict[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The choice as plain JSON types; without classes and notes where there are none."""
-        always = ("task", "per_class", "seed", "skip_bad")
-        found = {k: v for k, v in asdict(self).items() if v or k in always}
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
-
-
-def cache_key(spec: FeatureSpec, dataset_sha256: str) -> str:
-    """Sixteen hex digits that are the same for the same kind of features of the same data."""
-    text = json.dumps([spec.identity, dataset_sha256], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

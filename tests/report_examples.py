@@ -10,15 +10,7 @@ from typing import Any
 import numpy as np
 from run_examples import record
 
-from fer_features.cache import (
-    Header,
-    JournalHeader,
-    JournalWriter,
-    Rows,
-    RowSelection,
-    fold,
-    journal_of,
-)
+from fer_features.cache import Header, Rows, RowSelection, open_writer
 from fer_features.data.tasks import BINARY, Task
 from fer_features.metrics import score
 from fer_features.runs.run import Run, read_run
@@ -33,12 +25,8 @@ def make_cache(path: Path, *, key: str = "key") -> Path:
     """A cache that holds nothing but 40 faces of grey noise; every second one is happy."""
     numbers = np.arange(ROWS, dtype=np.int64)
     info = {"task": {"name": "few"}, "per_class": None, "seed": 0, "skip_bad": False}
-    opening = JournalHeader(
-        header=Header(spec={"backbone": "tiny"}, dataset={"name": "few", "sha256": "d"}, key=key),
-        choice=RowSelection(info=info, features=("faces/image",), rows=numbers),
-        outputs={"faces/image": ((48, 48), "uint8")},
-        software={"engine": "by hand"},
-    )
+    header = Header(spec={"backbone": "tiny"}, dataset={"name": "few", "sha256": "d"}, key=key)
+    selection = RowSelection(info=info, features=(), rows=numbers)
     rows = Rows(
         emotion=np.where(numbers % 2, 3, 4).astype(np.int8),
         usage=(numbers % 3).astype(np.int8),
@@ -46,9 +34,15 @@ def make_cache(path: Path, *, key: str = "key") -> Path:
         source_row=numbers,
     )
     images = np.random.default_rng(0).integers(0, 256, (ROWS, 48, 48), np.uint8)
-    with JournalWriter(journal_of(path), opening) as writer:
-        writer.append(rows, np.ones(ROWS, bool), {"faces/image": images})
-    fold(path, journal_of(path))
+    with open_writer(path) as writer:
+        with writer.journal(
+            header=header,
+            selection=selection,
+            software={"engine": "by hand"},
+            columns={"image": ((48, 48), "uint8")},
+        ) as journal:
+            journal.append(rows, {"image": images})
+        writer.compact()
     return path
 
 

@@ -1,62 +1,75 @@
-"""The cache file, open for reading. It knows no network and no head.
+"""The cache file, open for reading.
 
-The layout is described in ``docs/cache-format.md``. A finished file is never changed: what adds to
-it writes a new one and renames it (`fer_features.cache.compact`).
+The layout is described in ``docs/cache-format.md``. A finished file is never changed: adding to it
+writes a new file that replaces it (`fer_features.cache.writer`).
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.cache.faults import FIRST_WORDS, damaged_hint, unreadable
-from fer_features.cache.record import (
-    ROW_DTYPES,
-    SEEN,
-    Header,
-    HoldsFile,
-    Rows,
-    RowSelection,
-    parallel,
-    to_json,
+from fer_features.cache.faults import damaged, unreadable
+from fer_features.cache.format import (
+    FORMAT_VERSION,
+    OLDEST_READ,
+    TEXTS,
+    USERBLOCK,
+    content_digest,
+    filters,
+    header_digest,
+    userblock,
 )
-from fer_features.errors import UPDATE, FerError, install_hint
+from fer_features.cache.record import ROW_DTYPES, Columns, Header, Rows, RowSelection
+from fer_features.errors import UPDATE, FerError
 
-FORMAT_VERSION = 2
+_MOST_CHUNKS = 16
+"""Chunks that are read at once when rows are gathered."""
 
-COMPRESSIONS = ("none", "gzip", "zstd")
-"""How features are packed: gzip is part of HDF5, zstd comes with the package hdf5plugin."""
-
-USERBLOCK = 512
-"""Bytes before the HDF5 content proper; they hold the SHA-256 of all that follows."""
-
-_BLOCK = 4 << 20
-_TEXTS = ("spec", "dataset", "key", "software", "outputs", "choices", "compression")
+_FORMAT_2 = {"faces/image": "image", "faces/seen": "seen"}
+"""What format 2 kept among the features and is a column of the rows since."""
 
 
-class Cache(HoldsFile):
-    """A cache, open for reading; use it as a context manager, or `close` it.
+class OpenFile:
+    """An object with an open file, which it closes at the end of a ``with`` block."""
 
-    Opening it checks the header, the labels and what is noted of the rows against their SHA-256;
-    reading features checks each chunk's Fletcher-32. `fer_features.cache.verify` checks every byte.
+    _file: Any
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class Cache(OpenFile):
+    """A cache of format 2 or 3, open for reading; use it as a context manager, or `close` it.
+
+    Opening it checks the header, labels and row metadata against their SHA-256; reading features
+    checks each chunk's Fletcher-32 checksum. `verify` checks every byte.
 
     Args:
         path: the file.
 
     Attributes:
-        header: what the cache says of itself.
-        rows: who its rows are, by ascending `Rows.source_row`.
-        selections: what was asked for, in the order of the asking.
+        header: spec, data set and key.
+        rows: metadata of the rows, by ascending `Rows.source_row`.
+        selections: the selections of rows, in the order they were requested.
+        columns: shape of one row and dtype of all that is stored per row: features, ``image`` and
+            ``seen``.
         software: versions, engine and device of each extraction that added to it.
-        compression: how the features are packed, one of `COMPRESSIONS`.
+        compression: one of `COMPRESSIONS`.
 
     Raises:
         FerError: there is no such file, it is no cache, it is damaged, or it was written by a
@@ -69,59 +82,56 @@ class Cache(HoldsFile):
             raise FerError(f"no such cache: {path}", hint="fer extract makes one")
         try:
             # Finished files never change, so HDF5's locks, which fail on some network file
-            # systems, would guard nothing.
+            # systems, would protect nothing.
             self._file = h5py.File(self.path, "r", locking=False)
         except OSError as error:
             raise unreadable(self.path, error) from error
         try:
             self._read_header()
-        except FerError:
-            self._file.close()
-            raise
         except Exception as error:  # h5py raises its own kinds for what HDF5 finds damaged
             self._file.close()
-            told = error.args[0] if error.args else error  # a KeyError's text has quotes around it
-            raise FerError(
-                f"{self.path} is damaged: {told}", hint=damaged_hint(self.path)
-            ) from error
+            if isinstance(error, FerError):
+                raise
+            raise damaged(self.path, str(error).strip("'\"")) from error  # a KeyError's quotes
 
     def _read_header(self) -> None:
         attrs = self._file.attrs
         if "format_version" not in attrs or "spec" not in attrs:
             raise FerError(f"{self.path}: not a feature cache", hint="fer extract makes one")
-        self._check_version(int(attrs["format_version"]))
-        text = {name: str(attrs[name]) for name in _TEXTS}
-        rows = {name: self._file[f"rows/{name}"][:] for name in (*ROW_DTYPES, "done")}
+        version = int(attrs["format_version"])
+        if not OLDEST_READ <= version <= FORMAT_VERSION:
+            raise FerError(
+                f"{self.path}: cache format {version}, neither {OLDEST_READ} nor {FORMAT_VERSION}",
+                hint=UPDATE
+                if version > FORMAT_VERSION
+                else "move it away, and extract again; the version that wrote it can read it",
+            )
+        text = {name: str(attrs[name]) for name in TEXTS}
         listed = json.loads(text["choices"])
-        chosen = {one["id"]: self._file[f"choices/{one['id']}"][:] for one in listed}
-        tables = {f"rows/{name}": array for name, array in rows.items()}
-        tables |= {f"choices/{name}": array for name, array in chosen.items()}
+        tables = {f"rows/{name}": self._file[f"rows/{name}"][:] for name in (*ROW_DTYPES, "done")}
+        tables |= {f"choices/{one['id']}": self._file[f"choices/{one['id']}"][:] for one in listed}
         if header_digest(text, tables) != attrs["header_sha256"]:
-            raise FerError(
-                f"{self.path}: its header or labels are damaged", hint=damaged_hint(self.path)
-            )
-        self.header = Header(
-            spec=json.loads(text["spec"]), dataset=json.loads(text["dataset"]), key=text["key"]
-        )
+            raise damaged(self.path, "its header or labels are not as they were written")
         self.compression = text["compression"]
-        filters(self.compression)  # zstd is known to HDF5 from here on
+        filters(self.compression)  # registers zstd with HDF5
+        spec, dataset = json.loads(text["spec"]), json.loads(text["dataset"])
+        self.header = Header(spec=spec, dataset=dataset, key=text["key"])
         self.software: list[dict[str, str]] = json.loads(text["software"])
-        self._done = dict(zip(json.loads(text["outputs"]), rows.pop("done").T, strict=True))
-        self.rows = Rows(**rows)
-        self.selections = tuple(RowSelection.from_dict(one, chosen[one["id"]]) for one in listed)
-
-    def _check_version(self, version: int) -> None:
-        if version > FORMAT_VERSION:
-            raise FerError(
-                f"{self.path}: cache format {version} is newer than this program's "
-                f"{FORMAT_VERSION}",
-                hint=UPDATE,
-            )
-        if version < FORMAT_VERSION:
-            raise FerError(
-                f"{self.path}: cache format {version}, of an earlier version, is no longer read",
-                hint="move it away, and extract again; the version that wrote it still reads it",
-            )
+        self.rows = Rows(**{name: tables[f"rows/{name}"] for name in ROW_DTYPES})
+        for one in listed:
+            one["features"] = [name for name in one["features"] if name not in _FORMAT_2]
+        self.selections = tuple(
+            RowSelection.from_dict(one, tables[f"choices/{one['id']}"]) for one in listed
+        )
+        self._done, self._datasets = {}, {}
+        for stored, done in zip(json.loads(text["outputs"]), tables["rows/done"].T, strict=True):
+            name = _FORMAT_2.get(stored, stored)
+            self._done[name] = done
+            self._datasets[name] = f"features/{stored}" if "/" in stored else f"rows/{stored}"
+        self.columns: Columns = {
+            name: (self._file[path].shape[1:], str(self._file[path].dtype))
+            for name, path in self._datasets.items()
+        }
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -129,200 +139,162 @@ class Cache(HoldsFile):
     @property
     def features(self) -> tuple[str, ...]:
         """Names of the features, ``layer/pooled`` and ``layer/map``, sorted."""
-        return tuple(self._done)
+        return tuple(name for name in self.columns if "/" in name)
 
-    def done(self, features: Sequence[str]) -> NDArray[np.bool_]:
-        """Bool (N,): whether all of `features` of a row are there."""
-        out = np.ones(len(self), bool)
-        for name in features:
-            out &= self._done.get(name, np.zeros(len(self), bool))
-        return out
+    def done(self, columns: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether a row has all of `columns`: bool (N,)."""
+        nothing = np.zeros(len(self), bool)
+        done: NDArray[np.bool_] = np.all([self._done.get(one, nothing) for one in columns], axis=0)
+        return done | nothing
 
-    def done_of(self, choice: RowSelection) -> NDArray[np.bool_]:
-        """Bool (len(choice.rows),): whether all that was asked for of a row is there."""
-        place = np.searchsorted(self.rows.source_row, choice.rows)
-        held = np.isin(choice.rows, self.rows.source_row)
-        held[held] = self.done(choice.features)[place[held]]
+    def holds(self, source_rows: NDArray[np.int64], columns: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether the cache has all of `columns` of rows of the source: bool (M,)."""
+        held = np.isin(source_rows, self.rows.source_row)
+        places = np.searchsorted(self.rows.source_row, source_rows[held])
+        held[held] = self.done(columns)[places]
         return held
 
     @property
     def complete(self) -> bool:
-        """Whether all that was ever asked for is there."""
-        return bool(self.selections) and all(self.done_of(one).all() for one in self.selections)
+        """Whether all that was ever requested is there."""
+        return bool(self.selections) and all(
+            self.holds(one.rows, one.features).all() for one in self.selections
+        )
 
     def selection(self, id_: str | None = None) -> RowSelection:
-        """The choice with that id; without one, the last.
+        """The selection with that id; without one, the last.
 
         Raises:
-            FerError: there is no choice, or it has not been extracted whole.
+            FerError: there is no such selection, or features of it are missing.
         """
         found = [one for one in self.selections if id_ in (None, one.id)]
         if not found:
-            raise FerError(f"{self.path} holds no choice {id_}", hint="fer extract makes one")
-        done = self.done_of(found[-1])
+            raise FerError(f"{self.path} holds no selection {id_}", hint="fer extract makes one")
+        done = self.holds(found[-1].rows, found[-1].features)
         if not done.all():
             raise FerError(
                 f"{self.path}: {done.sum():,} of {len(done):,} rows are there; the extraction was "
                 "interrupted",
-                hint="the same fer extract goes on where it stopped",
+                hint="the same fer extract resumes it",
             )
         return found[-1]
 
-    def places(self, choice: RowSelection) -> NDArray[np.int64]:
-        """Where a choice's rows stand in the cache: int64, ascending."""
-        return np.searchsorted(self.rows.source_row, choice.rows).astype(np.int64)
+    def places(self, selection: RowSelection) -> NDArray[np.int64]:
+        """Indices of a selection's rows in the cache: int64, ascending."""
+        return np.searchsorted(self.rows.source_row, selection.rows).astype(np.int64)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each feature, rows first."""
-        return {name: tuple(self._file[f"features/{name}"].shape) for name in self.features}
-
-    def specs(self) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Shape for one row and dtype of each feature."""
-        return {
-            name: (shape[1:], str(self._file[f"features/{name}"].dtype))
-            for name, shape in self.shapes().items()
-        }
+        return {name: (len(self), *self.columns[name][0]) for name in self.features}
 
     def read(self, layer: str, output: str, rows: NDArray[np.int64] | None = None) -> NDArray[Any]:
         """Features of one layer.
 
         Args:
             layer: a layer's name.
-            output: ``pooled`` for (N, C) float32, ``map`` for (N, h, w, C) float16; with
-                ``_flip`` behind it, of the mirrored images.
-            rows: ascending places in the cache; None for all.
+            output: ``pooled`` for (N, C) float32, ``map`` for (N, h, w, C) float16; with a
+                suffix ``_flip``, of the mirrored images.
+            rows: ascending indices of rows in the cache; None for all.
 
         Raises:
             FerError: the cache does not hold them, or a checksum does not match.
         """
-        name = f"{layer}/{output}"
-        if name not in self.features:
-            raise FerError(
-                f"{self.path} holds no {name}",
-                hint=f"it holds {', '.join(self.features)}; fer extract with --layer, --output and "
-                "--views adds more",
-            )
-        done = self._done[name] if rows is None else self._done[name][rows]
-        if not done.all():
-            raise FerError(
-                f"{self.path} holds {name} for {done.sum():,} of these {len(done):,} rows",
-                hint="fer extract with the same task and --layer adds what is missing",
-            )
-        if rows is None or len(rows) == len(self):
-            return self.read_slice(name, 0, len(self))
-        return self._gather(name, rows)
+        return self._read(f"{layer}/{output}", rows)
 
     def images(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
-        """The images themselves, uint8 (n, H, W), of ascending places in the cache.
-
-        Raises:
-            FerError: the cache does not hold them.
-        """
-        return self.read("faces", "image", rows)
+        """The images, uint8 (n, H, W); arguments and errors as for `read`."""
+        return self._read("image", rows)
 
     def seen(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint8] | None:
-        """Which images the weights have learnt from; None where they do not say.
+        """Which images the weights were trained on; None if the weights do not say.
 
-        uint8 (n, 2) from weights that hold signatures, whose second column is 1 where a signature
-        recognised it; else (n, 1).
+        uint8 (n, 2) for weights that hold signatures, the second column 1 where a signature
+        matched; else (n, 1). Arguments and errors as for `read`.
         """
-        return self.read("faces", "seen", rows) if SEEN in self.features else None
+        return self._read("seen", rows) if "seen" in self.columns else None
 
-    def read_slice(self, name: str, first: int, last: int) -> NDArray[Any]:
-        """Rows `first` to `last` (without it) of a feature, as they are in the file.
+    def _read(self, column: str, rows: NDArray[np.int64] | None) -> NDArray[Any]:
+        if column not in self.columns:
+            raise FerError(
+                f"{self.path} holds no {column}",
+                hint=f"it holds {', '.join(self.columns)}; fer extract with --layer, --output and "
+                "--views adds more",
+            )
+        places = np.arange(len(self)) if rows is None else rows
+        done = self._done[column][places]
+        if not done.all():
+            raise FerError(
+                f"{self.path} holds {column} for {done.sum():,} of these {len(done):,} rows",
+                hint="fer extract with the same task and --layer adds what is missing",
+            )
+        return self.gather(column, places)
+
+    def gather(self, column: str, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows of a column at ascending indices, whether they have been computed or not.
+
+        A few chunks are read at a time: h5py's own indexing by lists is slow for many rows.
 
         Raises:
             FerError: a checksum does not match.
         """
         try:
-            return np.asarray(self._file[f"features/{name}"][first:last])
+            dataset = self._file[self._datasets[column]]
+            out = np.empty((len(places), *dataset.shape[1:]), dataset.dtype)
+            if len(places) == len(self):
+                dataset.read_direct(out)
+                return out
+            chunk, steps = dataset.chunks[0], np.diff(places)
+            apart = steps > chunk
+            apart |= np.diff(places // (chunk * _MOST_CHUNKS)) > 0
+            edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(places)]
+            for start, stop in pairwise(edges):
+                if stop > start:
+                    first = places[start]
+                    part = dataset[first : places[stop - 1] + 1]
+                    out[start:stop] = part[places[start:stop] - first]
         except (OSError, KeyError) as error:
             if isinstance(error, OSError) and "errno" in str(error):  # the disk, not the content
                 raise unreadable(self.path, error) from error
-            raise FerError(
-                f"{self.path}: {name} is damaged: {error}", hint=damaged_hint(self.path)
-            ) from error
-
-    def _gather(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Pick rows a few chunks at a time: h5py's own indexing by lists is slow for many rows."""
-        dataset = self._file[f"features/{name}"]
-        out = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype)
-        step = dataset.chunks[0] * 16
-        for start in range(0, len(self), step):
-            first, last = np.searchsorted(rows, (start, start + step))
-            if last > first:
-                part = self.read_slice(name, start, start + step)
-                out[first:last] = part[rows[first:last] - start]
+            raise damaged(self.path, f"{column} cannot be read: {error}") from error
         return out
 
 
-def filters(compression: str) -> dict[str, Any]:
-    """What h5py is told of a dataset that is to be packed so.
-
-    Raises:
-        FerError: hdf5plugin is needed and not installed, or there is no such compression.
-    """
-    if compression == "none":
-        return {}
-    if compression == "gzip":
-        return {"compression": "gzip", "compression_opts": 1}
-    if compression != "zstd":
-        raise FerError(
-            f"no such compression: {compression}", hint=f"known are {', '.join(COMPRESSIONS)}"
-        )
-    try:
-        import hdf5plugin
-    except ImportError as error:
-        raise FerError(
-            "features packed with zstd need the package hdf5plugin",
-            hint=install_hint("zstd"),
-        ) from error
-    return {"shuffle": True, **hdf5plugin.Zstd(clevel=1)}
-
-
-def header_digest(text: Mapping[str, str], tables: Mapping[str, NDArray[Any]]) -> str:
-    """Hex SHA-256 of a cache's texts and tables, in the order of their names."""
-    digest = hashlib.sha256(to_json(dict(text)).encode())
-    for name, array in sorted(tables.items()):
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def content_digest(path: Path) -> str:
-    """Hex SHA-256 of the SHA-256s of each 4 MiB of what stands behind the user block."""
-    starts = range(USERBLOCK, path.stat().st_size, _BLOCK)
-    blocks = parallel(functools.partial(_block_digest, path), starts)
-    return hashlib.sha256(b"".join(blocks)).hexdigest()
-
-
-def _block_digest(path: Path, start: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(start)
-        return hashlib.sha256(file.read(_BLOCK)).digest()
-
-
-def userblock(digest: str) -> bytes:
-    """What stands before the HDF5 content: a line on what the file is, and a line with its hash."""
-    text = (
-        f"{FIRST_WORDS}, HDF5 from byte {USERBLOCK} on\n"
-        f"sha256 of the sha256s of each 4 MiB of that: {digest}\n"
-    )
-    return text.encode().ljust(USERBLOCK, b"\n")
-
-
 def check_same(cache: Cache, *, spec: Mapping[str, Any], dataset: Mapping[str, Any]) -> None:
-    """Make sure that a cache holds what is asked for.
+    """Make sure that a cache holds features of this spec and data set.
 
     Raises:
         FerError: it does not; the message names the first field that differs.
     """
-    found = {"spec": cache.header.spec, "dataset": cache.header.dataset}
-    for part, asked in {"spec": spec, "dataset": dataset}.items():
-        for name, value in asked.items():
-            if found[part].get(name) != value:
+    for part, wanted in {"spec": spec, "dataset": dataset}.items():
+        found = getattr(cache.header, part)
+        for name, value in wanted.items():
+            if found.get(name) != value:
                 raise FerError(
                     f"{cache.path} holds other features: its {part}.{name} is "
-                    f"{found[part].get(name)!r}, not {value!r}",
+                    f"{found.get(name)!r}, not {value!r}",
                     hint="keep it, and name another folder with --cache-dir",
                 )
+
+
+def verify(path: Path) -> int:
+    """Read a cache from end to end and compare it with the SHA-256 that it carries.
+
+    Returns:
+        How many bytes were read.
+
+    Raises:
+        FerError: there is no such cache, or a byte of it has changed; the message names the
+            first column that can no longer be read, if any.
+    """
+    if not path.is_file():
+        raise FerError(f"no such cache: {path}", hint="fer extract makes one")
+    with path.open("rb") as file:
+        block = file.read(USERBLOCK)
+    intact = block == userblock(content_digest(path))  # before HDF5 reads any of it
+    with Cache(path) as cache:
+        if intact:
+            return path.stat().st_size
+        for column in cache.columns:
+            for places in np.array_split(np.arange(len(cache)), len(cache) // 256 + 1):
+                cache.gather(column, places)
+    raise damaged(path, "its bytes are not as they were written")

@@ -1,57 +1,48 @@
-"""Why a cache cannot be read, and what to do about it: deleting is the last resort."""
+"""Errors for caches that cannot be read, with hints that name deleting only as the last resort."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from fer_features.cache.format import is_cache
 from fer_features.errors import FerError, reason_of
 
-FIRST_WORDS = "fer_features cache"
-
 _OPEN_ELSEWHERE = ("already open for", "unable to lock", "locking flag")
-"""What HDF5 says of a file that some program has open, or has left without closing."""
+"""Words in HDF5's errors for a file that another program has open, or has not closed."""
 
 
 def unreadable(path: Path, error: OSError) -> FerError:
-    """Why HDF5 does not open or read a file, and what to do about it."""
+    """The error for a file that HDF5 cannot open or read."""
     text = str(error)
     if any(words in text for words in _OPEN_ELSEWHERE):
         return FerError(
             f"{path} is open elsewhere: another program has it open for writing, or ended without "
             "closing it",
-            hint="wait until it has closed it; where none has it open, h5clear --status (of HDF5) "
-            "clears the mark, and fer cache verify says whether the file is whole",
+            hint="wait until it is closed; if no program has it open, h5clear --status (of HDF5) "
+            "clears the mark, and fer cache verify checks the file",
         )
     if error.errno or "errno" in text:
         return FerError(
             f"{path} cannot be read: {reason_of(error)}",
-            hint="the file may be whole: look at its permissions and its disk",
+            hint="the file may be intact: check its permissions and its disk",
         )
     try:
-        ours = is_cache(path)
+        foreign = not is_cache(path)
     except OSError as other:
         return unreadable(path, other)
-    if not ours:
+    if foreign:
         return FerError(
             f"{path}: not a readable HDF5 file: {text}", hint="give a cache that fer extract wrote"
         )
-    wait = "if it is still being copied here, wait; else " if "truncated" in text else ""
-    return FerError(f"{path} is damaged: {text}", hint=wait + damaged_hint(path))
+    return damaged(path, text)
 
 
-def damaged_hint(path: Path) -> str:
-    """What to do about a damaged cache, and what that costs."""
-    try:
-        size = f"{path.stat().st_size / 1e6:,.1f} MB"
-    except OSError:
-        size = "all"
-    return (
-        f"fetch a copy, or delete it and extract again: that loses its features ({size}), which "
-        "are computed again from the images"
+def damaged(path: Path, what: str) -> FerError:
+    """The error for a cache with wrong bytes; its hint says what deleting it would lose."""
+    wait = "if it is still being copied here, wait; else " if "truncated" in what else ""
+    size = f"{path.stat().st_size / 1e6:,.1f} MB" if path.exists() else "all"
+    return FerError(
+        f"{path} is damaged: {what}",
+        hint=f"{wait}restore a copy, or delete it and extract again: that loses its features "
+        f"({size}), which are then computed again from the images",
     )
-
-
-def is_cache(path: Path) -> bool:
-    """Whether a file is a cache, by its first words; a damaged one is one, too."""
-    with path.open("rb") as file:
-        return file.read(len(FIRST_WORDS)) == FIRST_WORDS.encode()

@@ -1,48 +1,55 @@
-"""The folder of caches: which there are, and which was asked for last."""
+"""The folder of caches: their files, which caches there are, and which was requested last."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
-from fer_features.cache.faults import is_cache
-from fer_features.cache.record import (
-    DRAFT_SUFFIX,
-    JOURNAL_SUFFIX,
-    SUFFIX,
-    RowSelection,
-    beside,
-)
+from fer_features.cache.format import is_cache
+from fer_features.cache.record import RowSelection
 from fer_features.errors import FerError
+
+SUFFIX = ".h5"
+JOURNAL_SUFFIX = ".h5.part"
+NEW_SUFFIX = ".h5.new"
+LOCK_SUFFIX = ".h5.lock"
 
 LAST = "last.json"
 GRAPHS = "graphs"
 """Where engines keep the graphs that they have compiled or converted."""
 
 
+def beside(path: Path, suffix: str) -> Path:
+    """The file that belongs to the cache at `path` and ends in `suffix`."""
+    return path.with_name(path.name.removesuffix(SUFFIX) + suffix)
+
+
+def journal_path(path: Path) -> Path:
+    """The journal of the cache at `path`."""
+    return beside(path, JOURNAL_SUFFIX)
+
+
 def list_caches(folder: Path) -> list[Path]:
-    """The caches of a folder by their names, begun ones too, the one asked for last at the end."""
-    names = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")}
-    names |= {path.name.removesuffix(JOURNAL_SUFFIX) for path in folder.glob(f"*{JOURNAL_SUFFIX}")}
-    last = _last(folder)
+    """The caches of a folder, unfinished ones too; the one requested last at the end."""
+    names = {
+        path.name.removesuffix(suffix)
+        for suffix in (SUFFIX, JOURNAL_SUFFIX)
+        for path in folder.glob(f"*{suffix}")
+    }
+    last, _ = _last(folder)
 
     def order(path: Path) -> tuple[bool, int, str]:
-        files = [one for one in (path, journal_of(path)) if one.exists()]
+        files = [one for one in (path, journal_path(path)) if one.exists()]
         time = max((one.stat().st_mtime_ns for one in files), default=0)
-        return last is not None and path.name == last[0], time, path.name
+        return path.name == last, time, path.name
 
     return sorted((folder / f"{name}{SUFFIX}" for name in names), key=order)
 
 
-def journal_of(path: Path) -> Path:
-    """Where the cache at `path` keeps what has been computed and is not in it yet."""
-    return beside(path, JOURNAL_SUFFIX)
-
-
 def latest_cache(folder: Path) -> Path:
-    """The cache in a folder that was extracted, or asked for, last.
+    """The cache in a folder that was extracted, or requested, last.
 
     Raises:
         FerError: there is none, or its extraction was interrupted before anything was finished.
@@ -52,37 +59,37 @@ def latest_cache(folder: Path) -> Path:
         raise FerError(f"no cache in {folder}", hint="fer extract makes one")
     if not caches[-1].exists():
         raise FerError(
-            f"{caches[-1]} has been begun and not finished",
-            hint="the same fer extract goes on where it stopped; or name another cache",
+            f"{caches[-1]} is unfinished: its extraction was interrupted",
+            hint="the same fer extract resumes it; or name another cache",
         )
     return caches[-1]
 
 
-def remember(path: Path, choice: RowSelection) -> None:
-    """Note that this choice of this cache was asked for last, so that `fer fit` takes it up."""
-    place = path.with_name(LAST)
-    draft = place.with_name(f".{LAST}.{path.name}")
-    with contextlib.suppress(OSError):  # a cache on a read-only disk serves as well
-        draft.write_text(json.dumps({"cache": path.name, "choice": choice.id}), encoding="utf-8")
-        draft.replace(place)
+def remember(path: Path, selection: RowSelection) -> None:
+    """Remember that this selection of this cache was requested last: the default of `fer fit`."""
+    with suppress(OSError):  # a cache on a read-only disk can be used all the same
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{LAST}.{path.name}")
+        new.write_text(json.dumps({"cache": path.name, "choice": selection.id}), encoding="utf-8")
+        new.replace(path.with_name(LAST))
 
 
 def last_selection(path: Path) -> str | None:
-    """The id of the choice that was asked for last of the cache at `path`; None if not known."""
-    last = _last(path.parent)
-    return last[1] if last is not None and last[0] == path.name else None
+    """The id of the selection of the cache at `path` that was requested last; None if unknown."""
+    cache, selection = _last(path.parent)
+    return selection if cache == path.name else None
 
 
-def _last(folder: Path) -> tuple[str, str] | None:
-    try:
-        noted = json.loads((folder / LAST).read_text(encoding="utf-8"))
-        return str(noted["cache"]), str(noted["choice"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _last(folder: Path) -> tuple[str | None, str | None]:
+    """File name and id of the selection requested last."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads((folder / LAST).read_text(encoding="utf-8"))
+        return str(found["cache"]), str(found["choice"])
+    return None, None
 
 
 def remove_cache(path: Path) -> int:
-    """Delete a cache and what belongs to it; the number of bytes that were freed.
+    """Delete a cache and all files that belong to it; returns how many bytes were freed.
 
     Raises:
         FerError: there is none.
@@ -106,19 +113,17 @@ def describe_files(path: Path) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    places = [beside(path, suffix) for suffix in (SUFFIX, JOURNAL_SUFFIX, DRAFT_SUFFIX)]
-    found = [file for file in places if file.exists()]
+    found = [beside(path, suffix) for suffix in (SUFFIX, JOURNAL_SUFFIX, NEW_SUFFIX)]
+    found = [file for file in found if file.exists()]
     if not path.name.endswith(SUFFIX) or not found:
         raise FerError(f"no such cache: {path}", hint="fer cache list shows those there are")
     if path.exists() and not is_cache(path):
-        raise FerError(
-            f"{path}: not a feature cache", hint="what fer did not write, it leaves alone"
-        )
+        raise FerError(f"{path}: not a feature cache", hint="fer removes only files that it wrote")
     return found
 
 
 def free_bytes(folder: Path) -> int:
-    """How much more the disk under a folder holds."""
+    """Free space of the disk that holds a folder, or that will hold it."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free

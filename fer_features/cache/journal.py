@@ -1,12 +1,12 @@
-"""The journal: where an extraction writes what it has computed, batch after batch.
+"""The journal: the file to which an extraction appends what it has computed, batch after batch.
 
-Nothing in it is ever changed, only added, and every record carries a SHA-256 of its own. Whatever
-ends the writing (a kill, a power cut, a full disk), the records before that moment are whole, and a
-torn one at the end is recognised. `fer_features.cache.compact` makes a cache of a journal.
+A journal is only ever appended to, and each record carries its own SHA-256. Whatever ends the
+writing (a kill, a power cut, a full disk), the records before that moment are intact, and an
+incomplete one at the end is recognised. `fer_features.cache.writer` merges a journal into a cache.
 
-A record is a header (magic, length of the description, length of the payload, SHA-256 of both), a
-description in JSON, and the payload: arrays one after the other, as NumPy keeps them. The first
-record says what the journal is about.
+A record is a frame (magic, length, SHA-256) and its content. That of the first is JSON: what the
+journal belongs to, and its columns. That of the others is a batch of rows: the columns' arrays, one
+after the other.
 """
 
 from __future__ import annotations
@@ -17,290 +17,227 @@ import json
 import os
 import struct
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from itertools import takewhile
-from operator import itemgetter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.cache.record import (
-    ROW_DTYPES,
-    Header,
-    HoldsFile,
-    OutputSpecs,
-    Rows,
-    RowSelection,
-    parallel,
-    row_bytes,
-    to_json,
-)
+from fer_features.cache.cache import OpenFile
+from fer_features.cache.format import parallel, to_json
+from fer_features.cache.record import ROW_DTYPES, Columns, Header, Rows, RowSelection
 from fer_features.errors import UPDATE, FerError
 
-JOURNAL_VERSION = 1
+JOURNAL_VERSION = 2
 SYNC_EVERY_S = 10.0
 """A power cut costs at most about this much work."""
 
-_HEADER = struct.Struct("<4sIQ32s")
-_MAGIC = b"FERj"
+_FRAME = struct.Struct("<4sQ32s")
+_MAGIC = b"FER2"
+_FORMAT_1 = b"FERj"
 
 
-@dataclass(frozen=True)
-class JournalHeader:
-    """What a journal is about.
+class JournalWriter(OpenFile):
+    """A new journal, open for appending; use it as a context manager.
 
-    Attributes:
-        header: the cache that it will become part of.
-        choice: what was asked for.
-        outputs: the features that its records hold.
-        software: versions, engine and device.
-    """
-
-    header: Header
-    choice: RowSelection
-    outputs: OutputSpecs
-    software: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One batch of a journal.
-
-    Attributes:
-        rows: who its rows are.
-        computed: bool, which of them it holds features of; the others are copies of images that
-            stand before them.
-        start: where its features begin in the file, by feature.
-    """
-
-    rows: Rows
-    computed: NDArray[np.bool_]
-    start: dict[str, int]
-
-
-class JournalWriter(HoldsFile):
-    """A new journal, open for adding to; use it as a context manager.
-
-    Leaving the block keeps what was written, whether by an exception or not.
+    Leaving the block keeps what was written, even after an exception.
 
     Args:
-        path: the file; one that is there is replaced.
-        opening: what it is about.
+        path: the file; an existing one is replaced.
+        header: the cache that the journal belongs to.
+        selection: the rows and features that were requested.
+        software: versions, engine and device.
+        columns: shape of one row and dtype of each column that will be appended.
 
     Raises:
         FerError: it cannot be written.
     """
 
-    def __init__(self, path: Path, opening: JournalHeader) -> None:
-        self.path = path
-        self._outputs = opening.outputs
-        about = {
-            "version": JOURNAL_VERSION,
-            "header": asdict(opening.header),
-            "choice": opening.choice.to_dict(),
-            # a list: the features stand in this order in every record, and JSON objects have none
-            "outputs": [[name, *spec] for name, spec in opening.outputs.items()],
-            "software": opening.software,
-        }
+    def __init__(
+        self,
+        path: Path,
+        *,
+        header: Header,
+        selection: RowSelection,
+        software: dict[str, str],
+        columns: Columns,
+    ) -> None:
+        self.path, self._layout = path, _layout(columns)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO = path.open("wb", buffering=0)
         except OSError as error:
             raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
         self._synced = time.monotonic()
-        self._add(about, [opening.choice.rows.astype("<i8")])
+        about = {
+            "version": JOURNAL_VERSION,
+            "header": asdict(header),
+            "selection": selection.to_dict(),
+            "rows": selection.rows.tolist(),
+            "software": software,
+            "columns": [[name, *spec] for name, spec in columns.items()],
+        }
+        self._append([memoryview(to_json(about).encode())])
 
-    def append(
-        self, rows: Rows, computed: NDArray[np.bool_], features: Mapping[str, NDArray[Any]]
-    ) -> None:
-        """Add a batch.
-
-        Args:
-            rows: who its rows are.
-            computed: bool (len(rows),), which of them `features` are of.
-            features: an array for each output, (computed.sum(), *shape).
+    def append(self, rows: Rows, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Append a batch: its rows, and all columns of the journal, each (len(rows), ...).
 
         Raises:
-            FerError: a feature is not a number, or the disk is full.
+            FerError: the disk is full.
         """
-        for name, array in features.items():
-            _check_finite(name, array, rows.source_row[computed])
-        arrays = [getattr(rows, name).astype(dtype) for name, dtype in ROW_DTYPES.items()]
-        arrays.append(computed.astype("?"))
-        for name, (shape, dtype) in self._outputs.items():
-            arrays.append(features[name].astype(dtype, copy=False).reshape(-1, *shape))
-        self._add({"rows": len(rows), "images": int(computed.sum())}, arrays)
+        arrays = {**vars(rows), **columns}
+        parts = [
+            arrays[name].astype(self._layout[name].base, copy=False)
+            for name in self._layout.names or ()
+        ]
+        self._append([one.reshape(-1).view("u1").data for one in parts])
         if time.monotonic() - self._synced > SYNC_EVERY_S:
             os.fsync(self._file.fileno())
             self._synced = time.monotonic()
 
-    def _add(self, about: dict[str, Any], arrays: list[NDArray[Any]]) -> None:
-        parts: list[Any] = [to_json(about).encode()]
-        parts += [np.ascontiguousarray(one).data for one in arrays]
+    def _append(self, parts: Sequence[memoryview]) -> None:
         digest = hashlib.sha256()
         for part in parts:
             digest.update(part)
-        sizes = [memoryview(part).nbytes for part in parts]
-        head = _HEADER.pack(_MAGIC, sizes[0], sum(sizes[1:]), digest.digest())
+        frame = _FRAME.pack(_MAGIC, sum(map(len, parts)), digest.digest())
         try:
-            for part in (head, *parts):
+            for part in (memoryview(frame), *parts):
                 _write_all(self._file, part)
         except OSError as error:
             raise FerError(
                 f"{self.path} cannot be written: {error.strerror or error}",
-                hint="what was computed before is kept; make room, and the same command goes on",
+                hint="what was computed before is kept; make room, and the same command resumes",
             ) from error
 
 
-class Journal(HoldsFile):
+def _write_all(file: BinaryIO, part: memoryview) -> None:
+    """Write every byte: an unbuffered file may take fewer than it is given."""
+    while part:
+        part = part[file.write(part) :]
+
+
+class Journal(OpenFile):
     """A journal, open for reading; use it as a context manager.
 
     Args:
         path: the file.
-        fresh: whether this process has just written it to its end. Its records are then taken for
-            whole, and `check` looks at their contents while other work goes on.
 
     Attributes:
-        opening: what it is about; None if the first record is not whole.
-        records: its whole records.
+        torn: whether records at the end are incomplete or damaged, and left out.
+        header: the cache that it belongs to; with an empty key if its first record is not intact.
+        selections: what was requested.
+        software: versions, engine and device.
+        rows: metadata of all rows of its batches.
+        columns: shape of one row and dtype of each column.
 
     Raises:
-        FerError: it is of a newer version, or no journal at all.
+        FerError: it is of another version.
     """
 
-    def __init__(self, path: Path, *, fresh: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.opening: JournalHeader | None = None
-        self.records: list[Record] = []
-        self._unchecked: list[_Place] = []
+        self.header = Header({}, {}, "")
+        self.selections: tuple[RowSelection, ...] = ()
+        self.software: list[dict[str, str]] = []
+        self.columns: Columns = {}
         self._file = path.open("rb")
         try:
-            self._scan(fresh=fresh)
+            self._read()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
-    def _scan(self, *, fresh: bool) -> None:
-        places = list(self._places())
-        if fresh:
-            self._unchecked = places
-        else:
-            whole = zip(places, self._whole(places), strict=True)
-            places = [place for place, _ in takewhile(itemgetter(1), whole)]
-        if not places:
-            return
-        about, payload = self._parts(places[0], places[0].n_payload)
-        if about["version"] > JOURNAL_VERSION:
-            raise FerError(
-                f"{self.path}: journal format {about['version']} is newer than this program's "
-                f"{JOURNAL_VERSION}",
-                hint=UPDATE,
-            )
-        self.opening = JournalHeader(
-            header=Header(**about["header"]),
-            choice=RowSelection.from_dict(about["choice"], np.frombuffer(payload, "<i8")),
-            outputs={name: (tuple(shape), dtype) for name, shape, dtype in about["outputs"]},
-            software=about["software"],
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def _read(self) -> None:
+        frames = self._frames()
+        intact = parallel(functools.partial(_is_intact, self.path), frames)
+        frames = frames[: (*intact, False).index(False)]
+        self.torn = not frames or sum(frames[-1][:2]) < os.fstat(self._file.fileno()).st_size
+        if frames:
+            self._file.seek(frames[0][0])
+            about = json.loads(self._file.read(frames[0][1]))
+            if about["version"] != JOURNAL_VERSION:
+                version = about["version"]
+                raise FerError(f"{self.path}: journal format {version} is newer", hint=UPDATE)
+            self.header, self.software = Header(**about["header"]), [about["software"]]
+            rows = np.array(about["rows"], np.int64)
+            self.selections = (RowSelection.from_dict(about["selection"], rows),)
+            self.columns = {name: (tuple(shape), dtype) for name, shape, dtype in about["columns"]}
+        self._layout = _layout(self.columns)
+        self._batches = [
+            (start, length // self._layout.itemsize) for start, length, _ in frames[1:]
+        ]
+        self._starts = np.cumsum([0, *(n for _, n in self._batches)])
+        self.rows = Rows.concatenate(
+            [
+                Rows(**{name: self._load(name, at, 0, n) for name in ROW_DTYPES})
+                for at, (_, n) in enumerate(self._batches)
+            ]
         )
-        self.records = [self._record(place, self.opening.outputs) for place in places[1:]]
 
-    def check(self) -> None:
-        """Look at the contents of a fresh journal's records.
-
-        Raises:
-            FerError: one of them is not what was written.
-        """
-        if not all(self._whole(self._unchecked)):
-            raise FerError(
-                f"{self.path} is damaged: it is not what was written",
-                hint="the same command takes up what is whole, and goes on; look after the disk",
-            )
-
-    def _whole(self, places: list[_Place]) -> list[bool]:
-        return parallel(functools.partial(_is_whole, self.path), places)
-
-    def _places(self) -> Iterator[_Place]:
-        """Where records seem to stand; their contents have not been looked at."""
+    def _frames(self) -> list[tuple[int, int, bytes]]:
+        """Start, length and SHA-256 of what seem to be records."""
         size, start = os.fstat(self._file.fileno()).st_size, 0
-        while start + _HEADER.size <= size:
+        frames: list[tuple[int, int, bytes]] = []
+        while start + _FRAME.size <= size:
             self._file.seek(start)
-            magic, n_about, n_payload, digest = _HEADER.unpack(self._file.read(_HEADER.size))
-            start += _HEADER.size
-            if magic != _MAGIC or start + n_about + n_payload > size:
-                return
-            yield _Place(start, n_about, n_payload, digest)
-            start += n_about + n_payload
+            magic, length, digest = _FRAME.unpack(self._file.read(_FRAME.size))
+            if magic == _FORMAT_1:
+                raise FerError(
+                    f"{self.path}: journal format 1, of an earlier version, cannot be read",
+                    hint="finish that extraction with the version that began it; or move the file "
+                    "away, and what it holds is computed again",
+                )
+            start += _FRAME.size
+            if magic != _MAGIC or start + length > size:
+                break
+            frames.append((start, length, digest))
+            start += length
+        return frames
 
-    def _parts(self, place: _Place, n: int) -> tuple[dict[str, Any], bytes]:
-        """A record's description, and the first `n` bytes of its payload."""
-        self._file.seek(place.start)
-        return json.loads(self._file.read(place.n_about)), self._file.read(n)
+    def _load(self, column: str, batch: int, first: int, last: int) -> NDArray[Any]:
+        """Rows `first` to before `last` of a batch."""
+        assert self._layout.fields is not None  # noqa: S101  it has the row metadata
+        dtype, before = self._layout.fields[column][:2]
+        start, n = self._batches[batch]
+        self._file.seek(start + n * before + first * dtype.itemsize)
+        content = self._file.read((last - first) * dtype.itemsize)
+        return np.frombuffer(content, dtype.base).reshape(-1, *dtype.shape)
 
-    def _record(self, place: _Place, outputs: OutputSpecs) -> Record:
-        about, _ = self._parts(place, 0)
-        fields = {**ROW_DTYPES, "computed": "?"}
-        read = {name: self._array(dtype, about["rows"]) for name, dtype in fields.items()}
-        computed, start = read.pop("computed"), self._file.tell()
-        starts = {}
-        for name, (shape, dtype) in outputs.items():
-            starts[name] = start
-            start += about["images"] * row_bytes(shape, dtype)
-        return Record(rows=Rows(**read), computed=computed, start=starts)
+    def done(self, columns: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether a row has all of `columns`: bool (N,)."""
+        return np.full(len(self), set(columns) <= set(self.columns))
 
-    def _array(self, dtype: str, n: int) -> NDArray[Any]:
-        return np.frombuffer(self._file.read(n * np.dtype(dtype).itemsize), dtype)
-
-    def read(self, name: str, record: int, first: int, last: int) -> NDArray[Any]:
-        """Images `first` to before `last` of a record: one feature, (last - first, *shape)."""
-        assert self.opening is not None  # noqa: S101  only a journal with records is read
-        shape, dtype = self.opening.outputs[name]
-        size = row_bytes(shape, dtype)
-        self._file.seek(self.records[record].start[name] + first * size)
-        content = self._file.read((last - first) * size)
-        return np.frombuffer(content, dtype).reshape(last - first, *shape)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where a record's description begins in the file, how long its parts are, and their hash."""
-
-    start: int
-    n_about: int
-    n_payload: int
-    digest: bytes
+    def gather(self, column: str, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows of a column at ascending indices into `rows`."""
+        parts = []
+        batch = np.searchsorted(self._starts, places, side="right") - 1
+        for number in np.unique(batch).tolist():
+            at = places[batch == number] - self._starts[number]
+            part = self._load(column, number, int(at[0]), int(at[-1]) + 1)
+            parts.append(part[at - at[0]])
+        return np.concatenate(parts)
 
 
-def _is_whole(path: Path, place: _Place) -> bool:
+def _layout(columns: Columns) -> np.dtype[np.void]:
+    """The arrays of a batch, one after the other, with offsets and sizes for one row."""
+    fields = [
+        *ROW_DTYPES.items(),
+        *((name, dtype, shape) for name, (shape, dtype) in columns.items()),
+    ]
+    return np.dtype(fields)
+
+
+def row_bytes(columns: Columns) -> int:
+    """Bytes of one row in a journal."""
+    return _layout(columns).itemsize
+
+
+def _is_intact(path: Path, frame: tuple[int, int, bytes]) -> bool:
+    start, length, digest = frame
     with path.open("rb") as file:
-        file.seek(place.start)
-        content = file.read(place.n_about + place.n_payload)
-    return hashlib.sha256(content).digest() == place.digest
-
-
-def _write_all(file: BinaryIO, part: bytes | memoryview) -> None:
-    """Write every byte: an unbuffered file may take fewer than it is given."""
-    left = memoryview(part).cast("B")
-    while left:
-        left = left[file.write(left) :]
-
-
-def _check_finite(name: str, array: NDArray[Any], source_row: NDArray[np.int64]) -> None:
-    if _all_finite(array):
-        return
-    finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-    row = int(source_row[np.flatnonzero(~finite)[0]])
-    raise FerError(
-        f"{name} of row {row} is not a number",
-        hint="the weights or the preprocessing do not fit the network",
-    )
-
-
-def _all_finite(array: NDArray[Any]) -> bool:
-    """Whether every number is one; of float16 by the bits of the exponent, which is much faster."""
-    if array.dtype != np.float16:
-        return bool(np.isfinite(array).all())
-    exponent = np.uint16(0x7C00)
-    return not array.size or bool((array.view(np.uint16) & exponent).max() < exponent)
+        file.seek(start)
+        return hashlib.sha256(file.read(length)).digest() == digest

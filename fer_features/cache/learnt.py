@@ -1,4 +1,4 @@
-"""Keys of the images that weights have learnt from, kept beside the caches made with them."""
+"""Keys of the images that weights were trained on, saved beside the caches made with them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _PREFIX = "learnt-"
 
 
 def all_keys(folder: Path) -> NDArray[np.uint64]:
-    """Keys of the images that any weights have learnt from whose features a folder has cached."""
+    """Keys of the training images of all weights whose features a folder holds."""
     found = [_load_keys(path) for path in sorted(Path(folder).glob(f"{_PREFIX}*.npy"))]
     return np.concatenate([np.empty(0, np.uint64), *found])
 
 
-def keep_keys(folder: Path, weights_sha256: str, keys: NDArray[np.uint64]) -> None:
-    """Keep what weights have learnt from beside the caches made with them.
+def save_keys(folder: Path, weights_sha256: str, keys: NDArray[np.uint64]) -> None:
+    """Save the keys of the images that weights were trained on.
 
     Raises:
         FerError: nothing can be written there.
@@ -42,7 +42,7 @@ def _keys_path(folder: Path, weights_sha256: str) -> Path:
 
 
 def keys_of(cache: Cache) -> NDArray[np.uint64]:
-    """Keys of the images that the weights of a cache have learnt from; none if not kept."""
+    """Keys of the images that the weights of a cache were trained on; none if not saved."""
     return _load_keys(_keys_path(cache.path.parent, str(cache.header.spec["weights_sha256"])))
 
 

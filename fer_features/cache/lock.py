@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fer_features.cache.record import LOCK_SUFFIX, beside
+from fer_features.cache.folder import LOCK_SUFFIX, beside
 from fer_features.errors import FerError
 
 
@@ -17,12 +17,12 @@ from fer_features.errors import FerError
 def only_writer(path: Path) -> Iterator[None]:
     """Be the one process that writes the cache at `path`, as long as the block lasts.
 
-    The lock is a file whose creation is exclusive and which names its holder, so it works where
-    the locks of the operating system and of HDF5 do not. That of a process of this machine that
-    has ended, however it ended, is taken over.
+    The lock is a file that is created exclusively and names its holder, so it works where the locks
+    of the operating system and of HDF5 do not. That of a process of this machine that has ended is
+    taken over.
 
     Raises:
-        FerError: another process holds it, and which; or the folder cannot be written.
+        FerError: another process holds it; or the folder cannot be written.
     """
     from filelock import SoftFileLock, Timeout
 
@@ -35,7 +35,7 @@ def only_writer(path: Path) -> Iterator[None]:
     except Timeout:
         raise FerError(
             f"another extraction is writing {path}: {_holder(lock_path)}",
-            hint=f"wait until it has finished; if it is no more, delete {lock_path}",
+            hint=f"wait until it has finished; if it no longer runs, delete {lock_path}",
         ) from None
     except OSError as error:
         raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -47,35 +47,28 @@ def only_writer(path: Path) -> Iterator[None]:
 
 
 def writer_of(path: Path) -> str | None:
-    """Which process writes the cache at `path` just now; None if none does."""
+    """Which process is writing the cache at `path`; None if none is."""
     lock_path = beside(path, LOCK_SUFFIX)
     if not lock_path.exists():
         return None
-    pid, host = _named(lock_path)
-    if host == socket.gethostname() and os.name == "posix":
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
-            return None
-        except (OSError, ValueError):
-            pass
+    pid, host = _read(lock_path)
+    if host == socket.gethostname() and os.name == "posix" and pid.isdigit():
+        with contextlib.suppress(PermissionError):  # it runs, for another user
+            try:
+                os.kill(int(pid), 0)
+            except ProcessLookupError:
+                return None
     return _holder(lock_path)
 
 
-def _named(lock_path: Path) -> tuple[str, str]:
-    """Process and machine that a lock's file names."""
-    try:
+def _read(lock_path: Path) -> tuple[str, str]:
+    """The process and machine that a lock file names; empty if it names none."""
+    with contextlib.suppress(OSError, ValueError):
         pid, host, *_ = lock_path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return "", ""
-    return pid, host
+        return pid, host
+    return "", ""
 
 
 def _holder(lock_path: Path) -> str:
-    """Who holds a lock, as its file tells."""
-    pid, host = _named(lock_path)
-    if not pid:
-        return "unknown process"
-    if host == socket.gethostname() and pid == str(os.getpid()):
-        return "this process"
-    return f"process {pid} on {host}"
+    pid, host = _read(lock_path)
+    return f"process {pid} on {host}" if pid else "unknown process"

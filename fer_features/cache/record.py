@@ -1,54 +1,32 @@
-"""What a cache says of itself, of its rows, and of the choices of rows made from it."""
+"""The records of a cache: its header, row metadata, and selections of rows."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-T = TypeVar("T")
-R = TypeVar("R")
+from fer_features.cache.format import to_json
 
-SUFFIX = ".h5"
-JOURNAL_SUFFIX = ".h5.part"
-DRAFT_SUFFIX = ".h5.new"
-LOCK_SUFFIX = ".h5.lock"
-
-IMAGE = "faces/image"
-"""What a cache calls the images themselves, uint8 (N, H, W): twins are told by them, and a report
-shows them, where the data that they came from is not at hand."""
-
-SEEN = "faces/seen"
-"""Whether the weights have learnt from an image, uint8, where they say what they have: (N, 2) from
-weights that hold signatures, whose second column is 1 where a signature told it; else (N, 1)."""
-
-OF_NO_NETWORK = (IMAGE, SEEN)
-"""What a cache keeps beside the features of layers."""
-
-OutputSpecs = Mapping[str, tuple[tuple[int, ...], str]]
-"""Shape for one row and dtype of each feature, by its name: ``layer/pooled``, say."""
+Columns = Mapping[str, tuple[tuple[int, ...], str]]
+"""Shape of one row and dtype of each column, by its name: ``image``, or ``layer/pooled``, say."""
 
 ROW_DTYPES = {"emotion": "i1", "usage": "i1", "sha256": "S64", "source_row": "<i8"}
-"""The fields of `Rows` as they are stored."""
+"""The fields of `Rows` and their stored types."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a cache says of itself.
+    """What a cache holds the features of.
 
     Attributes:
-        spec: all that changes a feature's value (`FeatureSpec.to_dict`).
+        spec: all that changes a feature's value (fields of `FeatureSpec`).
         dataset: name and SHA-256 of the source.
-        key: the hash of both.
+        key: the hash of both (`cache_key`).
     """
 
     spec: dict[str, Any]
@@ -58,11 +36,11 @@ class Header:
 
 @dataclass(frozen=True)
 class Rows:
-    """Who the rows are; arrays of one length.
+    """Row metadata; arrays of one length.
 
     Attributes:
-        emotion: int8, a place in `EMOTIONS`.
-        usage: int8, a place in `USAGES`, or -1.
+        emotion: int8, an index into `EMOTIONS`.
+        usage: int8, an index into `USAGES`, or -1.
         sha256: ``S64``, hex SHA-256 of the image's pixels.
         source_row: int64, the row's number in the source.
     """
@@ -80,25 +58,25 @@ class Rows:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Rows]) -> Rows:
-        """Several parts as one; of no part, no rows."""
+        """Several parts as one, of the stored types."""
         return cls(
             **{
                 name: np.concatenate(
-                    [np.empty(0, dtype), *(getattr(part, name) for part in parts)], dtype=dtype
+                    [np.empty(0, t), *(getattr(one, name) for one in parts)], dtype=t
                 )
-                for name, dtype in ROW_DTYPES.items()
+                for name, t in ROW_DTYPES.items()
             }
         )
 
 
 @dataclass(frozen=True)
 class RowSelection:
-    """Rows that were asked for, and which of their features.
+    """Rows that were requested, and the features requested for them.
 
     Attributes:
-        info: how the rows were chosen: task, images of each class, seed (`DataChoice.to_dict`).
-        features: names of the features, in the order asked for.
-        rows: int64, numbers of the source's rows, ascending.
+        info: how the rows were selected: task, images per class, seed, and so on (JSON types).
+        features: names of the features, in the order requested.
+        rows: int64, row numbers in the source, ascending.
     """
 
     info: dict[str, Any]
@@ -107,19 +85,17 @@ class RowSelection:
 
     @property
     def id(self) -> str:
-        """Eight hex digits that are the same for the same task on the same rows."""
+        """Eight hex digits that identify a task on these rows."""
         content = to_json(self.info["task"]).encode() + self.rows.astype("<i8").tobytes()
         return hashlib.sha256(content).hexdigest()[:8]
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the network's layers, in the order asked for."""
-        return tuple(
-            dict.fromkeys(name.split("/")[0] for name in self.features if name not in OF_NO_NETWORK)
-        )
+        """Names of the layers, in the order requested."""
+        return tuple(dict.fromkeys(name.split("/")[0] for name in self.features))
 
     def to_dict(self) -> dict[str, Any]:
-        """The choice as plain JSON types, without its rows."""
+        """The selection as JSON types, without its rows."""
         return {"id": self.id, "features": list(self.features), **self.info}
 
     @classmethod
@@ -129,52 +105,11 @@ class RowSelection:
         return cls(info=info, features=tuple(data["features"]), rows=rows)
 
 
-class HoldsFile:
-    """An object with an open file, which closes it at the end of a ``with`` block."""
-
-    _file: Any
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-
-def merge_selections(choices: Iterable[RowSelection]) -> tuple[RowSelection, ...]:
-    """Each choice of rows once, in the order of their first mention, with all its features."""
+def merge_selections(selections: Iterable[RowSelection]) -> tuple[RowSelection, ...]:
+    """Each selection once, in the order of its first appearance, with all its features."""
     merged: dict[str, RowSelection] = {}
-    for one in choices:
-        known = merged.get(one.id)
-        features = (*(known.features if known else ()), *one.features)
-        merged[one.id] = RowSelection(
-            info=known.info if known else one.info,
-            features=tuple(dict.fromkeys(features)),
-            rows=one.rows,
-        )
+    for one in selections:
+        first = merged.setdefault(one.id, one)
+        features = tuple(dict.fromkeys((*first.features, *one.features)))
+        merged[one.id] = RowSelection(first.info, features, one.rows)
     return tuple(merged.values())
-
-
-def beside(path: Path, suffix: str) -> Path:
-    """The file that belongs to the cache at `path` and ends in `suffix`."""
-    return path.with_name(path.name.removesuffix(SUFFIX) + suffix)
-
-
-def row_bytes(shape: tuple[int, ...], dtype: str) -> int:
-    """Bytes that one row of a feature takes."""
-    return math.prod(shape) * np.dtype(dtype).itemsize
-
-
-def to_json(value: Any) -> str:
-    """JSON that is the same text for the same value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """`work` on each of `items`, on a few threads: for hashing, which lets go of Python's lock."""
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        return list(pool.map(work, items))

@@ -109,28 +109,33 @@ def to_dict(path: Path) -> dict[str, Any]:
     Raises:
         FerError: there is no such cache, or it cannot be read.
     """
-    from fer_features.cache import Cache, Journal, journal_of, writer_of
+    from fer_features.cache import Cache, Journal, journal_path, writer_of
 
-    journal_path = journal_of(path)
+    waiting_path = journal_path(path)
     info: dict[str, Any] = {"cache": str(path), "rows": 0, "bytes": 0, "features": {}}
     info |= {"choices": [], "spec": None, "dataset": None, "key": None, "software": []}
-    waiting, opening = 0, None
-    if journal_path.exists():
-        with Journal(journal_path) as journal:
-            opening = journal.opening
-            waiting = sum(len(record.rows) for record in journal.records)
-    if path.exists() or opening is None:
+    waiting, begun = 0, None
+    if waiting_path.exists():
+        with Journal(waiting_path) as journal:
+            begun, waiting = journal, len(journal.rows)
+    if path.exists() or begun is None or not begun.header.key:
         with Cache(path) as cache:
             info |= asdict(cache.header) | {"software": cache.software, "rows": len(cache)}
             info["features"] = {name: list(shape) for name, shape in cache.shapes().items()}
             info["choices"] = [
-                {**one.to_dict(), "rows": len(one.rows), "done": int(cache.done_of(one).sum())}
+                {
+                    **one.to_dict(),
+                    "rows": len(one.rows),
+                    "done": int(cache.holds(one.rows, one.features).sum()),
+                }
                 for one in cache.selections
             ]
     else:
-        begun = {**opening.choice.to_dict(), "rows": len(opening.choice.rows), "done": waiting}
-        info |= asdict(opening.header) | {"software": [opening.software], "choices": [begun]}
-    files = [one for one in (path, journal_path) if one.exists()]
+        info |= asdict(begun.header) | {"software": begun.software}
+        info["choices"] = [
+            {**one.to_dict(), "rows": len(one.rows), "done": waiting} for one in begun.selections
+        ]
+    files = [one for one in (path, waiting_path) if one.exists()]
     changed = max(one.stat().st_mtime for one in files)
     return info | {
         "bytes": sum(one.stat().st_size for one in files),
@@ -156,10 +161,8 @@ def _cells(found: dict[str, Any]) -> list[str]:
 
 
 def _layers(info: dict[str, Any]) -> str:
-    from fer_features.cache import OF_NO_NETWORK
-
     names = info["features"] or [one for choice in info["choices"] for one in choice["features"]]
-    layers = (name.split("/")[0] for name in names if name not in OF_NO_NETWORK)
+    layers = (name.split("/")[0] for name in names)
     return ", ".join(dict.fromkeys(layers))
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fer_features.cli.flags import Json
@@ -31,29 +30,8 @@ def extract(config: ExtractConfig, *, json: Json = False) -> None:
     from fer_features.extract.extract import extract as run
 
     with prompt_interrupt(RESUMES):
-        done = run(
-            config,
-            progress=_announced(config),
-            log=tell,
-            track_copies=show_progress,
-        )
+        done = run(config, progress=show_progress, log=tell, find_copies=True)
     emit_json(to_dict(done)) if json else show(done)
-
-
-def _announced(config: ExtractConfig) -> Any:
-    @contextmanager
-    def tracked(work: Any) -> Iterator[Any]:
-        view = f", view {work.view}" if work.view else ""
-        weights = f" ({work.weights})" if work.weights != "none" else ""
-        why = f" ({work.why})" if work.why else ""
-        tell(
-            f"extracting {len(work.rows):,} images with {config.backbone}{weights}{view}\n"
-            f"engine: {work.engine}, {work.precision}{why}"
-        )
-        with show_progress("extracting", len(work.rows), unit="images") as advance:
-            yield advance
-
-    return tracked
 
 
 def to_dict(done: Extraction) -> dict[str, Any]:
@@ -68,7 +46,7 @@ def to_dict(done: Extraction) -> dict[str, Any]:
         "precision": done.precision,
         "why": done.why,
         "images_per_s": done.images_per_s,
-        "seconds": None if done.reused else vars(done.clocks),
+        "seconds": None if done.reused else done.seconds,
         "bad_rows": bad_dicts(done.bad),
         "notes": list(done.notes),
     }
@@ -81,13 +59,13 @@ def show(done: Extraction) -> None:
         packed = "; the file was recompressed" if done.packed else ""
         say(f"{done.cache}: {done.rows:,} images, all cached already; nothing to compute{packed}")
         return
-    clocks = done.clocks
+    seconds = done.seconds
     speed = f" at {done.images_per_s:.1f} images/s" if done.images_per_s else ""
     found = f", {done.found:,} cached already" if done.found else ""
     say(
         f"{done.cache}: {done.rows:,} images{found}, {done.computed:,} computed{speed} "
-        f"(run {clocks.run:.1f} s, waited for images {clocks.read:.1f} s, for the disk "
-        f"{clocks.write:.1f} s; preparation {clocks.prepare:.1f} s)"
+        f"(run {seconds['run']:.1f} s, waited for images {seconds['read']:.1f} s, for the disk "
+        f"{seconds['write']:.1f} s; preparation {seconds['prepare']:.1f} s)"
     )
 
 

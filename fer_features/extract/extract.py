@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from concurrent.futures import Future
+from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,41 +17,32 @@ from numpy.typing import NDArray
 from fer_features import __version__
 from fer_features.cache import (
     GRAPHS,
-    IMAGE,
-    SEEN,
     Cache,
-    JournalHeader,
-    JournalWriter,
-    RowSelection,
-    fold,
+    CacheWriter,
+    Rows,
     free_bytes,
-    journal_of,
-    only_writer,
+    journal_path,
+    open_writer,
     remember,
-    row_bytes,
 )
-from fer_features.cache.learnt import keep_keys
+from fer_features.cache.journal import row_bytes
+from fer_features.cache.learnt import save_keys
+from fer_features.cache.record import Columns
 from fer_features.config import ExtractConfig
 from fer_features.data import IMAGE_SIZE, BadRow
 from fer_features.data.twin_table import twin_table
-from fer_features.engines import Engine, NoNetwork, make_engine
+from fer_features.engines import Engine, Features, make_engine
 from fer_features.errors import FerError
-from fer_features.extract.pipeline import Batch, Clocks, make_batches, run_pipeline
-from fer_features.extract.plan import (
-    Plan,
-    Work,
-    graph_spec,
-    holds,
-    missing_work,
-    plain_name,
-    plan_extraction,
-    rows_there,
+from fer_features.extract.pipeline import (
+    READ_ROWS,
+    Batch,
+    check_finite,
+    clock,
+    read_batches,
+    run_pipeline,
 )
-from fer_features.runtime.progress import Advance
-from fer_features.runtime.progress import Progress as TrackCopies
-
-Progress = Callable[[Work], AbstractContextManager[Advance]]
-"""Called with what is to be done before the network is run; yields what is told of progress."""
+from fer_features.extract.plan import Pass, Plan, plan_extraction
+from fer_features.runtime.progress import Log, Progress, no_log, no_progress
 
 
 @dataclass
@@ -59,16 +51,18 @@ class Extraction:
 
     Attributes:
         cache: the cache file.
-        rows: how many rows were asked for.
-        computed: how many images went through the network, each view counted.
-        found: how many rows were there before, with all that was asked for.
-        engine: what ran the network; empty if nothing had to be run.
-        packed: whether nothing was computed, but the file packed in another way.
-        precision: the arithmetic's type.
-        why: why this engine and this precision, where that was left to the program.
-        clocks: where the time went.
+        rows: how many rows were requested.
+        precision: ``float32`` or ``bfloat16``.
+        why: why this engine and this precision, as far as the program chose them.
         bad: rows of the source that were left out.
-        notes: what a user must know of how the source was read.
+        notes: how the source was read, as far as a user must know.
+        computed: how many images went through the network, each view counted.
+        found: how many rows were there before, with all that was requested.
+        engine: what ran the network; empty if nothing had to be run.
+        packed: whether nothing was computed, but the file was compressed differently.
+        seconds: to prepare (checking, scanning the data, building the network), and those that
+            the network waited for images (read), took (run), and waited for the disk, with the
+            writing of the cache at the end (write).
     """
 
     cache: Path
@@ -81,7 +75,9 @@ class Extraction:
     found: int = 0
     engine: str = ""
     packed: bool = False
-    clocks: Clocks = field(default_factory=Clocks)
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("prepare", "read", "run", "write"), 0.0)
+    )
 
     @property
     def reused(self) -> bool:
@@ -91,30 +87,57 @@ class Extraction:
     @property
     def images_per_s(self) -> float | None:
         """Images a second while reading, running and writing; None if nothing was computed."""
-        seconds = self.clocks.read + self.clocks.run + self.clocks.write
+        seconds = sum(self.seconds.values()) - self.seconds["prepare"]
         return self.computed / seconds if self.computed else None
+
+
+def extract_features(
+    data: str | Path = "sample",
+    *,
+    progress: Progress = no_progress,
+    log: Log = no_log,
+    **options: Any,
+) -> Cache:
+    """Compute the features of images, cache them, and open the cache.
+
+    Args:
+        data: ``sample``, a ``fer2013.csv`` or a folder.
+        progress: progress callback.
+        log: called with each line that the user should see.
+        **options: the other fields of `ExtractConfig`.
+
+    Raises:
+        FerError: there is no such option; else as for `extract`.
+    """
+    unknown = options.keys() - ExtractConfig.__dataclass_fields__.keys()
+    if unknown:
+        raise FerError(
+            f"no such option: {', '.join(sorted(unknown))}",
+            hint=f"known are {', '.join(ExtractConfig.__dataclass_fields__)}",
+        )
+    config = ExtractConfig(data=str(data), **options)
+    return Cache(extract(config, progress=progress, log=log).cache)
 
 
 def extract(
     config: ExtractConfig,
     *,
-    progress: Progress | None = None,
-    log: Callable[[str], None] | None = None,
-    track_copies: TrackCopies | None = None,
+    progress: Progress = no_progress,
+    log: Log = no_log,
+    find_copies: bool = False,
 ) -> Extraction:
-    """Compute the features of the chosen images, and cache them.
+    """Compute the features of the selected images, and cache them.
 
-    What a cache of the same kind of features of the same data holds already is not computed
-    again, nor what an interrupted extraction has left. Identical images are computed once.
-    Killed at any moment, the same call goes on where it stopped.
+    What a cache of the same spec and data holds, or the journal of an interrupted extraction, is
+    not computed again. Identical images are computed once. Killed at any moment, the same call
+    resumes.
 
     Args:
         config: what to compute.
-        progress: called with each pass before its network starts; returns a context manager that
-            yields a function to be told of each batch's rows.
-        log: called with a line on what takes long before that, and on how the data were read.
-        track_copies: shows the progress of the search for copies in the whole data set, made once
-            for it; None leaves that to the first fit, which sees the cache's rows only.
+        progress: progress callback.
+        log: called with each line that the user should see.
+        find_copies: also search the whole data set for copies, once, for the splits of all fits;
+            otherwise the first fit searches the cache's rows.
 
     Raises:
         FerError: the data, the weights or the configuration cannot be used, another extraction
@@ -124,157 +147,132 @@ def extract(
     plan = plan_extraction(config)
     done = Extraction(
         cache=plan.path,
-        rows=len(plan.choice.rows),
+        rows=len(plan.selection.rows),
         precision=plan.spec.precision,
         why=plan.engine.why,
-        bad=plan.bad,
-        notes=plan.notes,
+        bad=plan.index.bad,
+        notes=plan.index.notes,
     )
-    for text in plan.notes:
-        (log or _ignore)(f"note: {text}")
-    done.clocks.prepare = time.perf_counter() - begun
-    if not holds(plan):
-        remember(plan.path, plan.choice)  # so that `fer fit` does not take up an older one
-        with only_writer(plan.path):
-            _take_up(plan)  # what an interrupted extraction has left
-            passes = list(missing_work(plan))
-            done.found = rows_there(plan)
-            for work in passes:
-                _run(
-                    plan,
-                    work,
-                    config,
-                    done,
-                    _untracked if progress is None else progress,
-                    log or _ignore,
-                )
-            if not passes:
-                done.packed = plan.repacks
-                _take_up(plan, also=[plan.choice])
+    for text in plan.index.notes:
+        log(f"note: {text}")
+    done.seconds["prepare"] = time.perf_counter() - begun
+    remember(plan.path, plan.selection)  # so that `fer fit` does not use an older one
+    if not plan.complete:
+        with open_writer(plan.path, compression=config.compression) as writer:
+            passes = plan.missing(writer.cache)
+            done.found = plan.found(writer.cache)
+            for one in passes:
+                _run_pass(plan, one, writer, done, progress=progress, log=log)
+            if writer.cache is not None and not passes:
+                done.packed = config.compression not in (None, writer.cache.compression)
+                writer.compact(selections=[plan.selection])
     else:
         done.found = done.rows
-        if journal_of(plan.path).exists():
-            # Whoever is writing it takes it up; what is asked for is there already.
-            with suppress(FerError), only_writer(plan.path):
-                _take_up(plan)
-    remember(plan.path, plan.choice)
+        if journal_path(plan.path).exists():
+            with suppress(FerError), open_writer(plan.path):  # or whoever is writing it recovers it
+                pass
     if plan.seen is not None:
-        keep_keys(plan.path.parent, plan.spec.weights_sha256, plan.seen.keys)
-    if track_copies is not None:
-        twin_table(plan.source, plan.path.parent, progress=track_copies)
+        save_keys(plan.path.parent, plan.spec.weights_sha256, plan.seen.keys)
+    if find_copies:
+        folder = plan.path.parent
+        twin_table(plan.source, folder, progress=progress)
     return done
 
 
-def _take_up(plan: Plan, *, also: Sequence[RowSelection] = (), fresh: bool = False) -> None:
-    """Put what the journal holds into the cache, if there is one."""
-    fold(plan.path, journal_of(plan.path), also=also, compression=plan.compression, fresh=fresh)
-
-
-def _run(
-    plan: Plan,
-    work: Work,
-    config: ExtractConfig,
-    done: Extraction,
-    progress: Progress,
-    log: Callable[[str], None],
+def _run_pass(
+    plan: Plan, work: Pass, writer: CacheWriter, done: Extraction, *, progress: Progress, log: Log
 ) -> None:
-    """One pass: read, run and write, then fold what was computed into the cache."""
-    clocks, journal_path = done.clocks, journal_of(plan.path)
-    begun = time.perf_counter()
-    engine: Engine = NoNetwork()
-    if work.computed:
-        engine = make_engine(
-            plan.engine.engine,
-            graph_spec(plan.backbone, plan.weights, plan.spec, work.computed),
-            batch_size=config.batch_size,
-            graphs=Path(config.cache_dir) / GRAPHS,
-            log=log,
-        )
-    done.engine = engine.name
-    clocks.prepare += time.perf_counter() - begun
-    known = _known_images(plan, work)
-    before = len(known)
-    told = replace(
-        work,
-        engine=engine.name,
-        weights=plan.weights.label,
-        precision=plan.spec.precision,
-        why=plan.engine.why,
-    )
-    opening = _opening(plan, work, engine)
-    _check_space(plan, work, opening)
+    """Read, run and write what rows lack, then compact the journal into the cache."""
+    with clock(done.seconds, "prepare"):
+        engine = _make_engine(plan, work, log) if work.features else None
+    done.engine = engine.name if engine else "no network"
+    columns = _columns(plan, work, engine)
+    _check_space(plan, work, columns)
+    _log_pass(plan, work, done.engine, log)
+
+    def run(images: NDArray[np.uint8]) -> Future[Features]:
+        if engine is None:
+            nothing: Future[Features] = Future()
+            nothing.set_result({})
+            return nothing
+        done.computed += len(images)
+        return engine.submit(images[:, :, ::-1] if work.view == "flip" else images)
+
+    def write(batch: Batch, features: Features) -> None:
+        named = {name: features[of_engine] for name, of_engine in work.features.items()}
+        check_finite(named, batch.rows.source_row)
+        named["image"] = batch.images
+        if plan.seen and "seen" in work.columns:
+            named["seen"] = plan.seen.marks(batch.images, batch.rows.sha256)
+        journal.append(batch.rows, named)
+
+    copies: list[Rows] = []
+    size = engine.batch_size if engine else READ_ROWS
+    known = writer.images_with(work.columns)
+    batches = read_batches(plan.source, work.rows, size=size, known=known, copies=copies)
     with (
-        closing(engine),
-        progress(told) as advance,
-        JournalWriter(journal_path, opening) as journal,
+        closing(engine) if engine else nullcontext(),
+        progress("extracting", len(work.rows), "images") as advance,
+        writer.journal(
+            header=plan.header,
+            selection=plan.selection,
+            software=_software(done.engine),
+            columns=columns,
+        ) as journal,
     ):
-        run_pipeline(
-            make_batches(
-                plan.source,
-                work.rows,
-                size=engine.batch_size,
-                known=known,
-                mirrored=work.view == "flip",
-            ),
-            engine,
-            journal,
-            names={plain_name(name): name for name in work.computed},
-            also={name: one for name, one in _known(plan).items() if name in work.features},
-            clocks=clocks,
-            advance=advance,
-        )
-    begun = time.perf_counter()
-    _take_up(plan, fresh=True)
-    clocks.write += time.perf_counter() - begun
-    done.computed += (len(known) - before) * bool(work.computed)
+        depth = engine.depth if engine else 1
+        run_pipeline(batches, run, write, depth=depth, seconds=done.seconds, advance=advance)
+        advance(sum(map(len, copies)))
+    with clock(done.seconds, "write"):
+        writer.compact(copies=copies)
 
 
-def _known_images(plan: Plan, work: Work) -> set[bytes]:
-    """Hashes of images that the cache holds all of a pass's features of."""
-    if not plan.path.exists():
-        return set()
-    with Cache(plan.path) as cache:
-        return set(cache.rows.sha256[cache.done(work.features)].tolist())
-
-
-def _known(plan: Plan) -> dict[str, Callable[[Batch], NDArray[np.uint8]]]:
-    """What is known of images without a network, by its name in the cache."""
-    known: dict[str, Callable[[Batch], NDArray[np.uint8]]] = {IMAGE: lambda batch: batch.images}
-    seen = plan.seen
-    if seen is not None:
-        known[SEEN] = lambda batch: seen.marks(batch.images, batch.rows.sha256[batch.computed])
-    return known
-
-
-def _opening(plan: Plan, work: Work, engine: Engine) -> JournalHeader:
-    shapes = {
-        **engine.outputs(),
-        IMAGE: ((IMAGE_SIZE, IMAGE_SIZE), "uint8"),
-        SEEN: ((1 if plan.seen is None else plan.seen.columns,), "uint8"),
-    }
-    software = {name: version(name) for name in ("keras", "numpy", "h5py")}
-    return JournalHeader(
-        header=plan.header,
-        choice=plan.choice,
-        outputs={name: shapes[plain_name(name)] for name in work.features},
-        software={
-            "fer_features": __version__,
-            "python": platform.python_version(),
-            "engine": engine.name,
-            **software,
-        },
+def _make_engine(plan: Plan, work: Pass, log: Log) -> Engine:
+    return make_engine(
+        plan.engine.engine,
+        plan.graph(work.features),
+        batch_size=plan.config.batch_size,
+        graphs=Path(plan.config.cache_dir) / GRAPHS,
+        log=log,
     )
 
 
-def _check_space(plan: Plan, work: Work, opening: JournalHeader) -> None:
-    """Stop before the work if the disk has no room for it: the journal, and the cache that follows.
+def _log_pass(plan: Plan, work: Pass, engine: str, log: Log) -> None:
+    weights = f" ({plan.weights.label})" if plan.weights.label != "none" else ""
+    view = f", view {work.view}" if work.view else ""
+    why = f" ({plan.engine.why})" if plan.engine.why else ""
+    log(f"extracting {len(work.rows):,} images with {plan.backbone.name}{weights}{view}")
+    log(f"engine: {engine}, {plan.spec.precision}{why}")
+
+
+def _software(engine: str) -> dict[str, str]:
+    return {
+        "fer_features": __version__,
+        "python": platform.python_version(),
+        "engine": engine,
+        **{name: version(name) for name in ("keras", "numpy", "h5py")},
+    }
+
+
+def _columns(plan: Plan, work: Pass, engine: Engine | None) -> Columns:
+    """Shape of one row and dtype of each column of a pass."""
+    outputs = engine.outputs() if engine else {}
+    found = {name: outputs[of_engine] for name, of_engine in work.features.items()}
+    if "image" in work.columns:
+        found["image"] = ((IMAGE_SIZE, IMAGE_SIZE), "uint8")
+    if plan.seen and "seen" in work.columns:
+        found["seen"] = ((plan.seen.columns,), "uint8")
+    return found
+
+
+def _check_space(plan: Plan, work: Pass, columns: Columns) -> None:
+    """Make sure, before the work, that the disk has room for the journal and the new cache.
 
     Raises:
         FerError: it has not.
     """
-    each = sum(row_bytes(*output) for output in opening.outputs.values())
     there = plan.path.stat().st_size if plan.path.exists() else 0
-    needed = 2 * len(work.rows) * each + there
+    needed = 2 * len(work.rows) * row_bytes(columns) + there
     free = free_bytes(plan.path.parent)
     if free < needed:
         raise FerError(
@@ -282,11 +280,3 @@ def _check_space(plan: Plan, work: Work, opening: JournalHeader) -> None:
             "free",
             hint="make room, or take another folder with --cache-dir, or less with --output pooled",
         )
-
-
-def _ignore(_: object) -> None:
-    """Nobody watches."""
-
-
-def _untracked(_: Work) -> AbstractContextManager[Advance]:
-    return nullcontext(_ignore)

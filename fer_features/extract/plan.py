@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +15,12 @@ from fer_features.backbones import Backbone, Weights, get_backbone, resolve_weig
 from fer_features.backbones.backbone import PREPROCESSING
 from fer_features.backbones.learnt import learnt_from
 from fer_features.backbones.weights_file import Seen
-from fer_features.cache import (
-    IMAGE,
-    OF_NO_NETWORK,
-    SEEN,
-    SUFFIX,
-    Cache,
-    Header,
-    RowSelection,
-    check_same,
-    filters,
-)
-from fer_features.config import OUTPUTS, VIEWS, DataChoice, ExtractConfig, FeatureSpec, cache_key
-from fer_features.data import IMAGE_SIZE, BadRow, FaceSource, open_faces
-from fer_features.data.tasks import choose_rows, load_task
+from fer_features.cache import Cache, FeatureSpec, Header, RowSelection, cache_key, check_same
+from fer_features.cache.folder import SUFFIX
+from fer_features.cache.format import filters
+from fer_features.config import OUTPUTS, VIEWS, ExtractConfig
+from fer_features.data import IMAGE_SIZE, FaceIndex, FaceSource, open_faces
+from fer_features.data.tasks import Task, choose_rows, load_task
 from fer_features.engines import PRECISIONS, EngineChoice, GraphSpec, choose_for
 from fer_features.engines.engine import check_batch
 from fer_features.errors import FerError
@@ -35,88 +28,117 @@ from fer_features.errors import FerError
 
 @dataclass(frozen=True)
 class Plan:
-    """A configuration, checked and resolved: what is wanted, and where it goes.
+    """A configuration, checked and resolved: what is requested, and where it goes.
 
-    `seen` are the images that the weights have learnt from, None where that is not known.
+    Attributes:
+        config: the configuration.
+        source: of the images.
+        index: the source's labels and row numbers.
+        backbone: the network or descriptor.
+        weights: its weights.
+        seen: the images that the weights were trained on; None if they do not say.
+        spec: all that changes a feature's value.
+        engine: what runs the backbone, and why.
+        selection: the rows and their features.
+        path: the cache.
+        complete: whether the cache holds all that is requested.
     """
 
+    config: ExtractConfig
     source: FaceSource
+    index: FaceIndex
     backbone: Backbone
     weights: Weights
-    spec: FeatureSpec
-    choice: RowSelection
-    engine: EngineChoice
-    path: Path
-    compression: str | None
-    bad: tuple[BadRow, ...]
-    notes: tuple[str, ...]
     seen: Seen | None
-
-    @property
-    def repacks(self) -> bool:
-        """Whether the cache that is there is to be packed in another way."""
-        if self.compression is None or not self.path.exists():
-            return False
-        with Cache(self.path) as cache:
-            return cache.compression != self.compression
+    spec: FeatureSpec
+    engine: EngineChoice
+    selection: RowSelection
+    path: Path
+    complete: bool = False
 
     @property
     def header(self) -> Header:
-        """What the cache says of itself."""
-        return Header(
-            spec=self.spec.to_dict(),
-            dataset={"name": self.source.name, "sha256": self.source.digest()},
-            key=cache_key(self.spec, self.source.digest()),
+        """The cache's header."""
+        digest = self.source.digest()
+        dataset = {"name": self.source.name, "sha256": digest}
+        return Header(asdict(self.spec), dataset, cache_key(self.spec, digest))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All that is stored for a row: its image, perhaps its seen mark, and the features."""
+        return ("image", *(["seen"] if self.seen else []), *self.selection.features)
+
+    def graph(self, features: Iterable[str]) -> GraphSpec:
+        """The graph that computes `features`.
+
+        Raises:
+            FerError: the backbone has no such layer, or does not take images of this size.
+        """
+        layers, outputs = zip(*(_split(name)[0].split("/") for name in features), strict=True)
+        return GraphSpec(
+            backbone=self.backbone,
+            weights=self.weights,
+            size=self.spec.size,
+            preprocess=self.spec.preprocess,
+            layers=tuple(dict.fromkeys(layers)),
+            outputs=tuple(one for one in OUTPUTS if one in outputs),
+            image_shape=(IMAGE_SIZE, IMAGE_SIZE),
+            precision=self.spec.precision,
         )
+
+    def found(self, cache: Cache | None) -> int:
+        """How many of the rows are in the cache, with all that is requested."""
+        rows = self.selection.rows
+        return int(cache.holds(rows, self.columns).sum()) if cache is not None else 0
+
+    def missing(self, cache: Cache | None) -> list[Pass]:
+        """What has to be computed: a pass for each view and each set of columns that rows lack."""
+        rows, columns = self.selection.rows, np.array(self.columns)
+        lacking = np.ones((len(rows), len(columns)), bool)
+        if cache is not None:
+            lacking = ~np.stack([cache.holds(rows, [name]) for name in self.columns], axis=1)
+        passes = []
+        for view in ("", *VIEWS):
+            of_view = np.flatnonzero([_split(name)[1] == view for name in self.columns])
+            for pattern in np.unique(lacking[:, of_view], axis=0):
+                if pattern.any():
+                    where = (lacking[:, of_view] == pattern).all(axis=1)
+                    names = tuple(columns[of_view[pattern]].tolist())
+                    passes.append(Pass(view, names, rows[where]))
+        return passes
 
 
 @dataclass(frozen=True)
-class Work:
-    """One pass of the images through the network: rows that lack the same features of one view.
+class Pass:
+    """One pass over images: rows that lack the same columns of one view.
 
     Attributes:
         view: empty for the images as they are, or one of `VIEWS`.
-        features: the names of what is missing.
-        rows: int64, ascending numbers of the source's rows.
-        engine: what runs it, for people; empty before it has been made.
-        weights: what a person calls the weights; ``none`` where there are none.
-        precision: the arithmetic's type.
-        why: why this engine and this precision, where that was left to the program.
+        columns: names of the missing columns.
+        rows: int64, row numbers in the source, ascending.
     """
 
     view: str
-    features: tuple[str, ...]
+    columns: tuple[str, ...]
     rows: NDArray[np.int64]
-    engine: str = ""
-    weights: str = ""
-    precision: str = ""
-    why: str = ""
 
     @property
-    def computed(self) -> tuple[str, ...]:
-        """Those of the features that the network computes: all but what is known of the images."""
-        return tuple(name for name in self.features if name not in OF_NO_NETWORK)
+    def features(self) -> dict[str, str]:
+        """The columns that the engine computes, and the engine's names for them."""
+        return {name: _split(name)[0] for name in self.columns if "/" in name}
 
 
 def plan_extraction(config: ExtractConfig) -> Plan:
     """Check and resolve a configuration, without decoding an image or building a network.
 
     Raises:
-        FerError: the data, the weights or the configuration cannot be used.
+        FerError: the data, the weights, the configuration, or the cache that is there cannot be
+            used.
     """
     backbone = get_backbone(config.backbone)
     weights = resolve_weights(config.weights, backbone)
     task = load_task(config.task)
-    known = (("preprocess", PREPROCESSING), ("outputs", OUTPUTS), ("views", VIEWS))
-    for name, allowed in known:
-        asked = getattr(config, name)
-        for one in (asked,) if isinstance(asked, str) else asked:
-            if one not in allowed:
-                raise FerError(f"no such {name}: {one}", hint=f"known are {', '.join(allowed)}")
-    if config.compression is not None:
-        filters(config.compression)
-    if backbone.descriptors is not None and config.preprocess != ExtractConfig.preprocess:
-        raise FerError(f"{backbone.name} is not preprocessed", hint="leave --preprocess out")
+    _check_names(config, backbone)
     engine = choose_for(backbone, config.engine, config.precision)
     spec = FeatureSpec(
         backbone=backbone.name,
@@ -127,50 +149,76 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         precision=engine.precision,
         learnt_from=learnt_from(weights),
     )
-    features = _names(config, backbone)
-    graph_spec(backbone, weights, spec, features)  # says what is wrong with layers and size
+    backbone.check_size(spec.size)
     check_batch(config.batch_size, size=spec.size)
-    seen = seen_images(weights)
-    about = (IMAGE,) if seen is None else (IMAGE, SEEN)
     source = open_faces(
         config.data, skip_bad=config.skip_bad, ignore=config.ignore, classes=config.classes
     )
     index = source.index()
-    places = choose_rows(task, index.emotion, per_class=config.per_class, seed=config.seed)
-    how = DataChoice(
-        task=task.to_dict(),
-        per_class=config.per_class,
-        seed=config.seed,
-        skip_bad=config.skip_bad,
-        source_rows=index.source_rows,
-        ignore=config.ignore,
-        classes=config.classes,
-        notes=index.notes,
-    )
+    rows = index.row[choose_rows(task, index.emotion, per_class=config.per_class, seed=config.seed)]
     plan = Plan(
+        config=config,
         source=source,
+        index=index,
         backbone=backbone,
         weights=weights,
+        seen=seen_images(weights),
         spec=spec,
-        choice=RowSelection(
-            info=how.to_dict(), features=(*about, *features), rows=index.row[places]
-        ),
         engine=engine,
+        selection=RowSelection(
+            _selection_info(config, task, index), _feature_names(config, backbone), rows
+        ),
         path=_path(config.cache_dir, source, spec),
-        compression=config.compression,
-        bad=index.bad,
-        notes=index.notes,
-        seen=seen,
     )
-    return _in_another_precision(plan, config) or plan
+    plan.graph(plan.selection.features)  # checks the layers
+    return _find_complete(plan)
 
 
-def _names(config: ExtractConfig, backbone: Backbone) -> tuple[str, ...]:
-    """The features asked for: layer by layer, the images as they are before their mirror images."""
+def _check_names(config: ExtractConfig, backbone: Backbone) -> None:
+    known = (
+        ("preprocess", [config.preprocess], PREPROCESSING),
+        ("outputs", config.outputs, OUTPUTS),
+        ("views", config.views, VIEWS),
+    )
+    for option, names, allowed in known:
+        for name in names:
+            if name not in allowed:
+                raise FerError(f"no such {option}: {name}", hint=f"known are {', '.join(allowed)}")
+    if config.compression is not None:
+        filters(config.compression)
+    if backbone.descriptors is not None and config.preprocess != ExtractConfig.preprocess:
+        raise FerError(f"{backbone.name} is not preprocessed", hint="leave --preprocess out")
+
+
+def _feature_names(config: ExtractConfig, backbone: Backbone) -> tuple[str, ...]:
+    """The requested features: layer by layer, the images as they are before their mirror images."""
     layers = dict.fromkeys(config.layers) or (backbone.default_layer,)
     outputs = [one for one in OUTPUTS if one in config.outputs]
     suffixes = ["", *(f"_{view}" for view in VIEWS if view in config.views)]
     return tuple(f"{layer}/{one}{end}" for layer in layers for end in suffixes for one in outputs)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A column's name without the view, and the view."""
+    view = next((one for one in VIEWS if name.endswith(f"_{one}")), "")
+    return name.removesuffix(f"_{view}"), view
+
+
+def _selection_info(config: ExtractConfig, task: Task, index: FaceIndex) -> dict[str, Any]:
+    """How the rows were selected; without ignored classes, renamed ones and notes if none."""
+    optional = {
+        "source_rows": index.source_rows,
+        "ignore": list(config.ignore),
+        "classes": config.classes,
+        "notes": list(index.notes),
+    }
+    return {
+        "task": task.to_dict(),
+        "per_class": config.per_class,
+        "seed": config.seed,
+        "skip_bad": config.skip_bad,
+        **{name: value for name, value in optional.items() if value},
+    }
 
 
 def _path(folder: Path, source: FaceSource, spec: FeatureSpec) -> Path:
@@ -180,88 +228,34 @@ def _path(folder: Path, source: FaceSource, spec: FeatureSpec) -> Path:
     return Path(folder) / f"{stem}-{cache_key(spec, source.digest())}{SUFFIX}"
 
 
-def _in_another_precision(plan: Plan, config: ExtractConfig) -> Plan | None:
-    """The plan that takes what is there in another precision, if any will do and this is whole."""
-    if config.precision != "auto" or plan.path.exists():
-        return None
+def _find_complete(plan: Plan) -> Plan:
+    """The plan, or its like in another precision, if that cache is complete and any will do."""
+    if plan.path.exists() or plan.config.precision != "auto":
+        return replace(plan, complete=_is_complete(plan))
     for precision in PRECISIONS:
         spec = replace(plan.spec, precision=precision)
-        why = f"a cache in {precision} holds all that was asked for"
+        why = f"a cache in {precision} holds all that was requested"
         other = replace(
             plan,
             spec=spec,
             engine=EngineChoice(plan.engine.engine, precision, why),
-            path=_path(config.cache_dir, plan.source, spec),
+            path=_path(plan.config.cache_dir, plan.source, spec),
         )
-        if holds(other):
-            return other
-    return None
+        if _is_complete(other):
+            return replace(other, complete=True)
+    return plan
 
 
-def holds(plan: Plan) -> bool:
-    """Whether the cache holds all that is asked for, and knows that it was."""
+def _is_complete(plan: Plan) -> bool:
+    """Whether the cache holds all that is requested, and the selection itself."""
     if not plan.path.exists():
         return False
     with Cache(plan.path) as cache:
-        dataset = {"sha256": plan.source.digest()}
-        check_same(cache, spec=plan.spec.identity, dataset=dataset)
-        noted = [one for one in cache.selections if one.id == plan.choice.id]
+        check_same(cache, spec=plan.spec.identity, dataset={"sha256": plan.source.digest()})
+        noted = [one for one in cache.selections if one.id == plan.selection.id]
         return (
             bool(noted)
-            and plan.compression in (None, cache.compression)
-            and set(plan.choice.features) <= set(noted[0].features)
-            and bool(cache.done_of(plan.choice).all())
+            and plan.config.compression in (None, cache.compression)
+            and set(plan.selection.features) <= set(noted[0].features)
+            and plan.found(cache) == len(plan.selection.rows)
         )
-
-
-def rows_there(plan: Plan) -> int:
-    """How many of the rows asked for are there with all that was asked for."""
-    if not plan.path.exists():
-        return 0
-    with Cache(plan.path) as cache:
-        return int(cache.done_of(plan.choice).sum())
-
-
-def missing_work(plan: Plan) -> Iterator[Work]:
-    """What has to be computed: a pass for each view and each set of features that rows lack."""
-    rows, features = plan.choice.rows, np.array(plan.choice.features)
-    there = np.zeros((len(rows), len(features)), bool)
-    if plan.path.exists():
-        with Cache(plan.path) as cache:
-            for column, name in enumerate(plan.choice.features):
-                there[:, column] = cache.done_of(replace(plan.choice, features=(name,)))
-    for view in ("", *VIEWS):
-        columns = np.flatnonzero([_view(name) == view for name in features])
-        lacking = ~there[:, columns]
-        for pattern in np.unique(lacking, axis=0):
-            if pattern.any():
-                of_it = (lacking == pattern).all(axis=1)
-                yield Work(view, tuple(features[columns[pattern]].tolist()), rows[of_it])
-
-
-def _view(name: str) -> str:
-    return next((view for view in VIEWS if name.endswith(f"_{view}")), "")
-
-
-def plain_name(name: str) -> str:
-    """What an engine calls a feature, whatever the view."""
-    view = _view(name)
-    return name.removesuffix(f"_{view}") if view else name
-
-
-def graph_spec(
-    backbone: Backbone, weights: Weights, spec: FeatureSpec, features: tuple[str, ...]
-) -> GraphSpec:
-    """The graph that computes `features`."""
-    parts = [plain_name(name).split("/") for name in features]
-    outputs = {output for _, output in parts}
-    return GraphSpec(
-        backbone=backbone,
-        weights=weights,
-        size=spec.size,
-        preprocess=spec.preprocess,
-        layers=tuple(dict.fromkeys(layer for layer, _ in parts)),
-        outputs=tuple(one for one in OUTPUTS if one in outputs),
-        image_shape=(IMAGE_SIZE, IMAGE_SIZE),
-        precision=spec.precision,
-    )

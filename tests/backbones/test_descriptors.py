@@ -23,7 +23,7 @@ from fer_features.engines.descriptor_engine import DescriptorEngine
 from fer_features.engines.engine import GraphSpec
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
-from fer_features.extract.plan import graph_spec, plan_extraction
+from fer_features.extract.plan import plan_extraction
 
 
 def some_faces(n: int) -> NDArray[np.uint8]:
@@ -191,7 +191,7 @@ CONFIG = ExtractConfig(backbone="hog", per_class=10)
 
 def spec_of(config: ExtractConfig) -> GraphSpec:
     plan = plan_extraction(config)
-    return graph_spec(plan.backbone, plan.weights, plan.spec, plan.choice.features[1:])
+    return plan.graph(plan.selection.features)
 
 
 def test_batches_compute_what_one_call_does(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_cache_of_descriptors_is_like_any_other(tmp_path: Path) -> None:
     done = extract(ExtractConfig(backbone="hog", per_class=10, views=("flip",), cache_dir=tmp_path))
     with Cache(done.cache) as cache:
         assert cache.header.spec["weights"] == "none"
-        images = cache.read("faces", "image")
+        images = cache.images()
         plain, mirrored = (cache.read("hog_8", f"pooled{end}") for end in ("", "_flip"))
         recipes = {"hog_8": HOG["hog_8"]}
         for features, seen in ((plain, images), (mirrored, images[:, :, ::-1])):

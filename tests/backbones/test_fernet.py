@@ -148,8 +148,8 @@ def test_the_sample_was_never_seen(tmp_path: Path) -> None:
     )
     done = extract(config)
     with Cache(done.cache) as cache:
-        assert cache.shapes()["faces/seen"] == (360, 2)
-        assert not cache.read("faces", "seen").any()
+        assert cache.seen().shape == (360, 2)
+        assert not cache.seen().any()
         rows, mirrored = (cache.read("block_6", name) for name in ("pooled", "pooled_flip"))
     assert rows.shape == mirrored.shape == (360, 192)
     assert not np.allclose(rows, mirrored)

@@ -7,36 +7,24 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_features.cache import (
-    Header,
-    JournalHeader,
-    JournalWriter,
-    OutputSpecs,
-    Rows,
-    RowSelection,
-    fold,
-    journal_of,
-)
+from fer_features.cache import Header, Rows, RowSelection, journal_path, open_writer
+from fer_features.cache.journal import JournalWriter
+from fer_features.cache.record import Columns
 
 HEADER = Header(
     spec={"backbone": "tiny", "weights": "random:0"},
     dataset={"name": "some faces", "sha256": "d" * 64},
     key="0123456789abcdef",
 )
-OUTPUTS: OutputSpecs = {"top/pooled": ((2,), "float32"), "top/map": ((1, 2, 2), "float16")}
+COLUMNS: Columns = {"top/pooled": ((2,), "float32"), "top/map": ((1, 2, 2), "float16")}
 SOFTWARE = {"fer_features": "0", "engine": "by hand"}
 
 
-def choice(
-    *numbers: int, features: Sequence[str] = tuple(OUTPUTS), task: str = "few"
+def selection(
+    *numbers: int, features: Sequence[str] = tuple(COLUMNS), task: str = "few"
 ) -> RowSelection:
     info = {"task": {"name": task}, "per_class": None, "seed": 0, "skip_bad": False}
     return RowSelection(info=info, features=tuple(features), rows=np.array(numbers, np.int64))
-
-
-def opening(*numbers: int, outputs: OutputSpecs = OUTPUTS, task: str = "few") -> JournalHeader:
-    asked = choice(*numbers, features=tuple(outputs), task=task)
-    return JournalHeader(header=HEADER, choice=asked, outputs=outputs, software=SOFTWARE)
 
 
 def rows(*numbers: int, images: Sequence[int] = ()) -> Rows:
@@ -51,10 +39,10 @@ def rows(*numbers: int, images: Sequence[int] = ()) -> Rows:
     )
 
 
-def features(*images: int, outputs: OutputSpecs = OUTPUTS) -> dict[str, np.ndarray]:
+def features(*images: int, columns: Columns = COLUMNS) -> dict[str, np.ndarray]:
     """Features of images: the image's number, with the sign of its place turned."""
     out = {}
-    for name, (shape, dtype) in outputs.items():
+    for name, (shape, dtype) in columns.items():
         flat = np.zeros((len(images), int(np.prod(shape))))
         for at, image in enumerate(images):
             flat[at] = image * np.where(np.arange(flat.shape[1]) % 2, -1, 1)
@@ -62,16 +50,37 @@ def features(*images: int, outputs: OutputSpecs = OUTPUTS) -> dict[str, np.ndarr
     return out
 
 
-def journal(path: Path, batches: Sequence[Sequence[int]], about: JournalHeader) -> None:
-    """Write batches of rows that all show images of their own."""
-    with JournalWriter(journal_of(path), about) as writer:
+def journal(
+    path: Path,
+    batches: Sequence[Sequence[int]],
+    asked: RowSelection,
+    *,
+    columns: Columns = COLUMNS,
+    header: Header = HEADER,
+) -> None:
+    """Leave a journal beside a cache, with batches of rows that all show images of their own."""
+    path.parent.mkdir(exist_ok=True)
+    about = {"header": header, "selection": asked, "software": SOFTWARE, "columns": columns}
+    with JournalWriter(journal_path(path), **about) as writer:
         for batch in batches:
-            every = np.ones(len(batch), bool)
-            writer.append(rows(*batch), every, features(*batch, outputs=about.outputs))
+            writer.append(rows(*batch), features(*batch, columns=columns))
+
+
+def merge(
+    path: Path,
+    *,
+    compression: str | None = None,
+    selections: Sequence[RowSelection] = (),
+    copies: Sequence[Rows] = (),
+) -> None:
+    """Recover a cache's journal as the next command does, and add selections or copies."""
+    with open_writer(path, compression=compression) as writer:
+        if selections or copies:
+            writer.compact(selections=selections, copies=copies)
 
 
 def make_cache(path: Path, *batches: Sequence[int]) -> Path:
     """A complete cache of these rows."""
-    journal(path, batches, opening(*sorted(n for batch in batches for n in batch)))
-    fold(path, journal_of(path))
+    journal(path, batches, selection(*sorted(n for batch in batches for n in batch)))
+    merge(path)
     return path

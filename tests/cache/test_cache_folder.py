@@ -3,10 +3,10 @@ from pathlib import Path
 
 import h5py
 import pytest
-from examples import choice, journal, make_cache, opening
+from examples import journal, make_cache, selection
 
 from fer_features.cache import (
-    journal_of,
+    journal_path,
     last_selection,
     latest_cache,
     list_caches,
@@ -20,10 +20,10 @@ def test_the_latest_cache_is_the_one_asked_for_last(tmp_path: Path) -> None:
     one, two = (make_cache(tmp_path / name, [4]) for name in ("one.h5", "two.h5"))
     os.utime(one, (1e9, 1e9))
     assert latest_cache(tmp_path) == two
-    remember(one, choice(4))
+    remember(one, selection(4))
     assert latest_cache(tmp_path) == one
     assert list_caches(tmp_path) == [two, one]
-    assert last_selection(one) == choice(4).id
+    assert last_selection(one) == selection(4).id
     assert last_selection(two) is None
 
 
@@ -43,16 +43,16 @@ def test_no_cache_at_all_says_what_makes_one(tmp_path: Path) -> None:
 
 def test_a_begun_cache_is_listed_but_not_taken(tmp_path: Path) -> None:
     path = tmp_path / "one.h5"
-    journal(path, [[1]], opening(1, 2))
+    journal(path, [[1]], selection(1, 2))
     assert list_caches(tmp_path) == [path]
-    with pytest.raises(FerError, match="begun and not finished"):
+    with pytest.raises(FerError, match=r"one\.h5"):
         latest_cache(tmp_path)
 
 
 def test_removing_takes_all_that_belongs_to_a_cache_and_nothing_else(tmp_path: Path) -> None:
     path, other = make_cache(tmp_path / "one.h5", [4]), make_cache(tmp_path / "two.h5", [4])
-    journal(path, [[1]], opening(1))
-    size = path.stat().st_size + journal_of(path).stat().st_size
+    journal(path, [[1]], selection(1))
+    size = path.stat().st_size + journal_path(path).stat().st_size
     assert remove_cache(path) == size
     assert list(tmp_path.iterdir()) == [other]
     for wrong in (path, other.with_suffix(".txt")):

@@ -2,42 +2,38 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from examples import OUTPUTS, features, opening, rows
+from examples import COLUMNS, HEADER, SOFTWARE, features, merge, rows, selection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_features.cache import Journal, JournalWriter
+from fer_features.cache import Journal
+from fer_features.cache.journal import JournalWriter
 from fer_features.errors import FerError
 
 
 def write(path: Path, *batches: list[int]) -> bytes:
-    with JournalWriter(path, opening(*range(20))) as writer:
+    asked = selection(*range(20))
+    with JournalWriter(
+        path, header=HEADER, selection=asked, software=SOFTWARE, columns=COLUMNS
+    ) as writer:
         for batch in batches:
-            writer.append(rows(*batch), np.ones(len(batch), bool), features(*batch))
+            writer.append(rows(*batch), features(*batch))
     return path.read_bytes()
 
 
 def test_what_was_added_is_read(tmp_path: Path) -> None:
     path = tmp_path / "one.h5.part"
-    about = opening(4, 7, 9)
-    with JournalWriter(path, about) as writer:
-        writer.append(rows(4, 7), np.ones(2, bool), features(4, 7))
-        writer.append(rows(9, 10, images=(9, 4)), np.array([True, False]), features(9))
+    write(path, [4, 7], [9, 10])
     with Journal(path) as journal:
-        found = journal.opening
-        assert found is not None
-        assert (found.header, found.outputs, found.software) == (
-            about.header,
-            OUTPUTS,
-            about.software,
-        )
-        assert found.choice.rows.tolist() == [4, 7, 9]
-        assert [one.rows.source_row.tolist() for one in journal.records] == [[4, 7], [9, 10]]
-        assert journal.records[1].computed.tolist() == [True, False]
-        assert journal.records[1].rows.sha256[1] == b"%064d" % 4
-        assert journal.read("top/pooled", 0, 0, 2).tolist() == [[4, -4], [7, -7]]
-        assert journal.read("top/pooled", 0, 1, 2).tolist() == [[7, -7]]
-        assert journal.read("top/map", 1, 0, 1).tolist() == [[[[9, -9], [9, -9]]]]
+        assert (journal.header, journal.software) == (HEADER, [SOFTWARE])
+        assert journal.selections[0].rows.tolist() == list(range(20))
+        assert journal.columns == COLUMNS
+        assert journal.rows.source_row.tolist() == [4, 7, 9, 10]
+        assert journal.rows.sha256[3] == b"%064d" % 10
+        found = journal.gather("top/pooled", np.array([0, 1, 3]))
+        assert found.tolist() == [[4, -4], [7, -7], [10, -10]]
+        assert journal.gather("top/map", np.array([2])).tolist() == [[[[9, -9], [9, -9]]]]
+        assert not journal.torn
 
 
 def test_a_journal_cut_anywhere_keeps_its_whole_records(tmp_path: Path) -> None:
@@ -47,8 +43,9 @@ def test_a_journal_cut_anywhere_keeps_its_whole_records(tmp_path: Path) -> None:
     for kept in range(len(content) + 1):
         path.write_bytes(content[:kept])
         with Journal(path) as journal:
-            assert (journal.opening is not None) == (kept >= ends[0])
-            assert len(journal.records) == sum(kept >= end for end in ends[1:])
+            assert bool(journal.header.key) == (kept >= ends[0])
+            assert len(journal.rows) == 2 * (kept >= ends[1]) + (kept >= ends[2])
+            assert journal.torn == (kept not in ends)
 
 
 @settings(max_examples=100, deadline=None)
@@ -61,10 +58,10 @@ def test_a_flipped_bit_ends_the_journal_before_its_record(
     content[place % len(content)] ^= 1 << bit
     path.write_bytes(content)
     with Journal(path) as journal:
-        assert len(journal.records) < 2
-        for number, record in enumerate(journal.records):
-            assert record.rows.source_row.tolist() == [[1, 2], [3]][number]
-            assert journal.read("top/pooled", number, 0, 1)[0, 0] == [1, 3][number]
+        assert journal.torn
+        assert journal.rows.source_row.tolist() in ([], [1, 2])
+        if len(journal.rows):
+            assert journal.gather("top/pooled", np.array([0, 1]))[:, 0].tolist() == [1, 2]
 
 
 def test_a_torn_tail_of_old_content_is_not_taken_for_a_record(tmp_path: Path) -> None:
@@ -73,32 +70,24 @@ def test_a_torn_tail_of_old_content_is_not_taken_for_a_record(tmp_path: Path) ->
     end = len(write(path, [1, 2]))
     path.write_bytes(whole[:end] + bytes(len(whole) - end))  # what a power cut may leave
     with Journal(path) as journal:
-        assert len(journal.records) == 1
+        assert journal.rows.source_row.tolist() == [1, 2]
+        assert journal.torn
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("name", ["top/pooled", "top/map"])
-def test_a_feature_that_is_no_number_names_its_row(tmp_path: Path, bad: float, name: str) -> None:
-    values = features(7, 9)
-    values[name].reshape(2, -1)[1, 1] = bad
-    with JournalWriter(tmp_path / "one.h5.part", opening(4, 7, 9)) as writer:
-        # the first row is a copy: the values are of the second and the third
-        told = f"{name} of row 9 is not a number"
-        computed = np.array([False, True, True])
-        with pytest.raises(FerError, match=told):
-            writer.append(rows(4, 7, 9), computed, values)
-
-
-def test_a_newer_journal_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_journal_is_an_error_and_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "one.h5.part"
     with monkeypatch.context() as patch:
-        patch.setattr("fer_features.cache.journal.JOURNAL_VERSION", 2)
-        write(path)
-    with pytest.raises(FerError, match="journal format 2 is newer"):
-        Journal(path)
+        patch.setattr("fer_features.cache.journal.JOURNAL_VERSION", 3)
+        before = write(path, [1])
+    with pytest.raises(FerError, match="journal format 3") as caught:
+        merge(tmp_path / "one.h5")
+    assert "up to date" in caught.value.hint
+    assert path.read_bytes() == before
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FerError, match="cannot be written"):
-        JournalWriter(tmp_path / "file" / "one.h5.part", opening(1))
+        write(tmp_path / "file" / "one.h5.part")

@@ -224,7 +224,7 @@ def test_a_begun_cache_is_listed_with_how_far_it_is(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("fer_features.extract.extract._take_up", lambda plan, **how: how and killed())
+        patch.setattr("fer_features.cache.CacheWriter.compact", killed)
         assert fer(*EXTRACT).exit_code == 130
     (begun,) = ok("cache", "list")["caches"]
     assert (begun["complete"], begun["rows"], begun["waiting_rows"]) == (False, 0, 80)

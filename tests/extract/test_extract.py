@@ -12,8 +12,8 @@ import pytest
 
 from fer_features.backbones import Backbone, get_backbone, resolve_weights
 from fer_features.backbones.weights import fetch_weights
-from fer_features.cache import Cache
-from fer_features.config import ExtractConfig, cache_key
+from fer_features.cache import Cache, cache_key
+from fer_features.config import ExtractConfig
 from fer_features.data import open_faces, read_all
 from fer_features.engines import GraphSpec
 from fer_features.engines.graph import build_graph

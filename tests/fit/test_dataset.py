@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -130,11 +131,11 @@ def test_a_mistake_is_named(cache: Cache, change: dict[str, object], named: str)
         load_dataset(cache, replace(CONFIG, **change))
 
 
-def test_a_cache_without_its_images_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = ExtractConfig(backbone="pixels", per_class=10, cache_dir=tmp_path)
-    with Cache(extract(config).cache) as cache:
-        monkeypatch.setattr(Cache, "features", ("pixels/pooled",))
-        with pytest.raises(FerError, match=cache.path.name):
-            load_dataset(cache, CONFIG)
+def test_a_cache_without_its_images_says_how_to_add_them(tmp_path: Path) -> None:
+    old = Path(__file__).parents[1] / "golden/v2/no-images/sample-pixels-809cc21514b3b5ee.h5"
+    with (
+        Cache(Path(shutil.copy(old, tmp_path))) as cache,
+        pytest.raises(FerError, match="does not hold its images") as caught,
+    ):
+        load_dataset(cache, CONFIG)
+    assert "the same fer extract" in caught.value.hint

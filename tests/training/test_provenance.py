@@ -107,7 +107,7 @@ def test_copies_of_learnt_images_are_marked(faces: Faces, jpegs: Path, tmp_path:
     weights = write(tmp_path / "some.h5", faces, signatures=True)
     asked = config(jpegs, weights, tmp_path)
     with Cache(asked.cache) as cache:  # type: ignore[arg-type]
-        found = cache.read("faces", "seen")
+        found = cache.seen()
     first = [1] * LEARNT + [0] * 20
     assert found.tolist() == [[one, one] for one in first + first]
     with pytest.raises(FerError, match="the weights have learnt from images that would be scored"):

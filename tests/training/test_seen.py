@@ -22,7 +22,6 @@ from fer_features.fit.dataset import load_dataset, make_problem
 from fer_features.fit.fit import fit_each
 from fer_features.runs.compare import compare, unseen_only
 from fer_features.runtime.image_keys import image_keys
-from fer_features.runtime.progress import no_progress
 
 FIT = FitConfig(heads=("ridge",))
 
@@ -57,7 +56,7 @@ def config(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> FitConfig
 
 def test_extraction_marks_each_row(config: FitConfig, weights: Path) -> None:
     with Cache(config.cache) as cache:  # type: ignore[arg-type]
-        seen = cache.read("faces", "seen")[:, 0] > 0
+        seen = cache.seen()[:, 0] > 0
         held = set(cache.rows.sha256[cache.rows.usage > 0].tolist())
         expected = [
             u == 0 and s not in held
@@ -70,7 +69,7 @@ def test_extraction_marks_each_row(config: FitConfig, weights: Path) -> None:
 def test_weights_that_say_nothing_mark_nothing(tmp_path: Path) -> None:
     done = extract(ExtractConfig(backbone="pixels", cache_dir=tmp_path))
     with Cache(done.cache) as cache:
-        assert "faces/seen" not in cache.features
+        assert cache.seen() is None
         assert load_dataset(cache, FIT).seen is None
 
 
@@ -206,7 +205,7 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
         outputs=("pooled",),
         cache_dir=tmp_path,
     )
-    done = extract(asked, track_copies=no_progress)
+    done = extract(asked, find_copies=True)
     with Cache(done.cache) as cache:
         dataset = load_dataset(cache, FIT)
         assert dataset.seen is not None
@@ -215,7 +214,7 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
         with pytest.raises(FerError, match="1 of the test part"):
             make_problem(dataset, replace(FIT, split="usage"), seed=0)
         clean = make_problem(dataset, replace(FIT, split="usage", drop=("twins",)), seed=0)
-    hog = extract(replace(asked, backbone="hog", weights=None), track_copies=no_progress)
+    hog = extract(replace(asked, backbone="hog", weights=None), find_copies=True)
     with Cache(hog.cache) as cache:
         dataset = load_dataset(cache, FIT)
         assert dataset.seen is None
