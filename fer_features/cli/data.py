@@ -157,9 +157,8 @@ def layers(
 ) -> None:
     """List the layers of a network that can be kept, with their shapes."""
     from fer_features.backbones import get_backbone
-    from fer_features.backbones.layers import layer_shapes
     from fer_features.cli.render import layers_dict, show_layers
 
     network = get_backbone(backbone)
-    shapes = layer_shapes(network, size=size)
+    shapes = network.layer_shapes(size)
     emit_json(layers_dict(network, shapes)) if json else show_layers(network, shapes)

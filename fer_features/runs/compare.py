@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fer_features.backbones.learnt import IMAGENET
+from fer_features.backbones.weights import IMAGENET
 from fer_features.config import SEEN_COPIES, TWINS
 from fer_features.data.tasks import BINARY, Task
 from fer_features.errors import FerError

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.backbones.learnt import by_label
+from fer_features.backbones.weights import by_label
 from fer_features.config import SEEN_COPIES, TWINS
 from fer_features.errors import FerError
 from fer_features.runs.run import Run

@@ -13,8 +13,7 @@ from skimage.feature import local_binary_pattern
 
 from fer_features.backbones import get_backbone
 from fer_features.backbones.descriptors import HOG, Lbp, Pixels, describe, recipes_sha256
-from fer_features.backbones.gradients import Hog, cell_shares, gradients, normalize, vote
-from fer_features.backbones.layers import layer_shapes
+from fer_features.backbones.hog import Hog, cell_shares, gradients, normalize, vote
 from fer_features.cache import Cache
 from fer_features.config import ExtractConfig
 from fer_features.data import open_faces, read_all
@@ -162,7 +161,7 @@ def test_every_layer_has_the_shape_it_says_and_no_row_depends_on_another(
     name: str, faces: np.ndarray
 ) -> None:
     backbone = get_backbone(name)
-    shapes = layer_shapes(backbone)
+    shapes = backbone.layer_shapes()
     assert tuple(shapes) == backbone.layers
     assert backbone.default_layer in backbone.layers
     found = describe(faces[:5], backbone.descriptors or {}, ["pooled", "map"])

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from fer_features.backbones import BACKBONES, get_backbone, resolve_weights, seen_images
-from fer_features.backbones.layers import layer_shapes
 from fer_features.backbones.weights_file import read_weights
 from fer_features.cache import Cache
 from fer_features.config import ExtractConfig
@@ -77,7 +76,7 @@ def features(name: str, images: np.ndarray, graphs: Path, **changes: object) -> 
 
 
 def test_its_layers_have_these_shapes() -> None:
-    assert layer_shapes(FERNET) == {
+    assert FERNET.layer_shapes() == {
         "stem": (48, 48, 24),
         "block_1": (24, 24, 48),
         "block_2": (24, 24, 48),

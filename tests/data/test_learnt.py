@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fer_features.backbones import get_backbone, resolve_weights
-from fer_features.backbones.learnt import by_label, learnt_from
+from fer_features.backbones.weights import by_label, learnt_from
 from fer_features.backbones.weights_file import Seen, WeightsFile, write_weights
 from fer_features.config import ExtractConfig, FeatureSpec
 from fer_features.data.fer2013 import is_fer2013
