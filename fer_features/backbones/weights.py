@@ -132,7 +132,8 @@ def _random(text: str) -> Weights:
     digits = text.partition(":")[2]
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 10) or int(digits) > MAX_SEED:
         raise FerError(
-            f"no seed in --weights {text[:30]}", hint=f"write random:SEED, from 0 to {MAX_SEED}"
+            f"no seed in --weights {text[:30]}",
+            hint=f"write random:0, say; seeds are 0 to {MAX_SEED}",
         )
     seed = int(digits)
     recipe = f"glorot_uniform numpy.PCG64 seed={seed}"
