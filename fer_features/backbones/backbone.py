@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Backbone:
     summary: str = ""
     imagenet: PublishedFile | None = None
     shipped: PublishedFile | None = None
-    descriptors: Mapping[str, Recipe] | None = None
+    descriptors: Mapping[str, Recipe] | None = field(default=None, hash=False)
     gflop: float | None = None
     channels: int = 3
 

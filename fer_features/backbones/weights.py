@@ -7,7 +7,6 @@ import hashlib
 import os
 import socket
 import sys
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -153,32 +152,7 @@ def _local(text: str) -> Weights:
         raise FerError(
             f"{path}: not a weights file", hint=f"known suffixes are {', '.join(FILE_SUFFIXES)}"
         )
-    _check_complete(path)
     return Weights("file", path.name, file_sha256(path), path=path)
-
-
-def _check_complete(path: Path) -> None:
-    """Raise a `FerError` if a file is not complete, before a network is built for it."""
-    import h5py
-
-    try:
-        if is_weights_file(path):
-            read_weights(path)
-        elif path.suffix == ".keras":
-            with zipfile.ZipFile(path) as archive:
-                if archive.testzip() or "config.json" not in archive.namelist():
-                    raise ValueError("it is damaged, or holds no model")
-        else:
-            with h5py.File(path, "r") as file:
-                if not file.visititems(lambda _, item: isinstance(item, h5py.Dataset) or None):
-                    raise ValueError("it holds no array")
-    except (FerError, PermissionError):
-        raise
-    except Exception as error:  # zipfile, zlib and h5py each raise their own kinds
-        kind = "Keras model" if path.suffix == ".keras" else "HDF5 file"
-        raise FerError(
-            f"{path} is no complete {kind}: {_first_line(error)}", hint="get the file again"
-        ) from error
 
 
 def seen_images(weights: Weights) -> Seen | None:
