@@ -109,7 +109,7 @@ def _complete(request: Any, userdata: tuple[Future[Features], int]) -> None:
             port.any_name: request.get_tensor(port).data[:n].copy()
             for port in request.model_outputs
         }
-    except BaseException as error:  # whoever waits has to see it, on whichever thread this runs
+    except BaseException as error:  # it has to reach the thread that waits for the future
         future.set_exception(error)
     else:
         future.set_result(features)
@@ -172,7 +172,7 @@ def _export(spec: GraphSpec, folder: Path) -> None:
         try:
             temporary.rename(folder)
         except OSError:
-            if not folder.exists():  # else another process was quicker
+            if not folder.exists():  # else another process was faster
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

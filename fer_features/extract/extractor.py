@@ -118,18 +118,21 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
 
         def compute(images: NDArray[np.uint8]) -> NDArray[Any]:
             engine = shared_engine(choice.engine, spec, self.batch_size, folder / GRAPHS)
-            return _run(engine, images)
+            n = engine.batch_size
+            running = [engine.submit(images[at : at + n]) for at in range(0, len(images), n)]
+            return np.concatenate([array for part in running for array in part.result().values()])
 
         try:
             features = stored(path, images, compute)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # a full disk, say
-                raise _not_stored(path, error) from error
+        except (OSError, sqlite3.DatabaseError) as error:
+            if type(error) is not sqlite3.DatabaseError:  # its subclasses: a full disk, say
+                raise FerError(
+                    f"{path}: features cannot be stored: {error}",
+                    hint="make room, or take another cache_dir",
+                ) from error
             _logger.warning("%s is damaged (%s): its features are computed again", path, error)
             path.unlink()
             features = stored(path, images, compute)
-        except OSError as error:
-            raise _not_stored(path, error) from error
         return np.stack([features[key] for key in keys])
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -215,12 +218,6 @@ def _key(spec: GraphSpec) -> str:
     return cache_key(features, f"{spec.layers[0]}/{spec.outputs[0]}")
 
 
-def _run(engine: Engine, images: NDArray[np.uint8]) -> NDArray[Any]:
-    n = engine.batch_size
-    running = [engine.submit(images[start : start + n]) for start in range(0, len(images), n)]
-    return np.concatenate([array for part in running for array in part.result().values()])
-
-
 def stored(
     path: Path,
     images: Mapping[str, NDArray[np.uint8]],
@@ -274,9 +271,3 @@ def _read(file: sqlite3.Connection, keys: Iterable[str]) -> dict[str, NDArray[An
             else:
                 _logger.warning("damaged features of image %s are computed again", key)
     return found
-
-
-def _not_stored(path: Path, error: Exception) -> FerError:
-    return FerError(
-        f"{path}: features cannot be stored: {error}", hint="make room, or take another cache_dir"
-    )
