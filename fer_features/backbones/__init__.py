@@ -1,12 +1,11 @@
 """Frozen networks and descriptors: input, layers, preprocessing, and where weights come from."""
 
 from fer_features.backbones.backbone import BACKBONES, Backbone, get_backbone
+from fer_features.backbones.listing import BackboneInfo, list_backbones
 from fer_features.backbones.weights import (
-    BackboneInfo,
     Weights,
     fetch_weights,
     learnt_from,
-    list_backbones,
     load_weights,
     resolve_weights,
     seen_images,

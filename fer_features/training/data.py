@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.config import CACHE_DIR
-from fer_features.data import USAGES, FaceSource, read_all
+from fer_features.data import USAGES, Faces, FaceSource, read_all
 from fer_features.data.ferplus import COLUMNS, read_ferplus
 from fer_features.data.splits import GROUPED, make_split
 from fer_features.data.tasks import OUTSIDE, Task
@@ -96,13 +96,7 @@ def load_training_data(
     with progress("reading", len(inside), "images") as advance:
         faces = read_all(source, index.row[inside], advance=advance)
     label = label[inside]
-    shares = None
-    if ferplus is not None:
-        votes = read_ferplus(ferplus).of(
-            faces.row, usage=faces.usage, emotion=faces.emotion, total=index.source_rows
-        )
-        total = np.maximum(votes.counts.sum(axis=1, keepdims=True), 1)
-        shares = (votes.counts / total).astype(np.float32)
+    votes = None if ferplus is None else _vote_shares(ferplus, faces, index.source_rows)
 
     def copies_progress(
         title: str, total: int, unit: str = "images"
@@ -123,12 +117,20 @@ def load_training_data(
         images=faces.images,
         label=label,
         sha256=faces.sha256,
-        votes=shares,
+        votes=votes,
         split=split.name,
         train=split.train,
         validation=split.validation,
         test=split.test,
     )
+
+
+def _vote_shares(ferplus: Path, faces: Faces, source_rows: int) -> NDArray[np.float32]:
+    votes = read_ferplus(ferplus).of(
+        faces.row, usage=faces.usage, emotion=faces.emotion, total=source_rows
+    )
+    total = np.maximum(votes.counts.sum(axis=1, keepdims=True), 1)
+    return np.asarray(votes.counts / total, np.float32)
 
 
 def _has_parts(label: NDArray[np.int64], usage: NDArray[np.int8]) -> bool:

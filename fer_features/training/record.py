@@ -40,8 +40,28 @@ def write_trained(
     The scores are those of the rounded weights. A picture of the learning curves is written beside
     the file.
     """
-    seen = np.unique(image_keys(data.sha256[data.train]))
-    provenance = {
+    content = WeightsFile(
+        network=arrays_of(trainer.network.variables),
+        top={n.rpartition("/")[2]: one for n, one in arrays_of(trainer.top.variables).items()},
+        seen=np.unique(image_keys(data.sha256[data.train])),
+        provenance=_provenance(config, data, state, identity),
+        signatures=signature_list(data.images[data.train]),
+    )
+    content.provenance["data"]["seen"] = len(content.seen)
+    scores = score_rows(model_of(get_backbone(config.backbone), content), data, data.validation)
+    content.provenance["scores"] = {"validation": scores.to_dict()}
+    write_weights(config.out, content)
+    figure = learning_curves(
+        state.history, title=f"{config.out.name}, {state.epoch} epochs", mark_best=False
+    )
+    save_figure(figure, curves_path(config.out))
+    return content.provenance
+
+
+def _provenance(
+    config: PretrainConfig, data: TrainingData, state: State, identity: dict[str, Any]
+) -> dict[str, Any]:
+    return {
         "identity": identity,
         "backbone": config.backbone,
         "task": data.task.to_dict(),
@@ -52,7 +72,6 @@ def write_trained(
             "train": len(data.train),
             "validation": len(data.validation),
             "test": len(data.test),
-            "seen": len(seen),
         },
         "command": command(config),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -66,21 +85,6 @@ def write_trained(
             **{name: version(name) for name in ("keras", "numpy")},
         },
     }
-    content = WeightsFile(
-        network=arrays_of(trainer.network.variables),
-        top={n.rpartition("/")[2]: one for n, one in arrays_of(trainer.top.variables).items()},
-        seen=seen,
-        provenance=provenance,
-        signatures=signature_list(data.images[data.train]),
-    )
-    scores = score_rows(model_of(get_backbone(config.backbone), content), data, data.validation)
-    provenance["scores"] = {"validation": scores.to_dict()}
-    write_weights(config.out, content)
-    figure = learning_curves(
-        state.history, title=f"{config.out.name}, {state.epoch} epochs", mark_best=False
-    )
-    save_figure(figure, curves_path(config.out))
-    return provenance
 
 
 def add_test_scores(config: PretrainConfig, data: TrainingData) -> dict[str, Any]:
