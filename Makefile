@@ -76,7 +76,7 @@ $(BIN)/python:
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@echo 'installing into $(VENV) (TensorFlow is large; a few minutes) ...' >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[openvino]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python

@@ -1,9 +1,11 @@
-"""Frozen networks: what goes in, which layers come out, where their weights come from."""
+"""Frozen networks and descriptors: input, layers, preprocessing, and where weights come from."""
 
 from fer_features.backbones.backbone import BACKBONES, Backbone, get_backbone
+from fer_features.backbones.listing import BackboneInfo, list_backbones
 from fer_features.backbones.weights import (
     Weights,
     fetch_weights,
+    learnt_from,
     load_weights,
     resolve_weights,
     seen_images,
@@ -12,9 +14,12 @@ from fer_features.backbones.weights import (
 __all__ = [
     "BACKBONES",
     "Backbone",
+    "BackboneInfo",
     "Weights",
     "fetch_weights",
     "get_backbone",
+    "learnt_from",
+    "list_backbones",
     "load_weights",
     "resolve_weights",
     "seen_images",

@@ -1,81 +1,65 @@
-"""What a backbone is, and the registry of those that can be asked for."""
+"""The `Backbone` record, and the registry of all backbones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_features.backbones import descriptors as classical
 from fer_features.backbones import fernet
-from fer_features.backbones.descriptors import Recipe
+from fer_features.backbones.descriptors import HOG, LBP, PIXELS, Recipe
 from fer_features.errors import FerError
-from fer_features.runtime.keras_runtime import import_keras
+from fer_features.runtime.keras_runtime import import_keras, keras_settings
 
 PREPROCESSING = ("keras", "raw")
 """``keras``: the network's own `preprocess_input`; ``raw``: grey levels 0 to 255 as they are."""
-
 
 MAX_SIZE = 1024
 """The largest height and width of images that a network is built for."""
 
 
 @dataclass(frozen=True)
-class PretrainedFile:
-    """A published weights file.
+class PublishedFile:
+    """A weights file of known content.
 
     Attributes:
-        file_name: its name in Keras's cache folder.
-        url: where Keras Applications downloads it.
+        file_name: its name in Keras's cache folder, or beside this module if shipped.
         sha256: hex SHA-256 of the file.
-        size: its size in bytes.
-        terms: the terms it is published under.
-    """
-
-    file_name: str
-    url: str
-    sha256: str
-    size: int
-    terms: str
-
-
-@dataclass(frozen=True)
-class ShippedFile:
-    """A weights file that is part of this package.
-
-    Attributes:
-        file_name: its name, beside this module.
-        sha256: hex SHA-256 of the file.
+        url: where it is downloaded from; empty if it comes with this package.
+        size: its size in bytes, if it is downloaded.
     """
 
     file_name: str
     sha256: str
+    url: str = ""
+    size: int = 0
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Where a file that comes with this package is."""
         return Path(__file__).parent / self.file_name
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """What makes features of images and is never trained here: a network, or descriptors.
+    """A frozen feature extractor: a network, or classical descriptors.
 
     Attributes:
-        name: what `--backbone` calls it.
+        name: its name for `--backbone`.
         default_size: height and width that images are resized to.
         min_size: the smallest size that the network accepts.
-        layers: the layers that can be asked for, in the network's order.
-        default_layer: the layer that is taken when none is named.
+        layers: the layers that can be extracted, in the network's order.
+        default_layer: the layer that is extracted if none is named.
         build: makes the Keras model, without pretrained weights, for images (size, size, channels).
-        preprocess: maps such tensors in [0, 255] to what the network was trained on.
-        imagenet: the file behind the weights ``imagenet``; None where there is none.
-        shipped: the file behind the weights ``shipped``; None where there is none.
-        descriptors: the layers of classical descriptors, which need no network; None for one.
-        gflop: operations that one image of the default size takes, in 10⁹; a multiplication with
-            its addition is two. None where nobody has counted.
-        channels: of the images that go in: 3 for RGB, 1 for grey levels.
+        preprocess: maps tensors in [0, 255] to the network's input range.
+        summary: one line on what it is.
+        imagenet: the file of the weights ``imagenet``, if there is one.
+        shipped: the file of the weights ``shipped``, if there is one.
+        descriptors: the layers of classical descriptors; None for a network.
+        gflop: operations for one image of the default size, in 10⁹; a multiply-add counts as two.
+            None if not counted.
+        channels: 3 for RGB, 1 for grey levels.
     """
 
     name: str
@@ -85,33 +69,31 @@ class Backbone:
     default_layer: str
     build: Callable[[int], Any]
     preprocess: Callable[[Any], Any]
-    imagenet: PretrainedFile | None = None
-    shipped: ShippedFile | None = None
-    descriptors: Mapping[str, Recipe] | None = None
+    summary: str = ""
+    imagenet: PublishedFile | None = None
+    shipped: PublishedFile | None = None
+    descriptors: Mapping[str, Recipe] | None = field(default=None, hash=False)
     gflop: float | None = None
     channels: int = 3
 
     @property
     def default_weights(self) -> str:
-        """What weights are taken when none are named."""
+        """The weights that are used if none are named."""
         if self.descriptors is not None:
             return "none"
         return "imagenet" if self.shipped is None else "shipped"
 
     def gflop_at(self, size: int) -> float | None:
-        """About how many 10⁹ operations an image of that height and width takes.
+        """About how many 10⁹ operations one image of that height and width takes.
 
-        Exact at the default size. Elsewhere it grows with the area, which leaves out what layers
+        Exact at the default size. Elsewhere it is scaled by the area, which ignores what layers
         without padding lose at the edges: more in small images than in large ones.
         """
         return None if self.gflop is None else self.gflop * (size / self.default_size) ** 2
 
     def check_size(self, size: int) -> None:
-        """Make sure that the network takes images of that height and width.
-
-        Raises:
-            FerError: it does not.
-        """
+        """Raise a `FerError` if the backbone does not take images of that height and width."""
+        usual = f"--size {self.default_size} is the usual size of {self.name}"
         if self.descriptors is not None and size != self.default_size:
             raise FerError(
                 f"{self.name} is computed at {self.default_size} pixels, not at {size}",
@@ -120,100 +102,113 @@ class Backbone:
         if size < self.min_size:
             raise FerError(
                 f"{self.name} needs images of at least {self.min_size} pixels, not {size}",
-                hint=f"--size {self.default_size} is its usual size",
+                hint=usual,
             )
         if size > MAX_SIZE:
-            raise FerError(
-                f"images of {size} pixels are too large: {MAX_SIZE} at most",
-                hint=f"--size {self.default_size} is the usual size of {self.name}",
-            )
+            raise FerError(f"{size} pixels are too large: {MAX_SIZE} at most", hint=usual)
 
+    def layer_shapes(self, size: int | None = None) -> dict[str, tuple[int, ...]]:
+        """Shape (h, w, C) of each layer's output for one image, in the network's order.
 
-def _build_inception_resnet_v2(size: int) -> Any:
-    return import_keras().applications.InceptionResNetV2(
-        include_top=False, weights=None, input_shape=(size, size, 3)
-    )
+        Builds the network, without its weights, which takes seconds.
 
+        Args:
+            size: height and width that images are resized to; None for the default size.
 
-def _preprocess_inception_resnet_v2(images: Any) -> Any:
-    return import_keras().applications.inception_resnet_v2.preprocess_input(images)
+        Raises:
+            FerError: the backbone does not take that size.
+        """
+        size = size or self.default_size
+        self.check_size(size)
+        if self.descriptors is not None:
+            return {name: recipe.shape(size) for name, recipe in self.descriptors.items()}
+        with keras_settings():
+            network = self.build(size)
+        return {name: tuple(network.get_layer(name).output.shape[1:]) for name in self.layers}
 
-
-# The outputs of the network's stages, in its order; Keras gives these layers fixed names.
-_STAGES = (
-    "mixed_5b",
-    *(f"block35_{i}_ac" for i in range(1, 11)),
-    "mixed_6a",
-    *(f"block17_{i}_ac" for i in range(1, 21)),
-    "mixed_7a",
-    *(f"block8_{i}_ac" for i in range(1, 10)),
-    "conv_7b_ac",
-)
 
 INCEPTION_RESNET_V2 = Backbone(
     name="inception_resnet_v2",
+    summary="Inception-ResNet-v2 (Szegedy et al., 2016, https://arxiv.org/abs/1602.07261)",
     default_size=139,
     min_size=75,
-    layers=_STAGES,
+    # The outputs of the network's stages; Keras gives these layers fixed names.
+    layers=(
+        "mixed_5b",
+        *(f"block35_{i}_ac" for i in range(1, 11)),
+        "mixed_6a",
+        *(f"block17_{i}_ac" for i in range(1, 21)),
+        "mixed_7a",
+        *(f"block8_{i}_ac" for i in range(1, 10)),
+        "conv_7b_ac",
+    ),
     default_layer="conv_7b_ac",
-    build=_build_inception_resnet_v2,
-    preprocess=_preprocess_inception_resnet_v2,
-    imagenet=PretrainedFile(
+    build=lambda size: import_keras().applications.InceptionResNetV2(
+        include_top=False, weights=None, input_shape=(size, size, 3)
+    ),
+    preprocess=lambda images: import_keras().applications.inception_resnet_v2.preprocess_input(
+        images
+    ),
+    # Apache License 2.0 (Keras Applications, converted from TF-Slim).
+    imagenet=PublishedFile(
         file_name="inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        sha256="937fb087127afa1d6d09f5eed7e560fc9ef20d3c6583b54653141c922a6dee0f",
         url="https://storage.googleapis.com/tensorflow/keras-applications/inception_resnet_v2/"
         "inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        sha256="937fb087127afa1d6d09f5eed7e560fc9ef20d3c6583b54653141c922a6dee0f",
         size=219_055_592,
-        terms="Apache License 2.0 (Keras Applications, converted from TF-Slim)",
     ),
     # 2·k²·C_in·C_out·h·w over its convolutions at 139 × 139, without the top. The same count gives
     # 0.87 at 75 pixels and 26.3 at 299, where the area alone gives 1.32 and 20.9.
     gflop=4.52,
 )
-"""Inception-ResNet-v2 (Szegedy et al., 2016, https://arxiv.org/abs/1602.07261)."""
-
-
-def _no_network(_: Any) -> Any:
-    raise FerError("descriptors are no network", hint="fer data layers lists what they are")
-
-
-def _descriptors(name: str, layers: Mapping[str, Recipe], *, default: str) -> Backbone:
-    return Backbone(
-        name=name,
-        default_size=48,
-        min_size=48,
-        layers=tuple(layers),
-        default_layer=default,
-        build=_no_network,
-        preprocess=_no_network,
-        descriptors=layers,
-    )
-
 
 FERNET = Backbone(
     name="fernet",
+    summary="a small residual network of this package's own for faces; its weights come with it",
     default_size=fernet.SIZE,
     min_size=fernet.SIZE,
     layers=fernet.LAYERS,
     default_layer=fernet.LAYERS[-1],
     build=fernet.build,
     preprocess=fernet.preprocess,
-    shipped=ShippedFile(
+    shipped=PublishedFile(
         "fernet.h5", sha256="f932c8700c5a5a07fb031554090874bb1f291ab40030ad3b378054af1c4a9a35"
     ),
     gflop=0.256,  # counted as above, with the gates
     channels=1,
 )
-"""A small network of this package's own, whose weights come with it."""
 
-_ALL = (
-    INCEPTION_RESNET_V2,
-    FERNET,
-    _descriptors("hog", classical.HOG, default="hog_8"),
-    _descriptors("lbp", classical.LBP, default="lbp_8_r2"),
-    _descriptors("pixels", classical.PIXELS, default="pixels"),
-)
-BACKBONES: dict[str, Backbone] = {one.name: one for one in _ALL}
+
+def _no_network(_: Any) -> Any:
+    raise FerError("descriptors are no network", hint="fer data layers lists what they are")
+
+
+def _descriptors(
+    name: str, summary: str, layers: Mapping[str, Recipe], *, default_layer: str
+) -> Backbone:
+    return Backbone(
+        name=name,
+        summary=summary,
+        default_size=48,
+        min_size=48,
+        layers=tuple(layers),
+        default_layer=default_layer,
+        build=_no_network,
+        preprocess=_no_network,
+        descriptors=layers,
+    )
+
+
+BACKBONES: dict[str, Backbone] = {
+    backbone.name: backbone
+    for backbone in (
+        INCEPTION_RESNET_V2,
+        FERNET,
+        _descriptors("hog", "histograms of oriented gradients", HOG, default_layer="hog_8"),
+        _descriptors("lbp", "histograms of local binary patterns", LBP, default_layer="lbp_8_r2"),
+        _descriptors("pixels", "the grey levels themselves", PIXELS, default_layer="pixels"),
+    )
+}
 """All backbones by name; a new one is one entry here."""
 
 

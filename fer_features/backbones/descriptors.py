@@ -1,40 +1,26 @@
-"""Classical descriptors: features that need no weights, for a baseline in every table.
+"""Classical descriptors: features without weights, as a baseline for every comparison.
 
-Grey levels, gradients and local binary patterns. Each layer is a map of cells or blocks (h, w, C);
-its vector is that map laid flat, since a mean over a face would leave only which edges are in it,
-not where.
+Grey levels, gradients and local binary patterns. Each layer is a map of cells or blocks (h, w, C).
+Its vector is the flattened map: a mean over a face would lose where its edges are.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.backbones.gradients import Hog
+from fer_features.backbones.hog import Hog
 
 REVISION = 1
-"""To be raised when the same recipe comes to give other numbers."""
-
-
-class Recipe(Protocol):
-    """How one layer is computed: a frozen dataclass whose fields are all that its values depend on.
-
-    Calling it takes images uint8 (N, size, size) and gives float32 (N, h, w, C).
-    """
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    def shape(self, size: int) -> tuple[int, int, int]:
-        """(h, w, C) for images of that height and width."""
-
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute the layer."""
+"""Part of a recipe's hash: to be raised when the same recipe comes to give other numbers."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +32,7 @@ class Pixels:
         return size, size, 1
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Grey levels of images (N, H, W)."""
+        """Grey levels of images (N, H, W): float32 (N, H, W, 1)."""
         return images[..., None].astype(np.float32) / np.float32(255)
 
 
@@ -56,14 +42,14 @@ class Lbp:
 
     Ojala, Pietikäinen and Mäenpää, *Multiresolution gray-scale and rotation invariant texture
     classification with local binary patterns*, 2002 (https://doi.org/10.1109/TPAMI.2002.1017623);
-    in cells of a face: Ahonen, Hadid and Pietikäinen, 2006. Square roots, since the distance
-    between them is Hellinger's between the histograms.
+    in cells of a face: Ahonen, Hadid and Pietikäinen, 2006. The distance between square roots is
+    the Hellinger distance between the histograms.
 
     Attributes:
         cell: height and width of a cell in pixels.
         points: neighbours that a pixel is compared with.
-        radius: how far away these are, in pixels.
-        turned: whether patterns that are turned by an angle are one, as in the paper's uniform
+        radius: their distance from the pixel.
+        turned: whether patterns that differ by a rotation count as one, as in the paper's uniform
             patterns (``points`` + 2 of them); else there are ``points`` · (``points`` - 1) + 3.
     """
 
@@ -72,30 +58,78 @@ class Lbp:
     radius: int = 1
     turned: bool = False
 
-    @property
-    def patterns(self) -> int:
-        """How many patterns there are."""
-        return self.points + 2 if self.turned else self.points * (self.points - 1) + 3
-
     def shape(self, size: int) -> tuple[int, int, int]:
         """(h, w, C): the cells down and across, and the patterns."""
-        return size // self.cell, size // self.cell, self.patterns
+        n = size // self.cell
+        return n, n, int(pattern_codes(self.points, self.turned).max()) + 1
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Patterns of images (N, H, W), whose last rows and columns may belong to no cell."""
-        from skimage.feature import local_binary_pattern  # late: it takes a second
+        """Patterns of square images (N, H, W), whose last rows and columns may be in no cell."""
+        n, _, patterns = self.shape(images.shape[1])
+        codes = pattern_codes(self.points, self.turned)[
+            binary_patterns(images, points=self.points, radius=self.radius)
+        ]
+        inside = codes[:, : n * self.cell, : n * self.cell]
+        cell = np.arange(n * self.cell) // self.cell
+        first = np.arange(len(images))[:, None, None] * n * n + cell[:, None] * n + cell
+        counts = np.bincount(
+            (first * patterns + inside).ravel(), minlength=len(images) * n * n * patterns
+        )
+        return np.sqrt(counts / self.cell**2).reshape(-1, n, n, patterns).astype(np.float32)
 
-        method = "uniform" if self.turned else "nri_uniform"
-        h, w, patterns = self.shape(images.shape[1])
-        row, column = (np.arange(n * self.cell) // self.cell for n in (h, w))
-        first = (row[:, None] * w + column) * patterns
-        out = np.empty((len(images), h * w * patterns))
-        for at, image in enumerate(images):
-            codes = local_binary_pattern(image, self.points, self.radius, method).astype(np.int64)
-            inside = codes[: len(row), : len(column)]
-            out[at] = np.bincount((first + inside).ravel(), minlength=h * w * patterns)
-        return np.sqrt(out / self.cell**2).reshape(-1, h, w, patterns).astype(np.float32)
 
+def binary_patterns(images: NDArray[np.uint8], *, points: int, radius: int) -> NDArray[np.int64]:
+    """Which neighbours are at least as bright as each pixel, as bits: int64 (N, H, W).
+
+    Bit k is set for the neighbour at the angle 2πk / `points`, interpolated bilinearly; beyond the
+    edges all is 0. The same to the bit as in `skimage.feature.local_binary_pattern`.
+    """
+    _, height, width = images.shape
+    padded = np.pad(images, ((0, 0), (radius, radius + 1), (radius, radius + 1))).astype(np.float64)
+    patterns = np.zeros(images.shape, np.int64)
+
+    def shifted(down: int, right: int) -> NDArray[np.float64]:
+        top, left = radius + down, radius + right
+        return padded[:, top : top + height, left : left + width]
+
+    for k, angle in enumerate(2 * np.pi * np.arange(points) / points):
+        # Rounded to 5 decimals, as there, so that neighbours on the axes need no interpolation.
+        y, x = np.round((-radius * np.sin(angle), radius * np.cos(angle)), 5)
+        row, column = math.floor(y), math.floor(x)
+        neighbour = shifted(row, column)
+        if y != row or x != column:
+            rows, columns = np.arange(height)[:, None], np.arange(width)
+            dy, dx = rows + y - (rows + row), columns + x - (columns + column)
+            upper = (1 - dx) * neighbour + dx * shifted(row, column + 1)
+            lower = (1 - dx) * shifted(row + 1, column) + dx * shifted(row + 1, column + 1)
+            neighbour = (1 - dy) * upper + dy * lower
+        patterns |= (neighbour >= shifted(0, 0)).astype(np.int64) << k
+    return patterns
+
+
+@cache
+def pattern_codes(points: int, turned: bool) -> NDArray[np.int64]:
+    """The histogram bin of each of the 2^points patterns: int64 (2^points,).
+
+    Uniform patterns, of at most two changes between 0 and 1 around the circle, have bins of their
+    own, ordered by their number of ones and then, unless `turned`, by rotation. All others share
+    the last bin.
+    """
+    bits = np.arange(2**points)[:, None] >> np.arange(points) & 1
+    ones = bits.sum(axis=1)
+    uniform = (bits != np.roll(bits, 1, axis=1)).sum(axis=1) <= 2
+    if turned:
+        return np.where(uniform, ones, points + 1)
+    first_one, first_zero = bits.argmax(axis=1), bits.argmin(axis=1)
+    rotation = np.where(bits[:, 0] == 1, ones - first_zero, points - first_one)
+    codes = np.where(ones == 0, 0, 1 + (ones - 1) * points + rotation)
+    full = points * (points - 1) + 1
+    codes[ones == points] = full
+    return np.where(uniform, codes, full + 1)
+
+
+Recipe = Pixels | Lbp | Hog
+"""How one layer is computed; its fields are all that its values depend on."""
 
 HOG: dict[str, Recipe] = {
     "hog_4": Hog(cell=4),
@@ -104,37 +138,39 @@ HOG: dict[str, Recipe] = {
     "hog_12": Hog(cell=12),
     "hog_6_skimage": Hog(cell=6, orientations=9, signed=False, linear=False),
 }
-"""Histograms of oriented gradients, at several scales, and as scikit-image computes them."""
+"""Histograms of oriented gradients at several scales, and as scikit-image computes them."""
 
 LBP: dict[str, Recipe] = {"lbp_8": Lbp(cell=8), "lbp_8_r2": Lbp(cell=8, radius=2)}
-"""Local binary patterns, counted on a grid."""
+"""Local binary patterns in cells of 8 pixels."""
 
 PIXELS: dict[str, Recipe] = {"pixels": Pixels()}
-"""What every other feature has to beat."""
 
 
 def recipes_sha256(recipes: Mapping[str, Recipe]) -> str:
-    """Hex SHA-256 of all that recipes say, by which caches of other recipes are told apart."""
-    told = {name: [type(one).__name__, asdict(one)] for name, one in recipes.items()}
-    text = json.dumps([REVISION, told], sort_keys=True)
+    """Hex SHA-256 of all parameters of some recipes, which identifies their caches."""
+    parameters = {name: [type(one).__name__, asdict(one)] for name, one in recipes.items()}
+    text = json.dumps([REVISION, parameters], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def describe(
     images: NDArray[np.uint8], recipes: Mapping[str, Recipe], outputs: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
-    """Layers of some images, as an engine gives them: ``layer/pooled`` and ``layer/map``.
+    """Layers of images uint8 (N, H, W), as an engine returns them.
 
     Args:
         images: uint8 (N, H, W).
-        recipes: what to compute, by name.
-        outputs: ``pooled``: the map laid flat, float32 (N, h·w·C); ``map``: float16 (N, h, w, C).
+        recipes: the layers to compute, by name.
+        outputs: ``pooled``: the flattened map, float32 (N, h·w·C); ``map``: float16 (N, h, w, C).
+
+    Returns:
+        Arrays by ``layer/pooled`` and ``layer/map``.
     """
-    found: dict[str, NDArray[Any]] = {}
+    features: dict[str, NDArray[Any]] = {}
     for name, recipe in recipes.items():
         maps = recipe(images)
         if "pooled" in outputs:
-            found[f"{name}/pooled"] = maps.reshape(len(maps), -1)
+            features[f"{name}/pooled"] = maps.reshape(len(maps), -1)
         if "map" in outputs:
-            found[f"{name}/map"] = maps.astype(np.float16)
-    return found
+            features[f"{name}/map"] = maps.astype(np.float16)
+    return features

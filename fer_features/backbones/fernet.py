@@ -19,17 +19,17 @@ BLOCKS = ((48, 2), (48, 1), (96, 2), (96, 1), (192, 2), (192, 1))
 """Channels and stride of each block."""
 
 LAYERS = ("stem", *(f"block_{number}" for number in range(1, len(BLOCKS) + 1)))
-"""Outputs that can be kept, each after its ReLU."""
+"""Layers that can be extracted, each after its ReLU."""
 
 SQUEEZE = 8
-"""Channels for each that squeeze and excitation looks at."""
+"""Reduction ratio of squeeze and excitation."""
 
 MEAN, STD = 0.507, 0.255
-"""Of the grey levels, from 0 to 1, that the network is fed: about FER2013's own."""
+"""Mean and deviation of the grey levels, from 0 to 1: about those of FER2013."""
 
 
 def preprocess(images: Any) -> Any:
-    """Grey levels 0 to 255 as the network takes them: about mean 0 and deviation 1."""
+    """Normalise grey levels 0 to 255 to about mean 0 and deviation 1."""
     return (images / 255.0 - MEAN) / STD
 
 
@@ -58,7 +58,7 @@ def _block(x: Any, filters: int, stride: int, *, name: str) -> Any:
 
 
 def _gate(y: Any, filters: int, *, name: str) -> Any:
-    """A factor from 0 to 1 for each channel, by what all of them are on average."""
+    """Squeeze and excitation: a factor from 0 to 1 for each channel, from all channels' means."""
     layers: Any = import_keras().layers
     gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(y)
     gate = layers.Conv2D(filters // SQUEEZE, 1, activation="relu", name=f"{name}_squeeze")(gate)
@@ -68,8 +68,8 @@ def _gate(y: Any, filters: int, *, name: str) -> Any:
 def _normalized(x: Any, filters: int, stride: int, *, name: str) -> Any:
     """A convolution and a batch normalisation.
 
-    Only the branches have one: on a CPU it takes longer than the convolution, and without it at
-    the stem and on the shortcuts the network learns no worse.
+    Only in the branches: on a CPU the normalisation takes longer than the convolution, and the
+    network learns no worse without it at the stem and on the shortcuts.
     """
     x = _convolution(x, filters, 3, stride, bias=False, name=f"{name}_convolution")
     layers: Any = import_keras().layers

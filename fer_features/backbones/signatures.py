@@ -34,10 +34,10 @@ _BLOCK = 512
 
 @cache
 def _directions() -> NDArray[np.float64]:
-    """What images are projected on, (48 · 48, BITS): ±1 sums of cosines, strengthened by r^1.5.
+    """The projections (48 · 48, BITS): ±1 sums of cosines, weighted by r^1.5.
 
-    An image's amplitudes fall about so with the frequency r, so that each counts as much. The
-    signs are PCG64's raw bits, which NumPy keeps the same in all versions.
+    An image's amplitudes fall about as r^-1.5 with the frequency r, so all frequencies count
+    alike. The signs are PCG64's raw bits, which NumPy keeps the same in all versions.
     """
     place, wave = np.arange(_SIZE) + 0.5, np.arange(_HIGHEST)
     cosine = np.cos(np.pi * np.outer(wave, place) / _SIZE)
@@ -63,9 +63,9 @@ def signatures(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def signature_list(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The different signatures of images (N, 48, 48), without those that have none: uint8 (M, 12).
+    """The distinct signatures of images (N, 48, 48), without those that have none: uint8 (M, 12).
 
-    They are sorted, so that their order tells nothing.
+    Sorted, so that the images' order is not disclosed.
     """
     found = np.unique(signatures(images), axis=0)
     return found[found.any(axis=1)]
@@ -76,7 +76,7 @@ def find_copies(images: NDArray[np.uint8], known: NDArray[np.uint8]) -> NDArray[
 
     Args:
         images: uint8 (N, 48, 48).
-        known: uint8 (M, 12), as `signature_list` gives them.
+        known: uint8 (M, 12), a `signature_list`.
 
     Returns:
         bool (N,).

@@ -7,14 +7,13 @@ import hashlib
 import os
 import socket
 import sys
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from fer_features.backbones.backbone import BACKBONES, Backbone, PretrainedFile
+from fer_features.backbones.backbone import BACKBONES, Backbone, PublishedFile
 from fer_features.backbones.descriptors import recipes_sha256
 from fer_features.backbones.weights_file import Seen, assign, is_weights_file, read_weights
 from fer_features.config import MAX_SEED
@@ -22,23 +21,28 @@ from fer_features.errors import FerError, install_hint
 from fer_features.runtime.keras_runtime import import_keras, keras_home
 
 DOWNLOAD_TIMEOUT_S = 10.0
-"""How long a download may stand still before it is given up."""
+"""How long a download may stall before it is given up."""
 
 FILE_SUFFIXES = (".h5", ".keras")  # ".weights.h5" ends in ".h5"
+
+IMAGENET = "ImageNet: 1,281,167 labels"
+UNTRAINED = {"none": "nothing (descriptor)", "random": "nothing (random weights)"}
+LONGEST_NAME = 40
+"""Characters of a data set's name in what `learnt_from` returns."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights that have been named and identified, but not loaded yet.
+    """Weights that are identified, but not loaded yet.
 
     Attributes:
         kind: ``imagenet``, ``shipped``, ``file``, ``random``, or ``none`` for descriptors.
-        label: what a person calls them: ``imagenet``, ``shipped``, ``random:0``, ``none`` or a
-            file's name.
+        label: their name in tables: ``imagenet``, ``shipped``, ``random:0``, ``none`` or a file's
+            name.
         sha256: hex SHA-256 of the file; of the seed and the recipe for random weights; of the
             recipes for descriptors.
         path: the local file, for the kinds ``file`` and ``shipped``.
-        seed: the seed, for kind ``random``.
+        seed: the seed, for the kind ``random``.
     """
 
     kind: Literal["imagenet", "shipped", "file", "random", "none"]
@@ -49,16 +53,16 @@ class Weights:
 
 
 def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
-    """Say which weights `text` means, without building a network or downloading anything.
+    """Identify weights, without building a network or downloading anything.
 
     Args:
         text: ``imagenet``, ``shipped``, ``random:SEED``, or the path of a ``.h5``,
-            ``.weights.h5`` or ``.keras`` file; None for the backbone's own.
+            ``.weights.h5`` or ``.keras`` file; None for the backbone's default.
         backbone: the network they are for.
 
     Raises:
-        FerError: the text means none of these, the file does not exist, or the package's own is
-            not what it was.
+        FerError: the text is none of these, the backbone has no such weights, or their file is
+            missing or damaged.
     """
     text = text or backbone.default_weights
     if backbone.descriptors is not None:
@@ -68,22 +72,43 @@ def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
     if text == "imagenet":
         if backbone.imagenet is None:
             raise FerError(f"{backbone.name} has no ImageNet weights")
-        return Weights(kind="imagenet", label="imagenet", sha256=backbone.imagenet.sha256)
+        return Weights("imagenet", "imagenet", backbone.imagenet.sha256)
     if text == "shipped":
         return _shipped(backbone)
-    if text == "random" or text.startswith("random:"):
-        seed = text.removeprefix("random").removeprefix(":")
-        if not (seed.isascii() and seed.isdigit()):
-            raise FerError(f"no seed in --weights {text}", hint="write random:0, say")
-        if len(seed) > 10 or int(seed) > MAX_SEED:
-            raise FerError(f"--weights random:{seed[:20]}: seeds are 0 to {MAX_SEED}")
-        recipe = f"glorot_uniform numpy.PCG64 seed={int(seed)}"
-        return Weights(
-            kind="random",
-            label=f"random:{int(seed)}",
-            sha256=hashlib.sha256(recipe.encode()).hexdigest(),
-            seed=int(seed),
+    if text.partition(":")[0] == "random":
+        return _random(text)
+    return _local(text)
+
+
+def _shipped(backbone: Backbone) -> Weights:
+    file = backbone.shipped
+    if file is None:
+        having = ", ".join(one.name for one in BACKBONES.values() if one.shipped)
+        raise FerError(
+            f"no weights of {backbone.name} come with this package", hint=f"{having} has"
         )
+    if not file.path.is_file() or file_sha256(file.path) != file.sha256:
+        raise FerError(
+            f"{file.path} is missing or damaged",
+            hint=f"{install_hint()} --force-reinstall --no-deps",
+        )
+    return Weights("shipped", "shipped", file.sha256, path=file.path)
+
+
+def _random(text: str) -> Weights:
+    digits = text.partition(":")[2]
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 10) or int(digits) > MAX_SEED:
+        raise FerError(
+            f"no seed in --weights {text[:30]}",
+            hint=f"write random:0, say; seeds are 0 to {MAX_SEED}",
+        )
+    seed = int(digits)
+    recipe = f"glorot_uniform numpy.PCG64 seed={seed}"
+    sha256 = hashlib.sha256(recipe.encode()).hexdigest()
+    return Weights("random", f"random:{seed}", sha256, seed=seed)
+
+
+def _local(text: str) -> Weights:
     path = Path(text).expanduser()
     if not path.is_file():
         raise FerError(
@@ -95,60 +120,13 @@ def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
         raise FerError(
             f"{path}: not a weights file", hint=f"known suffixes are {', '.join(FILE_SUFFIXES)}"
         )
-    _check_file(path)
-    return Weights(kind="file", label=path.name, sha256=file_sha256(path), path=path)
-
-
-def _check_file(path: Path) -> None:
-    """Make sure that a file is what its suffix says, and complete, before a network is built.
-
-    Raises:
-        FerError: it is not.
-    """
-    if is_weights_file(path):
-        read_weights(path)
-        return
-    import h5py
-
-    try:
-        if path.suffix == ".keras":
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()
-                if damaged or "config.json" not in archive.namelist():
-                    raise ValueError(f"{damaged} is damaged" if damaged else "it holds no model")
-        else:
-            with h5py.File(path, "r") as file:
-                arrays = file.visititems(lambda _, item: isinstance(item, h5py.Dataset) or None)
-                if not arrays:
-                    raise ValueError("it holds no array")
-    except PermissionError:
-        raise
-    except Exception as error:  # zipfile, zlib and h5py each raise their own kinds
-        kind = "Keras model" if path.suffix == ".keras" else "HDF5 file"
-        raise FerError(
-            f"{path} is no complete {kind}: {_first_line(error)}", hint="get the file again"
-        ) from error
-
-
-def _shipped(backbone: Backbone) -> Weights:
-    file = backbone.shipped
-    if file is None:
-        raise FerError(
-            f"no weights of {backbone.name} come with this package",
-            hint=", ".join(one.name for one in BACKBONES.values() if one.shipped) + " has some",
-        )
-    if not file.path.is_file() or file_sha256(file.path) != file.sha256:
-        raise FerError(
-            f"{file.path} is missing or damaged",
-            hint=f"{install_hint()} --force-reinstall --no-deps",
-        )
-    return Weights(kind="shipped", label="shipped", sha256=file.sha256, path=file.path)
+    return Weights("file", path.name, file_sha256(path), path=path)
 
 
 def seen_images(weights: Weights) -> Seen | None:
-    """The images that weights have learnt from; None where it is not known.
+    """The images that weights have learnt from; None if unknown.
 
-    Files that `fer pretrain` wrote say it.
+    Files written by `fer pretrain` record them.
 
     Raises:
         FerError: the file cannot be read.
@@ -159,6 +137,35 @@ def seen_images(weights: Weights) -> Seen | None:
     return Seen(content.seen, content.signatures)
 
 
+def learnt_from(weights: Weights) -> str:
+    """What weights have learnt from and from how many labels, in a few words.
+
+    Files written by `fer pretrain` record it; of others it is unknown.
+
+    Raises:
+        FerError: the file cannot be read.
+    """
+    if weights.path is None or not is_weights_file(weights.path):
+        return by_label(weights.label)
+    try:
+        provenance = read_weights(weights.path).provenance
+        data = provenance["data"]
+        name = "".join(c for c in str(data["name"]) if c.isprintable())[:LONGEST_NAME]
+        part = "Training" if data["split"] == "usage" else "a part"
+        votes = " and FER+ votes" if provenance["identity"]["ferplus"] else ""
+        return f"{name}, {part}: {int(data['train']):,} labels{votes}"
+    except (KeyError, TypeError, ValueError):  # provenance of another form
+        return by_label(weights.label)
+
+
+def by_label(label: str) -> str:
+    """What weights have learnt from, by their label alone."""
+    kind = label.partition(":")[0]
+    if kind in UNTRAINED:
+        return UNTRAINED[kind]
+    return IMAGENET if label == "imagenet" else f"unknown ({label})"
+
+
 def file_sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
@@ -166,9 +173,9 @@ def file_sha256(path: Path) -> str:
 
 
 def fetch_weights(weights: Weights, backbone: Backbone) -> Path | None:
-    """The local file that holds `weights`, downloaded by Keras if need be; None if random.
+    """The local file of weights, downloaded by Keras if need be; None for random weights.
 
-    Worth calling before a network is built: what can fail, fails here.
+    Call it before building a network, so that a failed download is reported first.
 
     Raises:
         FerError: the file is not there and cannot be downloaded.
@@ -178,67 +185,38 @@ def fetch_weights(weights: Weights, backbone: Backbone) -> Path | None:
     return weights.path
 
 
-def load_weights(model: Any, weights: Weights, path: Path | None) -> None:
-    """Put weights into `model`, a network without its top, and freeze it.
+def keras_path(file: PublishedFile) -> Path:
+    """Where Keras keeps a downloaded file.
 
-    Args:
-        model: the network that the weights' backbone built.
-        weights: which weights.
-        path: their file, as `fetch_weights` gives it.
-
-    Raises:
-        FerError: the file is not of this network.
+    A file in the home folder is used even if that is read-only, where Keras looks elsewhere.
     """
-    if path is not None:
-        _load_file(model, path)
-    elif weights.seed is not None:
-        _draw(model, seed=weights.seed)
-    else:
-        raise ValueError(f"weights {weights.label} have neither a file nor a seed")
-    model.trainable = False
+    home = Path(os.path.expanduser("~/.keras"))  # noqa: PTH111  it raises nothing without a home
+    if "KERAS_HOME" in os.environ or not (home / "models" / file.file_name).is_file():
+        home = keras_home()
+    return home / "models" / file.file_name
 
 
-def _draw(model: Any, *, seed: int) -> None:
-    """Glorot-uniform kernels from NumPy, so that every Keras backend gets the same numbers.
-
-    What is no kernel keeps the constant that Keras starts it with (batch normalisation: mean 0,
-    variance 1, offset 0).
-    """
-    kernels = [weight for weight in model.weights if weight.name == "kernel"]
-    for place, kernel in enumerate(kernels):
-        shape = tuple(kernel.shape)
-        receptive = int(np.prod(shape[:-2]))
-        limit = np.sqrt(6 / (receptive * (shape[-2] + shape[-1])))
-        rng = np.random.default_rng([seed, place])
-        kernel.assign((rng.random(shape, dtype=np.float32) * 2 - 1) * np.float32(limit))
-
-
-def _download(file: PretrainedFile) -> Path:
+def _download(file: PublishedFile) -> Path:
     """The file in Keras's own cache folder, downloaded by Keras if need be, hash checked."""
-    keras = import_keras()
-    home = keras_home()
-    usual = Path(os.path.expanduser("~/.keras"))  # noqa: PTH111  which raises nothing without a home
-    if "KERAS_HOME" not in os.environ and (usual / "models" / file.file_name).is_file():
-        home = usual  # read-only, perhaps: Keras would look elsewhere
-    folder = home / "models"
+    folder = keras_path(file).parent
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras draws its progress bar on stdout
             return Path(
-                keras.utils.get_file(
+                import_keras().utils.get_file(
                     file.file_name,
                     file.url,
-                    cache_dir=os.fspath(home),
+                    cache_dir=os.fspath(folder.parent),
                     cache_subdir="models",
                     file_hash=file.sha256,
                     hash_algorithm="sha256",
                 )
             )
     except Exception as error:  # get_file raises bare Exceptions of several kinds
+        cause = (str(error).splitlines() or [type(error).__name__])[-1].split(" -- ")[-1]
         raise FerError(
-            f"the ImageNet weights are not in {folder} and could not be downloaded: "
-            f"{_short(error)}",
+            f"the ImageNet weights are not in {folder} and could not be downloaded: {cause}",
             hint=f"fetch {file.url} ({file.size / 1e6:.0f} MB, SHA-256 {file.sha256}) elsewhere "
             f"and put it in {folder}; or name another file with --weights FILE; or try the "
             "machinery without them with --weights random:0",
@@ -247,24 +225,54 @@ def _download(file: PretrainedFile) -> Path:
         socket.setdefaulttimeout(before)
 
 
-def _short(error: Exception) -> str:
-    """The last part of Keras's message, which holds the cause."""
-    return str(error).splitlines()[-1].split(" -- ")[-1] if str(error) else type(error).__name__
+def load_weights(model: Any, weights: Weights, path: Path | None) -> None:
+    """Load weights into a backbone's network, without its top, and freeze it.
+
+    Args:
+        model: the network.
+        weights: which weights.
+        path: their file, as returned by `fetch_weights`.
+
+    Raises:
+        FerError: the file is not of this network.
+    """
+    if path is not None:
+        _load_file(model, path)
+    elif weights.seed is not None:
+        _initialize(model, seed=weights.seed)
+    else:
+        raise ValueError(f"weights {weights.label} have neither a file nor a seed")
+    model.trainable = False
+
+
+def _initialize(model: Any, *, seed: int) -> None:
+    """Glorot-uniform kernels drawn by NumPy, so that every Keras backend gets the same numbers.
+
+    Other variables keep their initial constants (batch normalisation: mean 0, variance 1,
+    offset 0).
+    """
+    kernels = [weight for weight in model.weights if weight.name == "kernel"]
+    for number, kernel in enumerate(kernels):
+        shape = tuple(kernel.shape)
+        receptive = int(np.prod(shape[:-2]))
+        limit = np.sqrt(6 / (receptive * (shape[-2] + shape[-1])))
+        rng = np.random.default_rng([seed, number])
+        kernel.assign((rng.random(shape, dtype=np.float32) * 2 - 1) * np.float32(limit))
 
 
 def _load_file(model: Any, path: Path) -> None:
-    """Load a `.h5`, `.weights.h5` or `.keras` file, every array of it or none."""
-    keras = import_keras()
+    """Load all arrays of a `.h5`, `.weights.h5` or `.keras` file, or none."""
     try:
         if is_weights_file(path):
             assign(model.weights, read_weights(path).network)
         elif path.suffix == ".keras":
-            whole = keras.saving.load_model(path, compile=False)
-            found = [tuple(w.shape) for w in whole.weights]
-            expected = [tuple(w.shape) for w in model.weights]
-            if found != expected:
-                raise ValueError(f"it holds {len(found)} arrays, the network {len(expected)}")
-            model.set_weights(whole.get_weights())
+            arrays = import_keras().saving.load_model(path, compile=False).get_weights()
+            if [one.shape for one in arrays] != [tuple(one.shape) for one in model.weights]:
+                raise ValueError(
+                    f"the shapes of its {len(arrays)} arrays are not those of the network's "
+                    f"{len(model.weights)}"
+                )
+            model.set_weights(arrays)
         else:
             model.load_weights(os.fspath(path))
     except Exception as error:  # h5py, zipfile and Keras each raise their own kinds

@@ -1,10 +1,10 @@
-"""The file that pretrained weights go into: half-precision arrays, and what they have seen.
+"""The file of pretrained weights: half-precision arrays, provenance, and the images learnt from.
 
-A first line, the SHA-256 of the rest, and from byte 512 on HDF5. The attribute ``provenance`` is
-JSON: the data, the command, the scores. ``network/`` and ``top/`` hold a float16 array for each of
-the variables, by its path; ``seen`` the first 64 bits of the SHA-256 of each image that was learnt
-from. Of two different images the first 64 bits are the same once in 10¹⁹ pairs. ``signatures``,
-since format 2, are those of the same images (`fer_features.backbones.signatures`).
+A line of text, the SHA-256 of the rest, and HDF5 from byte 512 on. The attribute ``provenance`` is
+JSON: data, command, scores. ``network/`` and ``top/`` hold one float16 array for each variable, by
+its path; ``seen`` the first 64 bits of the SHA-256 of each image that was learnt from (two
+different images share them once in 10¹⁹ pairs). ``signatures``, since format 2, are those of the
+same images (`fer_features.backbones.signatures`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ from fer_features.runtime.image_keys import seen_by
 
 FORMAT_VERSION = 2
 USERBLOCK = 512
-"""Bytes before the HDF5 content proper."""
+"""Bytes before the HDF5 content."""
 
-_FIRST_WORDS = "fer_features weights"
+MAGIC = "fer_features weights"
 PARTS = ("network", "top")
 
 Arrays = dict[str, NDArray[np.float16]]
@@ -38,13 +38,13 @@ Arrays = dict[str, NDArray[np.float16]]
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What a weights file holds.
+    """The content of a weights file.
 
     Attributes:
         network: the backbone's arrays by their variables' paths, float16.
-        top: those of the classifier on its pooled last layer: ``kernel`` (C, K), ``bias`` (K,).
+        top: the classifier on its pooled last layer: ``kernel`` (C, K), ``bias`` (K,).
         seen: uint64, ascending, `image_keys` of the images that were learnt from.
-        provenance: what they were made of and how, plain JSON types.
+        provenance: data, command, scores and software, in JSON types.
         signatures: uint8 (M, 12), `signature_list` of the same images; None in files of format 1.
     """
 
@@ -61,7 +61,7 @@ class Seen:
 
     Attributes:
         keys: uint64, ascending, their `image_keys`.
-        signatures: uint8 (M, 12), theirs; None where the weights hold none.
+        signatures: uint8 (M, 12), their `signature_list`; None if the file has none.
     """
 
     keys: NDArray[np.uint64]
@@ -69,14 +69,14 @@ class Seen:
 
     @property
     def columns(self) -> int:
-        """How many columns `marks` has."""
+        """The number of columns of `marks`."""
         return 1 if self.signatures is None else 2
 
     def marks(self, images: NDArray[np.uint8], sha256: NDArray[np.bytes_]) -> NDArray[np.uint8]:
-        """Which images are among them: uint8 (N, 2), or (N, 1) without signatures.
+        """Which images the weights have learnt from: uint8 (N, 2), or (N, 1) without signatures.
 
-        The first column is 1 for an image that the weights have learnt from, the second where it
-        is not the same to the last pixel and recognised by its signature.
+        The first column is 1 for an image that was learnt from, the second if it is not identical,
+        but a copy recognised by its signature.
         """
         exact = seen_by(self.keys, sha256)
         if self.signatures is None:
@@ -87,15 +87,15 @@ class Seen:
 
 
 def write_weights(path: Path, content: WeightsFile) -> None:
-    """Write a weights file, whole or not at all; the same content gives the same bytes.
+    """Write a weights file atomically; the same content gives the same bytes.
 
     Raises:
         FerError: a number is too large for float16.
     """
     import h5py
 
-    content_bytes = io.BytesIO()
-    with h5py.File(content_bytes, "w", libver="v110") as file:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", libver="v110") as file:
         file.attrs["provenance"] = json.dumps(content.provenance, allow_nan=False)
         file["seen"] = content.seen.astype("<u8")
         if content.signatures is not None:
@@ -105,31 +105,31 @@ def write_weights(path: Path, content: WeightsFile) -> None:
                 if not np.isfinite(array).all():
                     raise FerError(f"{part}/{name}: a weight is not finite in float16")
                 file[f"{part}/{name}"] = array.astype("<f2")
-    raw = content_bytes.getvalue()
-    with draft_of(path) as draft:
-        draft.write_bytes(_userblock(raw) + raw)
+    raw = buffer.getvalue()
+    with draft_of(path) as temporary:
+        temporary.write_bytes(userblock(raw) + raw)
 
 
-def _userblock(raw: bytes, version: int = FORMAT_VERSION) -> bytes:
-    """What stands before the HDF5 content: a line on what the file is, and its SHA-256."""
+def userblock(raw: bytes, version: int = FORMAT_VERSION) -> bytes:
+    """The first 512 bytes: a line on what the file is, and the SHA-256 of its HDF5 content."""
     text = (
-        f"{_FIRST_WORDS} {version}, HDF5 from byte {USERBLOCK} on\n"
+        f"{MAGIC} {version}, HDF5 from byte {USERBLOCK} on\n"
         f"sha256 of that: {hashlib.sha256(raw).hexdigest()}\n"
     )
     return text.encode().ljust(USERBLOCK, b"\n")
 
 
 def is_weights_file(path: Path) -> bool:
-    """Whether it is a file that `write_weights` wrote, and not one that Keras did."""
+    """Whether `write_weights` wrote a file, and not Keras."""
     try:
         with path.open("rb") as file:
-            return file.read(len(_FIRST_WORDS)) == _FIRST_WORDS.encode()
+            return file.read(len(MAGIC)) == MAGIC.encode()
     except OSError:
         return False
 
 
 def read_weights(path: Path) -> WeightsFile:
-    """Read a weights file, every byte of which is checked first.
+    """Read a weights file, after a check of every byte.
 
     Raises:
         FerError: it cannot be read, is damaged, or a newer version wrote it.
@@ -137,11 +137,11 @@ def read_weights(path: Path) -> WeightsFile:
     import h5py
 
     try:
-        whole = path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise FerError(f"{path}: the weights cannot be read: {error.strerror or error}") from error
-    head, raw = whole[:USERBLOCK], whole[USERBLOCK:]
-    version = re.match(rf"{_FIRST_WORDS} (\d+)".encode(), head)
+    head, raw = content[:USERBLOCK], content[USERBLOCK:]
+    version = re.match(rf"{MAGIC} (\d+)".encode(), head)
     if version is None:
         raise FerError(f"{path}: no weights file of fer pretrain")
     if int(version[1]) > FORMAT_VERSION:
@@ -150,20 +150,19 @@ def read_weights(path: Path) -> WeightsFile:
             f"{FORMAT_VERSION}",
             hint=UPDATE,
         )
-    if head != _userblock(raw, int(version[1])):
+    if head != userblock(raw, int(version[1])):
         raise FerError(f"{path} is damaged", hint="fetch or train it again")
     arrays: dict[str, Arrays] = {part: {} for part in PARTS}
 
-    def keep(name: str, item: Any) -> None:
-        part, _, rest = name.partition("/")
+    def read_array(path: str, item: Any) -> None:
+        part, _, name = path.partition("/")
         if part in arrays and isinstance(item, h5py.Dataset):
-            arrays[part][rest] = item[:]
+            arrays[part][name] = item[:]
 
     with h5py.File(io.BytesIO(raw), "r") as file:
-        file.visititems(keep)
+        file.visititems(read_array)
         return WeightsFile(
-            network=arrays["network"],
-            top=arrays["top"],
+            **arrays,
             seen=file["seen"][:].astype(np.uint64),
             provenance=json.loads(file.attrs["provenance"]),
             signatures=file["signatures"][:] if "signatures" in file else None,
@@ -171,24 +170,22 @@ def read_weights(path: Path) -> WeightsFile:
 
 
 def arrays_of(variables: Iterable[Any]) -> Arrays:
-    """A Keras model's variables by their paths, in half precision."""
+    """Keras variables by their paths, in half precision."""
     from fer_features.runtime.keras_runtime import import_keras
 
     to_numpy = import_keras().ops.convert_to_numpy
     return {one.path: to_numpy(one.value).astype(np.float16) for one in variables}
 
 
-def assign(variables: Iterable[Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Put arrays into the variables of those paths, all of them or none.
+def assign(variables: Sequence[Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Assign arrays to the variables of those paths, all or none.
 
     Raises:
-        ValueError: there are others, or of other shapes.
+        ValueError: the paths or shapes differ.
     """
-    variables = list(variables)
-    shapes = {one.path: tuple(one.shape) for one in variables}
-    found = {name: array.shape for name, array in arrays.items()}
-    if shapes != found:
-        odd = sorted(set(shapes.items()) ^ set(found.items()))[0]
-        raise ValueError(f"{odd[0]} {odd[1]} is not in both the file and the network")
+    expected = {(one.path, tuple(one.shape)) for one in variables}
+    odd = sorted(expected ^ {(name, array.shape) for name, array in arrays.items()})
+    if odd:
+        raise ValueError(f"{odd[0][0]} {odd[0][1]} is not in both the file and the network")
     for one in variables:
         one.assign(arrays[one.path].astype(np.float32))

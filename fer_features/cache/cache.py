@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Self
 
 import h5py
@@ -200,6 +201,13 @@ class Cache(OpenFile):
             FerError: the cache does not hold them, or a checksum does not match.
         """
         return self._read(f"{layer}/{output}", rows)
+
+    def dataset(self, **options: Any) -> Any:
+        """Features, labels and groups of copies: `fer_features.fit.dataset.labelled_features`.
+
+        It is looked up when called: this room knows no stage.
+        """
+        return resolve_name("fer_features.fit.dataset:labelled_features")(self, **options)
 
     def images(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
         """The images, uint8 (n, H, W); arguments and errors as for `read`."""

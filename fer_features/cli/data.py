@@ -69,10 +69,9 @@ def layers(
 ) -> None:
     """List the layers of a network that can be kept, with their shapes."""
     from fer_features.backbones import get_backbone
-    from fer_features.backbones.layers import layer_shapes
 
     network = get_backbone(backbone)
-    shapes = layer_shapes(network, size=size)
+    shapes = network.layer_shapes(size)
     default = network.default_layer
     if json:
         found = [{"layer": name, "shape": list(shape)} for name, shape in shapes.items()]

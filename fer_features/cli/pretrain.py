@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fer_features.cli.flags import Json
 from fer_features.config import PretrainConfig
-from fer_features.runtime.console import emit_json, tell
+from fer_features.runtime.console import emit_json, say, tell
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
 
+if TYPE_CHECKING:
+    from fer_features.training.run import Pretrained
+
+INTERRUPTED = "interrupted; the same command resumes after the last whole epoch"
+
 
 def pretrain(config: PretrainConfig, *, json: Json = False) -> None:
-    """Stage 0: train a small backbone, and write its weights with all that they have seen.
+    """Train a small backbone, and write its weights with a record of the images they have seen.
 
-    It learns from FER2013's Training part without the twins of the other two (60 % of data that
-    names no parts). Stopped at any moment, the same command goes on after the last whole epoch, to
-    the same weights. `fer extract --backbone fernet --weights FILE` takes them; a picture of the
-    learning curves is put beside them.
+    It learns from FER2013's Training part without copies of images of the other two (from 60 % of
+    data that names no parts). Stopped at any moment, the same command resumes after the last whole
+    epoch, with the same result. `fer extract --backbone fernet --weights FILE` uses the weights; a
+    picture of the learning curves is put beside them.
     """
-    from fer_features.cli.render_pretrain import GOES_ON, epoch_done, show_pretrained, track_epoch
     from fer_features.training.run import pretrain as run
 
-    with prompt_interrupt(GOES_ON):
-        made = run(
-            config,
-            progress=track_epoch(config),
-            done=epoch_done(config),
-            log=tell,
-            track_copies=show_progress,
-        )
+    with prompt_interrupt(INTERRUPTED):
+        trained = run(config, progress=show_progress, log=tell)
     if json:
-        emit_json({"weights": str(made.path), "found": made.found, **made.provenance})
+        emit_json({"weights": str(trained.path), "found": trained.found, **trained.provenance})
     else:
-        show_pretrained(made)
+        show_pretrained(trained)
+
+
+def show_pretrained(trained: Pretrained) -> None:
+    """Print the result of a training in a few lines."""
+    from fer_features.training.record import curves_path
+
+    provenance, data = trained.provenance, trained.provenance["data"]
+    minutes = provenance["seconds"] / 60
+    state = "there already" if trained.found else f"trained in {minutes:.1f} minutes"
+    say(f"{trained.path}: {state}; learnt from {data['train']:,} images of {data['name']}")
+    for part, scores in provenance["scores"].items():
+        say(
+            f"  {part}, {scores['n']:,} images and their mirror images: accuracy "
+            f"{scores['accuracy']:.4f}, balanced {scores['balanced_accuracy']:.4f}, log loss "
+            f"{scores['log_loss']:.4f}"
+        )
+    if not trained.found:
+        say(f"  learning curves: {curves_path(trained.path)}")

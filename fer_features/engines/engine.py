@@ -1,11 +1,12 @@
-"""What every engine does: bytes of images in, named features out, several batches in flight."""
+"""The contract of all engines: uint8 images in, named features out, several batches in flight."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from fer_features.backbones import Backbone, Weights
 from fer_features.errors import FerError
 
-MOST_PIXELS = 2**28
-"""Pixels of a batch at most: as RGB in float32 they take 3.2 GB."""
+MAX_PIXELS = 2**28
+"""Pixels of a batch at most: 3.2 GB as RGB in float32."""
 
 Features = dict[str, NDArray[Any]]
 """Arrays by ``layer/pooled`` (N, C) float32 and ``layer/map`` (N, h, w, C) float16."""
@@ -25,20 +26,20 @@ OutputSpecs = Mapping[str, tuple[tuple[int, ...], str]]
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """What is to be computed, whatever computes it.
+    """What to compute, whichever engine computes it.
 
     Attributes:
-        backbone: the network.
-        weights: which weights it gets.
+        backbone: the backbone.
+        weights: its weights.
         size: height and width that images are resized to (bilinear, half-pixel centres).
         preprocess: ``keras`` or ``raw``.
-        layers: names of the layers whose outputs are wanted.
-        outputs: ``pooled`` (mean over space, float32), ``map`` (float16), or both.
-        image_shape: height and width of the images that will come.
-        precision: ``float32`` or ``bfloat16``, the arithmetic's type.
+        layers: names of the layers to extract.
+        outputs: ``pooled`` (global mean, float32), ``map`` (float16), or both.
+        image_shape: height and width of the input images.
+        precision: the arithmetic's type, ``float32`` or ``bfloat16``.
 
     Raises:
-        FerError: the backbone has no such layer, or does not take so small a size.
+        FerError: the backbone has no such layer, or does not take that size.
     """
 
     backbone: Backbone
@@ -61,75 +62,52 @@ class GraphSpec:
                 )
 
 
-class Engine(Protocol):
-    """A compiled graph from bytes to features.
+class Engine(ABC):
+    """A compiled graph from bytes to features, run on threads of its own.
 
     Attributes:
-        name: the engine and the device it runs on, for people and for the cache's provenance.
-        batch_size: images that go through the network at once.
+        name: the engine and its device, for tables and for the cache's provenance.
+        batch_size: images per forward pass.
         depth: batches that are worth having in flight.
     """
 
-    name: str
-    batch_size: int
-    depth: int
+    def __init__(self, name: str, *, batch_size: int, depth: int) -> None:
+        self.name, self.batch_size, self.depth = name, batch_size, depth
+        self._threads = ThreadPoolExecutor(depth, thread_name_prefix="engine")
 
+    @abstractmethod
     def outputs(self) -> OutputSpecs:
         """Shape for one image and dtype of each feature."""
 
+    @abstractmethod
+    def compute(self, images: NDArray[np.uint8]) -> Features:
+        """Features of up to `batch_size` images, uint8 (N, H, W)."""
+
     def submit(self, images: NDArray[np.uint8]) -> Future[Features]:
-        """Start on up to `batch_size` images, uint8 (N, H, W); waits if `depth` are in flight."""
+        """Start to compute up to `batch_size` images, uint8 (N, H, W)."""
+        return self._threads.submit(self.compute, images)
 
     def close(self) -> None:
-        """Let go of threads and memory."""
+        """Release threads and memory."""
+        self._threads.shutdown(cancel_futures=True)
 
 
 def check_batch(batch_size: int | None, *, size: int) -> None:
-    """Make sure that a batch of images of that height and width can be held in memory.
-
-    Raises:
-        FerError: it has no image, or too many pixels.
-    """
+    """Raise a `FerError` if a batch of images of that size is empty or too large for memory."""
     if batch_size is None:
         return
     if batch_size < 1:
         raise FerError(f"--batch-size must be at least 1, not {batch_size}")
-    if batch_size * size**2 > MOST_PIXELS:
+    if batch_size * size**2 > MAX_PIXELS:
         raise FerError(
             f"--batch-size {batch_size} of images of {size} pixels does not fit into memory",
-            hint=f"{MOST_PIXELS // size**2} at most; what is fastest is the default",
+            hint=f"{MAX_PIXELS // size**2} at most; the default is the fastest",
         )
 
 
-class NoNetwork:
-    """An engine that computes nothing, for what needs the images alone."""
+def pad_batch(images: NDArray[np.uint8], batch_size: int) -> NDArray[np.uint8]:
+    """Pad a short batch with zeros.
 
-    name = "no network"
-    batch_size = 256
-    depth = 1
-
-    def outputs(self) -> OutputSpecs:
-        """No feature."""
-        return {}
-
-    def submit(self, images: NDArray[np.uint8]) -> Future[Features]:
-        """Nothing, at once."""
-        future: Future[Features] = Future()
-        future.set_result({})
-        return future
-
-    def close(self) -> None:
-        """There is nothing to let go of."""
-
-
-def fill_up(images: NDArray[np.uint8], batch_size: int) -> NDArray[np.uint8]:
-    """Make a short batch a whole one.
-
-    One graph then serves all batches, and a row's features do not depend on how many rows came
-    with it.
+    One graph then serves all batches, and a row's features do not depend on the batch's length.
     """
-    if len(images) == batch_size:
-        return images
-    filled = np.zeros((batch_size, *images.shape[1:]), np.uint8)
-    filled[: len(images)] = images
-    return filled
+    return np.pad(images, ((0, batch_size - len(images)), (0, 0), (0, 0)))

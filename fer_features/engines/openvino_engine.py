@@ -1,4 +1,4 @@
-"""Run a frozen backbone with OpenVINO on the CPU."""
+"""Run a backbone with OpenVINO on the CPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from importlib.metadata import version
@@ -18,31 +17,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.backbones.weights import file_sha256
-from fer_features.engines.engine import Features, GraphSpec, OutputSpecs, fill_up
+from fer_features.engines.engine import Engine, Features, GraphSpec, OutputSpecs, pad_batch
 from fer_features.errors import FerError
 from fer_features.runtime.openvino_runtime import import_openvino
+from fer_features.runtime.progress import Log, no_log
 
 BATCH = 32
 GRAPH_VERSION = 2
 """Part of a graph's key: to be raised when `build_graph` makes another one from the same spec."""
 
-_DRAFT = ".draft-"
-_FORGOTTEN_S = 3600
-_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+TEMPORARY = ".draft-"
+LEFTOVER_S = 3600
+"""Age from which temporary folders are taken for those of killed processes."""
+
+PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(Engine):
     """A Keras graph, exported once, kept on disk, and run with several requests in flight.
 
     Args:
-        spec: what is to be computed.
-        batch_size: images that go through the network at once; None for 32.
-        graphs: the folder in which exported graphs are kept. One that is there is checked against
-            its SHA-256; Keras is only needed for one that is not.
-        log: told, in a few words, of an export, which takes long.
+        spec: what to compute.
+        batch_size: images per forward pass; None for 32.
+        graphs: the folder of exported graphs. An existing graph is checked against its SHA-256;
+            Keras is needed only to export a new one.
+        log: called before an export, which takes long.
 
     Raises:
-        FerError: the weights cannot be had, or OpenVINO cannot compile the graph.
+        FerError: the weights cannot be loaded, or OpenVINO cannot compile the graph.
     """
 
     def __init__(
@@ -51,25 +53,26 @@ class OpenVinoEngine:
         *,
         batch_size: int | None = None,
         graphs: Path,
-        log: Callable[[str], None] | None = None,
+        log: Log = no_log,
     ) -> None:
         ov = import_openvino()
-        self.batch_size = batch_size or BATCH
-        folder = find_graph(spec, graphs, log=log)
         core = ov.Core()
-        network = core.read_model(folder / "graph.xml")
-        network.reshape([self.batch_size, *spec.image_shape])
-        wanted = _PRECISIONS[spec.precision]
+        network = core.read_model(find_graph(spec, graphs, log=log) / "graph.xml")
+        network.reshape([batch_size or BATCH, *spec.image_shape])
+        hint = PRECISION_HINTS[spec.precision]
         self._model = core.compile_model(
-            network, "CPU", {"INFERENCE_PRECISION_HINT": wanted, "PERFORMANCE_HINT": "THROUGHPUT"}
+            network, "CPU", {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "THROUGHPUT"}
         )
         found = self._model.get_property("INFERENCE_PRECISION_HINT").to_string()
-        if found != wanted:
+        if found != hint:
             raise FerError(f"OpenVINO computes in {found} here, not in {spec.precision}")
-        self.depth = int(self._model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self.name = f"openvino {version('openvino')} on CPU"
+        super().__init__(
+            f"openvino {version('openvino')} on CPU",
+            batch_size=batch_size or BATCH,
+            depth=int(self._model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")),
+        )
         self._queue = ov.AsyncInferQueue(self._model, self.depth)
-        self._queue.set_callback(_hand_over)
+        self._queue.set_callback(_complete)
 
     def outputs(self) -> OutputSpecs:
         """Shape for one image and dtype of each feature."""
@@ -82,18 +85,23 @@ class OpenVinoEngine:
         }
 
     def submit(self, images: NDArray[np.uint8]) -> Future[Features]:
-        """Start on up to `batch_size` images, uint8 (N, H, W); waits for a free request."""
+        """Start to compute up to `batch_size` images; waits for a free request."""
         future: Future[Features] = Future()
-        whole = fill_up(images, self.batch_size)
-        self._queue.start_async({0: whole}, userdata=(future, len(images)))
+        batch = pad_batch(images, self.batch_size)
+        self._queue.start_async({0: batch}, userdata=(future, len(images)))
         return future
 
+    def compute(self, images: NDArray[np.uint8]) -> Features:
+        """Features of up to `batch_size` images, uint8 (N, H, W)."""
+        return self.submit(images).result()
+
     def close(self) -> None:
-        """Wait for what is in flight."""
+        """Wait for the requests in flight."""
         self._queue.wait_all()
+        super().close()
 
 
-def _hand_over(request: Any, userdata: tuple[Future[Features], int]) -> None:
+def _complete(request: Any, userdata: tuple[Future[Features], int]) -> None:
     """Copy a finished request's features, which the next batch will overwrite."""
     future, n = userdata
     try:
@@ -101,14 +109,14 @@ def _hand_over(request: Any, userdata: tuple[Future[Features], int]) -> None:
             port.any_name: request.get_tensor(port).data[:n].copy()
             for port in request.model_outputs
         }
-    except BaseException as error:  # it must reach whoever waits, on whichever thread this runs
+    except BaseException as error:  # it has to reach the thread that waits for the future
         future.set_exception(error)
     else:
         future.set_result(features)
 
 
 def graph_key(spec: GraphSpec) -> str:
-    """Sixteen hex digits that are the same for the same graph with the same weights."""
+    """Sixteen hex digits that identify a graph with its weights."""
     parts = {
         "version": GRAPH_VERSION,
         "backbone": spec.backbone.name,
@@ -124,18 +132,17 @@ def graph_key(spec: GraphSpec) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def find_graph(spec: GraphSpec, graphs: Path, *, log: Callable[[str], None] | None = None) -> Path:
-    """The folder with the exported graph, made now if it is not there or not as it was written.
+def find_graph(spec: GraphSpec, graphs: Path, *, log: Log = no_log) -> Path:
+    """The folder of the exported graph, which is exported if it is missing or damaged.
 
     Raises:
-        FerError: the weights cannot be had, or the graph cannot be written.
+        FerError: the weights cannot be loaded, or the graph cannot be written.
     """
     folder = graphs / f"{spec.backbone.name}-{graph_key(spec)}"
-    if folder.exists() and not _is_whole(folder):
+    if folder.exists() and not _is_complete(folder):
         shutil.rmtree(folder)
     if not folder.exists():
-        if log is not None:
-            log(f"building {spec.backbone.name} with Keras and converting it for OpenVINO, once")
+        log(f"building {spec.backbone.name} with Keras and converting it for OpenVINO, once")
         try:
             _export(spec, folder)
         except OSError as error:
@@ -150,32 +157,31 @@ def _export(spec: GraphSpec, folder: Path) -> None:
     from fer_features.engines.graph import build_graph
     from fer_features.runtime.keras_runtime import keras_settings, without_chatter
 
-    model = build_graph(replace(spec, precision="float32"))  # OpenVINO narrows it by itself
+    model = build_graph(replace(spec, precision="float32"))  # OpenVINO converts it by itself
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(f"{_DRAFT}*"):  # by a process that was killed
-        if time.time() - left.stat().st_mtime > _FORGOTTEN_S:
-            shutil.rmtree(left, ignore_errors=True)
-    draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder.parent))
+    for leftover in folder.parent.glob(f"{TEMPORARY}*"):
+        if time.time() - leftover.stat().st_mtime > LEFTOVER_S:
+            shutil.rmtree(leftover, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
     try:
         with without_chatter(), keras_settings():
-            model.export(str(draft / "graph.xml"), format="openvino", verbose=False)
-        digests = {path.name: file_sha256(path) for path in draft.iterdir()}
-        (draft / "sha256.json").write_text(json.dumps(digests, indent=2), encoding="utf-8")
-        draft.chmod(0o755)  # mkdtemp makes it private
+            model.export(str(temporary / "graph.xml"), format="openvino", verbose=False)
+        digests = {path.name: file_sha256(path) for path in temporary.iterdir()}
+        (temporary / "sha256.json").write_text(json.dumps(digests, indent=2), encoding="utf-8")
+        temporary.chmod(0o755)  # mkdtemp makes it private
         try:
-            draft.rename(folder)
+            temporary.rename(folder)
         except OSError:
-            if not folder.exists():  # else another process was quicker
+            if not folder.exists():  # else another process was faster
                 raise
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     try:
         digests = json.loads((folder / "sha256.json").read_text(encoding="utf-8"))
-        return {"graph.xml", "graph.bin"} == set(digests) and all(
-            file_sha256(folder / name) == digest for name, digest in digests.items()
-        )
+        found = {name: file_sha256(folder / name) for name in ("graph.xml", "graph.bin")}
+        return bool(found == digests)
     except (OSError, ValueError):
         return False

@@ -42,6 +42,7 @@ from fer_features.extract.pipeline import (
     run_pipeline,
 )
 from fer_features.extract.plan import Pass, Plan, plan_extraction
+from fer_features.runtime.flags import make_config
 from fer_features.runtime.progress import Log, Progress, no_log, no_progress
 
 
@@ -109,13 +110,7 @@ def extract_features(
     Raises:
         FerError: there is no such option; else as for `extract`.
     """
-    unknown = options.keys() - ExtractConfig.__dataclass_fields__.keys()
-    if unknown:
-        raise FerError(
-            f"no such option: {', '.join(sorted(unknown))}",
-            hint=f"known are {', '.join(ExtractConfig.__dataclass_fields__)}",
-        )
-    config = ExtractConfig(data=str(data), **options)
+    config = make_config(ExtractConfig, "extract", {"data": str(data), **options})
     return Cache(extract(config, progress=progress, log=log).cache)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fer_features.backbones import Backbone, Weights, get_backbone, resolve_weights, seen_images
 from fer_features.backbones.backbone import PREPROCESSING
-from fer_features.backbones.learnt import learnt_from
+from fer_features.backbones.weights import learnt_from
 from fer_features.backbones.weights_file import Seen
 from fer_features.cache import Cache, FeatureSpec, Header, RowSelection, cache_key, check_same
 from fer_features.cache.folder import SUFFIX

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,9 @@ from fer_features.data.twin_table import TwinTable, make_table, read_table, tabl
 from fer_features.data.twins import Groups
 from fer_features.errors import FerError
 from fer_features.fit import contamination
+from fer_features.fit.features import Reader, parse_layers
 from fer_features.metrics import Scores, score
+from fer_features.runtime.flags import make_config
 from fer_features.runtime.progress import Progress, no_progress
 
 LABELS = ("original", "ferplus", "soft")
@@ -174,6 +178,52 @@ def make_problem(dataset: Dataset, config: FitConfig, *, seed: int) -> Problem:
             has_parts=contamination.names_parts(usage),
         )
     return problem
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFeatures:
+    """What a scikit-learn estimator is fitted on.
+
+    Attributes:
+        X: float32 (N, C) pooled features, or float16 (N, h, w, C) maps.
+        y: int64 (N,), class codes.
+        groups: int64 (N,), equal for copies of one photograph, which must not be separated.
+        classes: the classes' names, by code.
+    """
+
+    X: NDArray[Any]
+    y: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+
+def labelled_features(
+    cache: Cache,
+    *,
+    features: str | None = None,
+    output: str = "pooled",
+    views: Sequence[str] = (),
+    progress: Progress = no_progress,
+    **options: Any,
+) -> LabelledFeatures:
+    """Features, labels and groups of copies of the rows extracted last.
+
+    Args:
+        cache: an open cache.
+        features: cached layers to concatenate, ``a+b``; None for the last.
+        output: ``pooled`` or ``map``.
+        views: ``flip`` averages each image's features with its mirror image's.
+        progress: progress callback of the search for copies.
+        **options: other fields of `FitConfig` that select or label rows: ``task``, ``labels``, ….
+
+    Raises:
+        FerError: there is no such option, or the cache does not hold what is asked for.
+    """
+    config = make_config(FitConfig, "fit", options)
+    dataset = load_dataset(cache, config, progress=progress)
+    layers = parse_layers(features or dataset.selection.layers[-1])
+    X = Reader(cache, dataset.rows, layers, tuple(views)).read(output)
+    return LabelledFeatures(X, dataset.y, dataset.groups.linked, dataset.task.class_names)
 
 
 def _check(config: FitConfig) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -24,6 +23,7 @@ from fer_features.fit.resample import cross_validate, fit_to, learn_by_size
 from fer_features.heads import head_class, head_names, make_head, params_of
 from fer_features.metrics import Scores
 from fer_features.runs.run import Run, make_folder
+from fer_features.runtime.flags import make_config
 from fer_features.runtime.progress import Log, Progress, no_log, no_progress
 
 EpochCallback = Callable[[int, dict[str, float]], None]
@@ -68,33 +68,14 @@ def fit(
     Raises:
         FerError: there is no such option, or the cache or an option's value cannot be used.
     """
-    known = {one.name for one in fields(FitConfig)} - {"cache", "heads", "seeds"}
-    for name in options.keys() - known:
-        raise FerError(
-            f"fit has no option {name!r}", hint=f"its options are {', '.join(sorted(known))}"
-        )
     one = isinstance(head, str)
-    config = _typed(
-        **options,
-        cache=cache.path if isinstance(cache, Cache) else cache,
-        heads=(head,) if one else head,
-        **({} if seeds is None else {"seeds": seeds}),
-    )
+    given = {"cache": cache.path if isinstance(cache, Cache) else cache, **options}
+    given["heads"] = (head,) if one else head
+    if seeds is not None:
+        given["seeds"] = seeds
+    config = make_config(FitConfig, "fit", given)
     runs = list(fit_each(config, log=log, progress=progress))
     return runs[0] if one and head != "all" and seeds is None else runs
-
-
-def _typed(**options: Any) -> FitConfig:
-    """A configuration, each of its values checked against its field's type."""
-    import msgspec
-
-    def decode(kind: type, value: Any) -> Any:  # all that msgspec does not know is a path
-        return kind(value)
-
-    try:
-        return msgspec.convert(options, FitConfig, dec_hook=decode)
-    except msgspec.ValidationError as error:
-        raise FerError(f"fit: {error}", hint="the options are those of fer fit --help") from error
 
 
 def fit_each(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 from fer_features.errors import FerError
+
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,30 @@ class Flag:
     max: int | None = None
     parse: Callable[[Any], Any] | None = None
     argument: bool = False
+
+
+def make_config(kind: type[C], caller: str, options: Mapping[str, Any]) -> C:
+    """A configuration from keyword arguments, each checked against its field's type.
+
+    Raises:
+        FerError: there is no such option, or a value is of another type.
+    """
+    import msgspec
+
+    def decode(wanted: type, value: Any) -> Any:  # msgspec knows all types but paths
+        return wanted(value)
+
+    known = {one.name for one in fields(kind)}
+    for name in options.keys() - known:
+        raise FerError(
+            f"{caller} has no option {name!r}", hint=f"its options are {', '.join(sorted(known))}"
+        )
+    try:
+        return msgspec.convert(dict(options), kind, dec_hook=decode)
+    except msgspec.ValidationError as error:
+        raise FerError(
+            f"{caller}: {error}", hint=f"the options are those of fer {caller} --help"
+        ) from error
 
 
 def parse_per_class(text: str) -> int | str:

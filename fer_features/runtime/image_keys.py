@@ -1,4 +1,4 @@
-"""64-bit keys of images, by which those that weights have learnt from are recognised."""
+"""64-bit keys of images, which identify those that weights have learnt from."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def image_keys(sha256: NDArray[np.bytes_]) -> NDArray[np.uint64]:
 
 
 def seen_by(seen: NDArray[np.uint64], sha256: NDArray[np.bytes_]) -> NDArray[np.bool_]:
-    """Which images are among those that were learnt from, to the last pixel: bool (N,)."""
+    """Which images are among those of the keys `seen`, pixel for pixel: bool (N,)."""
     return np.isin(image_keys(sha256), seen)

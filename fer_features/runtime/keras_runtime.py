@@ -1,4 +1,4 @@
-"""Keras, imported late and in silence, on whichever backend ``KERAS_BACKEND`` names.
+"""Keras, imported late and without log lines, on the backend that ``KERAS_BACKEND`` names.
 
 Every part of the package that needs Keras calls `import_keras` inside the function that needs it,
 so that ``import fer_features`` and ``fer --help`` stay fast.
@@ -28,7 +28,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 """The Keras backends that can train a head."""
 
 QUIET = "3"
-"""The value of ``TF_CPP_MIN_LOG_LEVEL`` that lets no message through."""
+"""The value of ``TF_CPP_MIN_LOG_LEVEL`` that suppresses all messages."""
 
 SETTINGS: dict[str, Any] = {
     "floatx": "float32",
@@ -36,11 +36,12 @@ SETTINGS: dict[str, Any] = {
     "image_data_format": "channels_last",
     "max_epochs": None,
     "max_steps_per_epoch": None,
+    "jax_enable_x64": False,
 }
-"""What Keras is set to while this package uses it, by the setting's name in `keras.config`."""
+"""Keras's settings while this package uses it, by their names in `keras.config`, and JAX's."""
 
-# What C++ logs through absl: severity and date ("I0000 00:00:1795381792.194609 ..."), and the
-# continuation and preamble lines that come with it.
+# Log lines of C++ through absl: severity and date ("I0000 00:00:1795381792.194609 ..."), and the
+# lines that come with them.
 _CHATTER = re.compile(
     r"[IWE]\d{4} \d\d:\d\d:\d|WARNING: All log messages before absl|To enable the following instr"
 )
@@ -49,12 +50,12 @@ _CHATTER = re.compile(
 def import_keras() -> ModuleType:
     """Import Keras and return it; the first call of a process takes seconds.
 
-    None of TensorFlow's start-up messages (oneDNN, CUDA, absl) reaches the terminal, unless the
-    caller has set ``TF_CPP_MIN_LOG_LEVEL``: whoever sets it wants to see what it lets through.
+    TensorFlow's start-up messages (oneDNN, CUDA, absl) are suppressed, unless the user has set
+    ``TF_CPP_MIN_LOG_LEVEL``.
 
     Raises:
         FerError: Keras's backend is not installed, is broken or cannot train, or Keras cannot read
-            the user's settings; the hint says what to do.
+            the user's settings.
     """
     if "keras" in sys.modules:
         return _checked(sys.modules["keras"])
@@ -73,20 +74,20 @@ def backend_name() -> str:
 
 @contextmanager
 def keras_settings(precision: str = "float32") -> Iterator[None]:
-    """In the block, Keras computes as this package means it to; also a decorator.
+    """In the block, Keras has the settings of this package; also a decorator.
 
-    Whatever the user's ``keras.json``, environment or session has set is put aside, and is set
-    again when the last block ends. Blocks may be nested, and open on several threads.
+    The user's settings, from ``keras.json``, the environment or the session, are restored when the
+    last block ends. Blocks may be nested, and open on several threads.
 
     Args:
-        precision: ``float32``, or ``bfloat16`` for layers made in the block to compute in that
-            type; their weights are float32 all the same.
+        precision: the arithmetic of layers made in the block, ``float32`` or ``bfloat16``; their
+            weights are float32 either way.
     """
     keras: Any = import_keras()
     # `keras.config.dtype_policy` would set a policy that is not set, by the floatx of the moment.
     state = importlib.import_module("keras.src.backend.common.global_state")
     _OVERRIDE.begin(keras.config)
-    before = state.get_global_attribute("dtype_policy")  # of this thread; the others are of all
+    before = state.get_global_attribute("dtype_policy")  # per thread; the other settings are not
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     try:
         yield
@@ -96,21 +97,18 @@ def keras_settings(precision: str = "float32") -> Iterator[None]:
 
 
 class _Override:
-    """`SETTINGS` in force while any block is open, and what they were before the first."""
+    """`SETTINGS` in force while any block is open, and the user's own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open = 0
         self._before: dict[str, Any] = {}
-        self._x64: bool | None = None
 
     def begin(self, config: Any) -> None:
         with self._lock:
             if not self._open:
-                known = [name for name in SETTINGS if hasattr(config, f"set_{name}")]
-                self._before = {name: getattr(config, name)() for name in known}
-                _set(config, {name: SETTINGS[name] for name in known})
-                self._x64 = _set_jax_x64(False) if config.backend() == "jax" else None
+                self._before = _current_settings(config)
+                _set(config, {name: SETTINGS[name] for name in self._before})
             self._open += 1
 
     def end(self, config: Any) -> None:
@@ -118,34 +116,38 @@ class _Override:
             self._open -= 1
             if not self._open:
                 _set(config, self._before)
-                if self._x64 is not None:
-                    _set_jax_x64(self._x64)
 
 
 _OVERRIDE = _Override()
 
 
+def _current_settings(config: Any) -> dict[str, Any]:
+    known = [name for name in SETTINGS if hasattr(config, f"set_{name}")]
+    values = {name: getattr(config, name)() for name in known}
+    if config.backend() == "jax":
+        import jax
+
+        values["jax_enable_x64"] = jax.config.jax_enable_x64  # it changes what JAX draws
+    return values
+
+
 def _set(config: Any, values: dict[str, Any]) -> None:
     for name, value in values.items():
-        getattr(config, f"set_{name}")(value)
+        if name == "jax_enable_x64":
+            import jax
 
-
-def _set_jax_x64(value: bool) -> bool:
-    """Set whether JAX has 64-bit numbers, which changes what it draws; return what was set."""
-    import jax
-
-    before = bool(jax.config.jax_enable_x64)
-    jax.config.update("jax_enable_x64", value)
-    return before
+            jax.config.update(name, value)
+        else:
+            getattr(config, f"set_{name}")(value)
 
 
 @contextmanager
 def without_chatter() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2; give back all but log lines at the end.
+    """Drop log lines of C++ that are written to file descriptor 2 in the block.
 
     For code that may import TensorFlow: its first messages come before it reads
     ``TF_CPP_MIN_LOG_LEVEL``, and from C++, which `contextlib.redirect_stderr` does not reach.
-    Does nothing where the caller has set that variable to let messages through.
+    A no-op if the user has set that variable to another value than `QUIET`.
     """
     try:
         kept = os.dup(2) if os.environ.get("TF_CPP_MIN_LOG_LEVEL", QUIET) == QUIET else None
@@ -175,7 +177,7 @@ _KNOWN = f"set KERAS_BACKEND to one of {', '.join(BACKENDS)}"
 def _import() -> ModuleType:
     try:
         with warnings.catch_warnings():
-            # What these libraries deprecate among themselves, no caller of ours can act on.
+            # The user cannot act on what these libraries deprecate among themselves.
             warnings.simplefilter("ignore", DeprecationWarning)
             return importlib.import_module("keras")
     except Exception as error:  # a broken backend raises anything: ImportError, RuntimeError, ...
@@ -191,7 +193,7 @@ def _checked(keras: Any) -> ModuleType:
 
 
 def keras_home() -> Path:
-    """Keras's folder for its settings and downloads, as it chooses it."""
+    """Keras's folder of settings and downloads, by Keras's own rules."""
     home = Path(os.path.expanduser("~"))  # noqa: PTH111  which raises nothing without a home
     folder = (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108  Keras's
     return Path(os.environ.get("KERAS_HOME", folder)).expanduser()
@@ -207,18 +209,14 @@ def _backend_error(error: Exception) -> FerError:
         )
     missing = (getattr(error, "name", None) or "").split(".")[0]
     backend = os.environ.get("KERAS_BACKEND") or (missing if missing in BACKENDS else BACKENDS[0])
-    if missing in ("keras", "tensorflow") or backend == "tensorflow":
-        install = install_hint()
-    elif backend in BACKENDS:
-        install = install_hint(backend)
-    else:
+    if backend not in BACKENDS and missing not in ("keras", "tensorflow"):
         return FerError(
-            f"Keras cannot use KERAS_BACKEND={backend}: {_one_line(error)}",
-            hint=_KNOWN,
+            f"Keras cannot use KERAS_BACKEND={backend}: {_one_line(error)}", hint=_KNOWN
         )
+    extra = () if backend == "tensorflow" or missing in ("keras", "tensorflow") else (backend,)
     return FerError(
         f"Keras's backend {backend} cannot be imported: {_one_line(error)}",
-        hint=f"{install}, or set KERAS_BACKEND to a backend that is installed",
+        hint=f"{install_hint(*extra)}, or set KERAS_BACKEND to a backend that is installed",
     )
 
 

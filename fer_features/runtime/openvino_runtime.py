@@ -1,4 +1,4 @@
-"""The one way to OpenVINO: quiet, and in one process with scikit-learn-intelex."""
+"""OpenVINO, imported without telemetry and together with scikit-learn-intelex."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ from types import ModuleType
 
 
 def import_openvino() -> ModuleType:
-    """Import OpenVINO, which then keeps what it does to itself and leaves others their TBB.
+    """Import OpenVINO without its telemetry, and with a thread library that others can share.
 
-    Its converter would report each conversion to its makers, from a process of its own. Where the
-    package that does so is missing it uses an empty one in its place, and so it does here.
+    OpenVINO's converter reports each conversion to its makers, from a process of its own. Without
+    the package ``openvino_telemetry`` it uses an empty stub instead, and so it does here.
 
-    It also brings a copy of the thread library TBB that can be older than the one that
-    scikit-learn-intelex, by which heads are fitted, is linked to; a process has but one, the first
-    to be loaded. The newer serves both, so oneDAL's is loaded first where there is one.
+    OpenVINO brings a copy of the thread library TBB that can be older than the one of
+    scikit-learn-intelex, which fits heads. A process has only one, the first that is loaded. The
+    newer serves both, so oneDAL's is loaded first if it is installed.
 
-    Whoever has imported OpenVINO before has made both choices already.
+    If OpenVINO has been imported already, both cannot be changed.
     """
     if "openvino" in sys.modules:
         return sys.modules["openvino"]
     with contextlib.suppress(ImportError):  # it is optional; alone it takes about 0.1 s
         importlib.import_module("onedal")
-    reporter = "openvino_telemetry"
-    hidden = reporter not in sys.modules
-    if hidden:
-        sys.modules[reporter] = None  # type: ignore[assignment]  # makes importing it fail
+    telemetry = "openvino_telemetry"
+    if telemetry in sys.modules:
+        return importlib.import_module("openvino")
+    sys.modules[telemetry] = None  # type: ignore[assignment]  # makes importing it fail
     try:
         return importlib.import_module("openvino")
     finally:
-        if hidden:
-            del sys.modules[reporter]
+        del sys.modules[telemetry]

@@ -1,4 +1,4 @@
-"""Where an interrupted training goes on: everything that a later step depends on, in one file."""
+"""The checkpoint of a training: all that a later step depends on, in one file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ import numpy as np
 
 from fer_features.errors import FerError
 from fer_features.runtime.files import draft_of
+from fer_features.runtime.keras_runtime import import_keras
 
 SUFFIX = ".part.npz"
 
 
 @dataclass
 class State:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes:
-        epoch: epochs that are done.
-        seconds: what they took.
-        history: by name a value for each of them.
+        epoch: finished epochs.
+        seconds: their duration.
+        history: a value per epoch for each of ``loss``, ``accuracy``, ``val_loss`` and
+            ``val_accuracy``.
     """
 
     epoch: int = 0
@@ -32,31 +34,31 @@ class State:
     history: dict[str, list[float]] = field(default_factory=dict)
 
 
-def checkpoint_of(out: Path) -> Path:
+def checkpoint_path(out: Path) -> Path:
     """The checkpoint of a training whose weights go to `out`."""
     return out.with_name(out.name + SUFFIX)
 
 
-def save(path: Path, state: State, variables: Sequence[Any], *, identity: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all, in place of the one before.
+def save_checkpoint(
+    path: Path, state: State, variables: Sequence[Any], *, identity: dict[str, Any]
+) -> None:
+    """Write a checkpoint atomically, in place of the previous one.
 
     Args:
-        path: where.
-        state: how far the training is.
+        path: the file.
+        state: the progress.
         variables: Keras variables: weights, moving averages, the optimiser's.
-        identity: what a training must have in common with this one to go on from here.
+        identity: what a training must have in common with this one to resume it.
     """
-    from fer_features.runtime.keras_runtime import import_keras
-
     to_numpy = import_keras().ops.convert_to_numpy
     arrays = {f"v{number}": to_numpy(one.value) for number, one in enumerate(variables)}
-    log = json.dumps({"identity": identity, "state": vars(state)}, allow_nan=False)
-    with draft_of(path) as draft, draft.open("wb") as file:
-        np.savez(file, log=np.array(log), **arrays)
+    note = json.dumps({"identity": identity, "state": vars(state)}, allow_nan=False)
+    with draft_of(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, note=np.array(note), **arrays)
 
 
-def load(path: Path, variables: Sequence[Any], *, identity: dict[str, Any]) -> State:
-    """Put a checkpoint's numbers into the variables; without a file, a state of nothing done.
+def load_checkpoint(path: Path, variables: Sequence[Any], *, identity: dict[str, Any]) -> State:
+    """Assign a checkpoint's arrays to the variables; without a file, return a fresh state.
 
     Raises:
         FerError: it is of another training, or damaged.
@@ -65,20 +67,19 @@ def load(path: Path, variables: Sequence[Any], *, identity: dict[str, Any]) -> S
         return State()
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            log = json.loads(str(file["note"]))
+            content = json.loads(str(file["note"]))
             arrays = [file[f"v{number}"] for number in range(len(variables))]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise FerError(
-            f"{path}: the checkpoint cannot be read", hint="remove it, and begin anew"
+            f"{path}: the checkpoint cannot be read", hint="remove it, and start again"
         ) from error
     for name, value in identity.items():
-        if log["identity"].get(name) != value:
+        found = content["identity"].get(name)
+        if found != value:
             raise FerError(
-                f"{path} is of another training: its {name} is {log['identity'].get(name)!r}, "
-                f"not {value!r}",
-                hint="repeat that command to go on with it, or remove the file, or name another "
-                "--out",
+                f"{path} is of another training: its {name} is {found!r}, not {value!r}",
+                hint="repeat that command to resume it, or remove the file, or name another --out",
             )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
-    return State(**log["state"])
+    return State(**content["state"])

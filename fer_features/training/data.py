@@ -1,4 +1,4 @@
-"""What a backbone learns from, what it is chosen on, and what it must not see."""
+"""The images that a backbone is trained, validated and tested on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.config import CACHE_DIR
-from fer_features.data import USAGES, FaceSource, read_all
+from fer_features.data import USAGES, Faces, FaceSource, read_all
 from fer_features.data.ferplus import COLUMNS, read_ferplus
 from fer_features.data.splits import GROUPED, make_split
 from fer_features.data.tasks import OUTSIDE, Task
@@ -19,20 +19,22 @@ from fer_features.runtime.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Faces with their labels, and their parts.
+class TrainingData:
+    """Labelled images and their split.
 
     Attributes:
+        task: the classes.
         images: uint8 (N, 48, 48).
         label: class codes (N,).
         sha256: ``S64`` (N,), of the images.
         votes: float32 (N, 10), shares of FER+'s votes; None without.
-        split: how the parts were made.
-        train: places that are learnt from: none has a copy in the others that the search finds.
-        validation: places that choices are made on.
-        test: places that are scored once, if at all.
+        split: the split's name.
+        train: rows that are learnt from: no known copy of theirs is in the other parts.
+        validation: rows for choices.
+        test: rows that are scored once, if at all.
     """
 
+    task: Task
     images: NDArray[np.uint8]
     label: NDArray[np.int64]
     sha256: NDArray[np.bytes_]
@@ -42,58 +44,70 @@ class Lesson:
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
 
+    @property
+    def outputs(self) -> int:
+        """The network's logits: one per class, and with votes one per FER+ column after them."""
+        return len(self.task.classes) + (0 if self.votes is None else len(COLUMNS))
 
-def make_lesson(
+    def targets(self, smoothing: float) -> NDArray[np.float32]:
+        """Training targets: float32 (n, outputs).
+
+        Args:
+            smoothing: the part of a label that is spread over all classes (Szegedy and others,
+                2016).
+        """
+        classes = len(self.task.classes)
+        hard = np.eye(classes, dtype=np.float32)[self.label[self.train]]
+        smooth = hard * np.float32(1 - smoothing) + np.float32(smoothing / classes)
+        return smooth if self.votes is None else np.hstack([smooth, self.votes[self.train]])
+
+
+def load_training_data(
     source: FaceSource,
     task: Task,
     *,
-    ferplus: Path | None,
+    ferplus: Path | None = None,
     seed: int,
     progress: Progress = no_progress,
     cache_dir: Path = CACHE_DIR,
-) -> Lesson:
-    """Read a source, and keep apart what is learnt from and what is not.
+) -> TrainingData:
+    """Read a source and split it.
 
-    The parts are FER2013's own where the source names them and each has every class, else 60/20/20.
-    Images that have a copy of any kind in a later part are left out of the earlier one.
+    The parts are FER2013's own if the source names them and each has every class, else 60/20/20.
+    Images with a copy of any kind in a later part are left out of the earlier one.
 
     Args:
-        source: where the faces are.
+        source: the images.
         task: the classes.
         ferplus: the file of FER+'s votes; None without.
-        seed: of the parts, where they are drawn.
-        progress: shows the progress of reading, and of the search for copies if nobody has made it.
-        cache_dir: where the table of copies is kept.
+        seed: seed of a drawn split.
+        progress: of reading, and of the search for copies if no table of them is stored yet.
+        cache_dir: the folder of the table of copies.
 
     Raises:
         FerError: a row or the votes cannot be read, or there are too few images.
     """
     index = source.index()
     label = task.labels(index.emotion)
-    wanted = np.flatnonzero(label != OUTSIDE)
-    if not len(wanted):
+    inside = np.flatnonzero(label != OUTSIDE)
+    if not len(inside):
         raise FerError(f"{source.name} has no image of the task {task.name}")
-    with progress("reading", len(wanted), "images") as advance:
-        faces = read_all(source, index.row[wanted], advance=advance)
-    label = label[wanted]
-    votes = None
-    if ferplus is not None:
-        said = read_ferplus(ferplus).of(
-            faces.row, usage=faces.usage, emotion=faces.emotion, total=index.source_rows
-        )
-        votes = (said.counts / np.maximum(said.counts.sum(axis=1, keepdims=True), 1)).astype(
-            np.float32
-        )
+    with progress("reading", len(inside), "images") as advance:
+        faces = read_all(source, index.row[inside], advance=advance)
+    label = label[inside]
+    votes = None if ferplus is None else _vote_shares(ferplus, faces, index.source_rows)
+
     table = twin_table(source, cache_dir, progress=progress)
     split = make_split(
-        "usage" if _names_its_parts(label, faces.usage) else GROUPED,
+        "usage" if _has_parts(label, faces.usage) else GROUPED,
         label=label,
         usage=faces.usage,
         groups=table.groups(faces.row),
         seed=seed,
         remove_twins=True,
     )
-    return Lesson(
+    return TrainingData(
+        task=task,
         images=faces.images,
         label=label,
         sha256=faces.sha256,
@@ -105,30 +119,19 @@ def make_lesson(
     )
 
 
-def _names_its_parts(label: NDArray[np.int64], usage: NDArray[np.int8]) -> bool:
-    """Whether the source names training and test, each with every class, and so validation if any.
+def _vote_shares(ferplus: Path, faces: Faces, source_rows: int) -> NDArray[np.float32]:
+    votes = read_ferplus(ferplus).of(
+        faces.row, usage=faces.usage, emotion=faces.emotion, total=source_rows
+    )
+    total = np.maximum(votes.counts.sum(axis=1, keepdims=True), 1)
+    return np.asarray(votes.counts / total, np.float32)
+
+
+def _has_parts(label: NDArray[np.int64], usage: NDArray[np.int8]) -> bool:
+    """Whether training and test are named and have each class, and so has validation if named.
 
     A folder of ``train/`` and ``test/`` alone does: validation is then cut from training.
     """
     classes = len(np.unique(label))
     found = [len(np.unique(label[usage == part])) for part in range(len(USAGES))]
     return found[0] == found[2] == classes and found[1] in (0, classes)
-
-
-def targets_of(lesson: Lesson, *, classes: int, smoothing: float) -> NDArray[np.float32]:
-    """What each training row teaches: float32 (n, classes), or (n, classes + 10) with votes.
-
-    Args:
-        lesson: the faces.
-        classes: number of classes.
-        smoothing: the part of a label that all classes share (Szegedy and others, 2016).
-    """
-    hard = np.eye(classes, dtype=np.float32)[lesson.label[lesson.train]]
-    smooth = hard * np.float32(1 - smoothing) + np.float32(smoothing / classes)
-    if lesson.votes is None:
-        return smooth
-    return np.hstack([smooth, lesson.votes[lesson.train]])
-
-
-VOTES = len(COLUMNS)
-"""Things that can be voted for."""

@@ -1,4 +1,4 @@
-"""What a network with its classifier says of images."""
+"""Class probabilities by a backbone with its classifier."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from fer_features.backbones import Backbone
 from fer_features.backbones.weights_file import WeightsFile, assign
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
 
-PREDICTED = 256
-"""Images put through the network at once."""
-
+BATCH = 256
+"""Images per forward pass."""
 
 Logits = Callable[[NDArray[np.uint8]], Any]
 """From images (N, S, S) to a tensor (N, outputs)."""
@@ -22,7 +21,7 @@ Logits = Callable[[NDArray[np.uint8]], Any]
 
 @keras_settings()
 def model_of(backbone: Backbone, content: WeightsFile) -> Any:
-    """A Keras model of a file's arrays, in float32: uint8 images (N, S, S) to logits."""
+    """A Keras model of a weights file, in float32: uint8 images (N, S, S) to logits."""
     keras: Any = import_keras()
     network = backbone.build(backbone.default_size)
     assign(network.variables, content.network)
@@ -37,20 +36,20 @@ def model_of(backbone: Backbone, content: WeightsFile) -> Any:
 def probabilities(
     logits: Logits, images: NDArray[np.uint8], *, classes: int
 ) -> NDArray[np.float64]:
-    """Probabilities (N, classes): the mean of what is said of an image and of its mirror image.
+    """Probabilities (N, classes): the mean over an image and its mirror image.
 
     Args:
-        logits: a learner's, or the `model_of` a file.
+        logits: of a `Trainer`, or a `model_of` a file.
         images: uint8 (N, S, S).
-        classes: how many of the logits are those of classes; the first.
+        classes: number of classes, whose logits are the first.
     """
     to_numpy = import_keras().ops.convert_to_numpy
-    out = np.zeros((len(images), classes))
-    for start in range(0, len(images), PREDICTED):
-        batch = images[start : start + PREDICTED]
+    probability = np.zeros((len(images), classes))
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
         for view in (batch, batch[:, :, ::-1]):
-            # Not `predict`: on JAX it gives the variables' arrays away, which others may hold.
-            said = to_numpy(logits(view)).astype(np.float64)[:, :classes]
-            odds = np.exp(said - said.max(axis=1, keepdims=True))
-            out[start : start + PREDICTED] += odds / odds.sum(axis=1, keepdims=True) / 2
-    return out
+            # Not `predict`: on JAX it donates the variables' arrays, which others may hold.
+            found = to_numpy(logits(view)).astype(np.float64)[:, :classes]
+            odds = np.exp(found - found.max(axis=1, keepdims=True))
+            probability[start : start + BATCH] += odds / odds.sum(axis=1, keepdims=True) / 2
+    return probability

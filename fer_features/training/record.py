@@ -1,4 +1,4 @@
-"""The weights file at the end of a training: rounded averages, scores, and where they came from."""
+"""The weights file at the end of a training: averaged weights, scores and provenance."""
 
 from __future__ import annotations
 
@@ -14,46 +14,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features import __version__
-from fer_features.backbones import Backbone
+from fer_features.backbones import get_backbone
 from fer_features.backbones.signatures import signature_list
 from fer_features.backbones.weights_file import WeightsFile, arrays_of, read_weights, write_weights
 from fer_features.config import PretrainConfig
-from fer_features.data.tasks import Task
 from fer_features.metrics import Scores, score
 from fer_features.runtime.figures import learning_curves, save_figure
 from fer_features.runtime.image_keys import image_keys
 from fer_features.runtime.keras_runtime import backend_name
 from fer_features.training.checkpoint import State
-from fer_features.training.data import Lesson
-from fer_features.training.learner import Learner
+from fer_features.training.data import TrainingData
 from fer_features.training.predict import Logits, model_of, probabilities
+from fer_features.training.trainer import Trainer
 
 
-def finish(
+def write_trained(
     config: PretrainConfig,
-    backbone: Backbone,
-    task: Task,
-    lesson: Lesson,
-    learner: Learner,
+    data: TrainingData,
+    trainer: Trainer,
     state: State,
     identity: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write a learner's weights as they are, in half precision, with the scores that gives."""
-    network, top = arrays_of(learner.network.variables), arrays_of(learner.top.variables)
-    top = {name.rpartition("/")[2]: array for name, array in top.items()}
-    seen = np.unique(image_keys(lesson.sha256[lesson.train]))
-    provenance = {
+    """Write a trainer's current weights in half precision; return their provenance.
+
+    The scores are those of the rounded weights. A picture of the learning curves is written beside
+    the file.
+    """
+    content = WeightsFile(
+        network=arrays_of(trainer.network.variables),
+        top={n.rpartition("/")[2]: one for n, one in arrays_of(trainer.top.variables).items()},
+        seen=np.unique(image_keys(data.sha256[data.train])),
+        provenance=_provenance(config, data, state, identity),
+        signatures=signature_list(data.images[data.train]),
+    )
+    content.provenance["data"]["seen"] = len(content.seen)
+    scores = score_rows(model_of(get_backbone(config.backbone), content), data, data.validation)
+    content.provenance["scores"] = {"validation": scores.to_dict()}
+    write_weights(config.out, content)
+    figure = learning_curves(
+        state.history, title=f"{config.out.name}, {state.epoch} epochs", mark_best=False
+    )
+    save_figure(figure, curves_path(config.out))
+    return content.provenance
+
+
+def _provenance(
+    config: PretrainConfig, data: TrainingData, state: State, identity: dict[str, Any]
+) -> dict[str, Any]:
+    return {
         "identity": identity,
         "backbone": config.backbone,
-        "task": task.to_dict(),
+        "task": data.task.to_dict(),
         "data": {
             "name": Path(config.data).name,
             "sha256": identity["data"],
-            "split": lesson.split,
-            "train": len(lesson.train),
-            "validation": len(lesson.validation),
-            "test": len(lesson.test),
-            "seen": len(seen),
+            "split": data.split,
+            "train": len(data.train),
+            "validation": len(data.validation),
+            "test": len(data.test),
         },
         "command": command(config),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -67,36 +85,27 @@ def finish(
             **{name: version(name) for name in ("keras", "numpy")},
         },
     }
-    signatures = signature_list(lesson.images[lesson.train])
-    content = WeightsFile(network, top, seen, provenance, signatures)
-    found = score_part(model_of(backbone, content), lesson, lesson.validation, task)
-    provenance["scores"] = {"validation": found.to_dict()}
+
+
+def add_test_scores(config: PretrainConfig, data: TrainingData) -> dict[str, Any]:
+    """Score the test part with a finished file's weights, and add that to its provenance."""
+    content = read_weights(config.out)
+    scores = score_rows(model_of(get_backbone(config.backbone), content), data, data.test)
+    content.provenance["scores"]["test"] = scores.to_dict()
     write_weights(config.out, content)
-    figure = learning_curves(
-        state.history, title=f"{config.out.name}, {state.epoch} epochs", mark_best=False
-    )
-    save_figure(figure, curves_of(config.out))
-    return provenance
+    return content.provenance
 
 
-def curves_of(out: Path) -> Path:
+def score_rows(logits: Logits, data: TrainingData, rows: NDArray[np.int64]) -> Scores:
+    """Scores of some rows, averaged over each image and its mirror image."""
+    task = data.task
+    probability = probabilities(logits, data.images[rows], classes=len(task.classes))
+    return score(data.label[rows], probability, classes=task.class_names, positive=task.positive)
+
+
+def curves_path(out: Path) -> Path:
     """The picture of the learning curves of a training whose weights go to `out`."""
     return out.with_suffix(".curves.png")
-
-
-def score_part(logits: Logits, lesson: Lesson, rows: NDArray[np.int64], task: Task) -> Scores:
-    """Score what is said of some rows and their mirror images."""
-    said = probabilities(logits, lesson.images[rows], classes=len(task.classes))
-    return score(lesson.label[rows], said, classes=task.class_names, positive=task.positive)
-
-
-def score_test(out: Path, backbone: Backbone, task: Task, lesson: Lesson) -> dict[str, Any]:
-    """Score the test part with the weights as they are in the file, and note it there."""
-    content = read_weights(out)
-    found = score_part(model_of(backbone, content), lesson, lesson.test, task)
-    content.provenance["scores"]["test"] = found.to_dict()
-    write_weights(out, content)
-    return content.provenance
 
 
 def command(config: PretrainConfig) -> str:
@@ -106,9 +115,9 @@ def command(config: PretrainConfig) -> str:
         value = getattr(config, one.name)
         if one.name in ("data", "out", "test", "ignore", "classes") or value == one.default:
             continue
-        value = value.name if isinstance(value, Path) else value
         words.append(f"--{one.name.replace('_', '-')}")
-        words += [] if value is True else [str(value)]
+        if value is not True:
+            words.append(value.name if isinstance(value, Path) else str(value))
     for name in config.ignore:
         words += ["--ignore", name]
     for name, emotion in config.classes.items():

@@ -12,9 +12,16 @@ from skimage.feature import hog as skimage_hog
 from skimage.feature import local_binary_pattern
 
 from fer_features.backbones import get_backbone
-from fer_features.backbones.descriptors import HOG, Lbp, Pixels, describe, recipes_sha256
-from fer_features.backbones.gradients import Hog, cell_shares, gradients, normalize, vote
-from fer_features.backbones.layers import layer_shapes
+from fer_features.backbones.descriptors import (
+    HOG,
+    Lbp,
+    Pixels,
+    binary_patterns,
+    describe,
+    pattern_codes,
+    recipes_sha256,
+)
+from fer_features.backbones.hog import Hog, cell_shares, gradients, normalize, vote
 from fer_features.cache import Cache
 from fer_features.config import ExtractConfig
 from fer_features.data import open_faces, read_all
@@ -142,13 +149,23 @@ def test_known_directions_are_counted_where_they_are() -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_patterns_are_scikit_images_own(faces: np.ndarray, turned: bool) -> None:
-    found = Lbp(cell=12, turned=turned)(faces[:3])
-    for image, histograms in zip(faces[:3], found, strict=True):
-        codes = local_binary_pattern(image, 8, 1, "uniform" if turned else "nri_uniform")
-        corner = codes[12:24, 36:48].astype(int)
-        expected = np.sqrt(np.bincount(corner.ravel(), minlength=10 if turned else 59) / 144)
-        np.testing.assert_allclose(histograms[1, 3], expected, rtol=1e-6)
+@pytest.mark.parametrize(("points", "radius"), [(8, 1), (8, 2), (6, 3), (4, 1)])
+def test_patterns_are_scikit_images_own(
+    faces: np.ndarray, rng: np.random.Generator, points: int, radius: int, turned: bool
+) -> None:
+    steps = rng.integers(0, 3, (3, 48, 48)).astype(np.uint8)  # many equal neighbours
+    images = np.concatenate([faces[:3], steps, np.full((1, 48, 48), 77, np.uint8)])
+    found = pattern_codes(points, turned)[binary_patterns(images, points=points, radius=radius)]
+    method = "uniform" if turned else "nri_uniform"
+    for image, codes in zip(images, found, strict=True):
+        np.testing.assert_array_equal(codes, local_binary_pattern(image, points, radius, method))
+
+
+def test_cells_hold_the_square_roots_of_frequencies(faces: np.ndarray) -> None:
+    codes = pattern_codes(8, False)[binary_patterns(faces[:2], points=8, radius=1)]
+    corner = np.bincount(codes[1, 12:24, 36:48].ravel(), minlength=59)
+    found = Lbp(cell=12)(faces[:2])
+    np.testing.assert_array_equal(found[1, 1, 3], np.sqrt(corner / 144).astype(np.float32))
 
 
 def test_a_flat_image_has_no_gradient_and_one_pattern() -> None:
@@ -162,7 +179,7 @@ def test_every_layer_has_the_shape_it_says_and_no_row_depends_on_another(
     name: str, faces: np.ndarray
 ) -> None:
     backbone = get_backbone(name)
-    shapes = layer_shapes(backbone)
+    shapes = backbone.layer_shapes()
     assert tuple(shapes) == backbone.layers
     assert backbone.default_layer in backbone.layers
     found = describe(faces[:5], backbone.descriptors or {}, ["pooled", "map"])

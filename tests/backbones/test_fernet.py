@@ -1,15 +1,21 @@
 """The network that comes with this package, and its weights."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fer_features.backbones import BACKBONES, get_backbone, resolve_weights, seen_images
-from fer_features.backbones.layers import layer_shapes
+from fer_features.backbones import (
+    BACKBONES,
+    get_backbone,
+    list_backbones,
+    resolve_weights,
+    seen_images,
+)
 from fer_features.backbones.weights_file import read_weights
-from fer_features.cache import Cache
 from fer_features.config import ExtractConfig
 from fer_features.data import open_faces, read_all
 from fer_features.engines import ENGINES, GraphSpec, make_engine
@@ -77,7 +83,7 @@ def features(name: str, images: np.ndarray, graphs: Path, **changes: object) -> 
 
 
 def test_its_layers_have_these_shapes() -> None:
-    assert layer_shapes(FERNET) == {
+    assert FERNET.layer_shapes() == {
         "stem": (48, 48, 24),
         "block_1": (24, 24, 48),
         "block_2": (24, 24, 48),
@@ -137,22 +143,32 @@ def test_a_damaged_file_is_never_used(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert not list(tmp_path.glob("*fernet-*.h5"))
 
 
-def test_the_sample_was_never_seen(tmp_path: Path) -> None:
-    config = ExtractConfig(
-        backbone="fernet",
-        engine="keras",
-        precision="float32",
-        outputs=("pooled",),
-        views=("flip",),
-        cache_dir=tmp_path,
+def test_the_sample_was_never_seen() -> None:
+    seen = seen_images(resolve_weights(None, FERNET))
+    assert seen is not None
+    faces = read_all(open_faces("sample"))
+    assert not seen.marks(faces.images, faces.sha256).any()
+
+
+def test_backbones_are_listed_without_keras() -> None:
+    program = (
+        "import sys; from fer_features.backbones import list_backbones; found = list_backbones(); "
+        "assert not {'keras', 'tensorflow'} & set(sys.modules); print(*found, found['fernet'])"
     )
-    done = extract(config)
-    with Cache(done.cache) as cache:
-        assert cache.seen().shape == (360, 2)
-        assert not cache.seen().any()
-        rows, mirrored = (cache.read("block_6", name) for name in ("pooled", "pooled_flip"))
-    assert rows.shape == mirrored.shape == (360, 192)
-    assert not np.allclose(rows, mirrored)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.split()[:5] == list(BACKBONES)
+    info = list_backbones()["fernet"]
+    assert info.default_layer == "block_6"
+    assert next(iter(info.weights)) == "shipped"
+    assert list_backbones()["hog"].weights == {}
+
+
+def test_imagenet_is_listed_with_its_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert "219 MB" in list_backbones()["inception_resnet_v2"].weights["imagenet"]
 
 
 def test_imagenet_knows_no_fernet() -> None:

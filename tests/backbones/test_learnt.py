@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from fer_features.backbones import get_backbone, resolve_weights
-from fer_features.backbones.learnt import by_label, learnt_from
+from fer_features.backbones.weights import by_label, learnt_from
 from fer_features.backbones.weights_file import WeightsFile, write_weights
 from fer_features.cache import FeatureSpec
 from fer_features.config import ExtractConfig

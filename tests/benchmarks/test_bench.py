@@ -505,7 +505,7 @@ def test_a_cold_engine_runs_exactly_what_it_is_told(tiny: Backbone, tmp_path: Pa
 def test_an_engine_that_is_not_here_is_left_out(
     tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fer_features.engines.has_openvino", lambda: False)
+    monkeypatch.setattr("fer_features.engines.select.has_openvino", lambda: False)
     with pytest.raises(LeftOut, match="openvino is not installed"):
         EngineContender(job(tmp_path, engine="openvino", precision="float32"))
 

@@ -63,7 +63,7 @@ def test_a_batch_is_cut_among_all_devices(backend: str) -> None:
             sys.executable,
             "-c",
             PROGRAM.format(devices=TWO_DEVICES[backend]),
-            str(Path(__file__).parents[2]),
+            str(Path(__file__).parents[1]),
         ],
         env={
             **os.environ,

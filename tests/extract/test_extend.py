@@ -218,7 +218,7 @@ def test_nothing_is_read_when_all_is_there(
 def test_auto_takes_what_is_there_in_another_precision(
     config: ExtractConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fer_features.engines.keras_has_bfloat16", lambda: True)
+    monkeypatch.setattr("fer_features.engines.select.keras_has_bfloat16", lambda: True)
     whole = extract(config)
     auto = replace(config, precision="auto")
     done = extract(auto)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from fer_features.backbones import get_backbone, resolve_weights
-from fer_features.backbones.layers import layer_shapes
 from fer_features.engines import GraphSpec, make_engine
 from fer_features.heads import load_head, make_head
 from fer_features.runtime.keras_runtime import (
@@ -164,7 +163,7 @@ def test_what_is_computed_does_not_depend_on_the_users_settings(tmp_path, kept):
     users_settings()
     for found, known in zip(computed(tmp_path), expected, strict=True):
         np.testing.assert_array_equal(found, known)
-    assert layer_shapes(get_backbone("fernet"))["stem"] == (48, 48, 24)
+    assert get_backbone("fernet").layer_shapes()["stem"] == (48, 48, 24)
     assert settings() == USERS | {"dtype_policy": "mixed_float16"}
 
 

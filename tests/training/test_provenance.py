@@ -18,9 +18,9 @@ from fer_features.backbones.signatures import signature_list
 from fer_features.backbones.weights_file import (
     USERBLOCK,
     WeightsFile,
-    _userblock,
     arrays_of,
     read_weights,
+    userblock,
     write_weights,
 )
 from fer_features.cache import Cache
@@ -206,7 +206,7 @@ def test_a_report_begins_with_it(tmp_path: Path) -> None:
 def test_files_of_format_1_are_still_read(faces: Faces, tmp_path: Path) -> None:
     path = write(tmp_path / "some.h5", faces, signatures=False)
     raw = path.read_bytes()[USERBLOCK:]
-    path.write_bytes(_userblock(raw, 1) + raw)
+    path.write_bytes(userblock(raw, 1) + raw)
     assert read_weights(path).signatures is None
     seen = seen_images(Weights("file", path.name, "", path))
     assert seen is not None

@@ -1,9 +1,9 @@
 """Histograms of oriented gradients (HOG).
 
 Dalal and Triggs, *Histograms of oriented gradients for human detection*, CVPR 2005
-(https://doi.org/10.1109/CVPR.2005.177). Whole batches at once: several times as fast as
-`skimage.feature.hog`, which takes one image at a time, and the same numbers where that does the
-same. What it does not have, linear votes and signed orientations, is worth points of accuracy.
+(https://doi.org/10.1109/CVPR.2005.177). Not `skimage.feature.hog`: signed orientations and linear
+votes, which it lacks, are worth 3 points of accuracy on FER2013 (docs/descriptors.md), and whole
+batches are several times as fast. With the same settings the numbers are the same within 10⁻⁶.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 EPS = 1e-5
-"""Part of a block's norm, as in scikit-image, so that a flat block gives zeros."""
+"""Added to a block's norm, as in scikit-image, so that a flat block gives zeros."""
 
 CLIP = 0.2
-"""No number of a block is larger before the second normalisation (L2-Hys)."""
+"""The largest value of a block before the second normalisation (L2-Hys)."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Hog:
     Attributes:
         cell: height and width of a cell in pixels.
         orientations: bins of orientation; at least 2.
-        signed: whether light-to-dark and dark-to-light are told apart: bins over 360°, not 180°.
+        signed: whether light-to-dark differs from dark-to-light: bins over 360°, not 180°.
         linear: whether a gradient votes for the two nearest orientations and the four nearest
             cells, each by its distance from the middle, as in the paper; or else for the bin and
             the cell that it lies in, as in `skimage.feature.hog` (with ``transform_sqrt=True``).
@@ -52,7 +52,7 @@ class Hog:
         strength, degrees = gradients(images, signed=self.signed)
         bins = degrees / ((360 if self.signed else 180) / self.orientations)
         planes = vote(strength, bins, orientations=self.orientations, linear=self.linear)
-        # One image at a time, so that a row does not depend on its company to the last bit.
+        # One matrix product per image, so that a row does not depend on the batch it is in.
         shares = cell_shares(images.shape[1], cell=self.cell, linear=self.linear)
         cells = np.einsum("nopq->npqo", shares.T @ (planes @ shares)) / self.cell**2
         return normalize(cells, block=self.block).astype(np.float32)
@@ -66,8 +66,8 @@ def gradients(images: NDArray[np.uint8], *, signed: bool) -> tuple[Floats, Float
         signed: whether directions are in [0, 360) degrees; else in [0, 180).
 
     Returns:
-        Two arrays (N, H, W). Rightwards is 0°, downwards 90°; at the edges there is no gradient
-        across them.
+        Two arrays (N, H, W). Rightwards is 0°, downwards 90°; across the image's edges the gradient
+        is 0.
     """
     roots = np.sqrt(images, dtype=np.float64)
     down, right = np.zeros_like(roots), np.zeros_like(roots)
@@ -84,10 +84,10 @@ def vote(strength: Floats, bins: Floats, *, orientations: int, linear: bool) -> 
     """Each pixel's votes for the orientations: (N, orientations, H, W).
 
     Args:
-        strength: what a pixel has to give, (N, H, W).
+        strength: the gradients' magnitudes, (N, H, W).
         bins: its orientation, from 0 to `orientations`; the middle of bin k is at k + 1/2.
         orientations: how many bins there are; the last is beside the first.
-        linear: whether it votes for the two nearest bins, or all for one.
+        linear: whether a pixel votes for the two nearest bins, or for one.
     """
     n, height, width = strength.shape
     planes = np.zeros((n, orientations, height * width))
@@ -105,10 +105,10 @@ def vote(strength: Floats, bins: Floats, *, orientations: int, linear: bool) -> 
 
 
 def cell_shares(size: int, *, cell: int, linear: bool) -> Floats:
-    """How much of its votes a pixel gives to each cell along one axis: (size, cells).
+    """The share of its votes that a pixel gives to each cell along one axis: (size, cells).
 
-    With `linear` a pixel gives to the two nearest cells; beyond the outermost middles a part of its
-    votes is lost.
+    With `linear` a pixel votes for the two nearest cells; beyond the outermost cells' middles a
+    part of its votes is lost.
     """
     middles = (np.arange(size // cell) + 0.5) * cell
     away = np.abs(np.arange(size)[:, None] + 0.5 - middles) / cell
@@ -128,9 +128,9 @@ def normalize(cells: Floats, *, block: int) -> Floats:
     windows = np.lib.stride_tricks.sliding_window_view(cells, (block, block), axis=(1, 2))
     blocks = np.einsum("nhwobc->nhwbco", windows)
     flat = blocks.reshape(*blocks.shape[:3], -1)
-    return _to_length_1(np.minimum(_to_length_1(flat), CLIP))
+    return _unit_length(np.minimum(_unit_length(flat), CLIP))
 
 
-def _to_length_1(blocks: Floats) -> Floats:
+def _unit_length(blocks: Floats) -> Floats:
     length = np.sqrt((blocks**2).sum(axis=-1, keepdims=True) + EPS**2)
     return np.asarray(blocks / length)
