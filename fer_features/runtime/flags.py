@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fer_features.errors import FerError
 
-C = TypeVar("C")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+C = TypeVar("C", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def make_config(kind: type[C], caller: str, options: Mapping[str, Any]) -> C:
     def decode(wanted: type, value: Any) -> Any:  # msgspec knows all types but paths
         return wanted(value)
 
-    known = {one.name for one in fields(kind)}
+    known = set(kind.__dataclass_fields__)
     for name in options.keys() - known:
         raise FerError(
             f"{caller} has no option {name!r}", hint=f"its options are {', '.join(sorted(known))}"
