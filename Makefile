@@ -20,7 +20,7 @@ FIT_ALL := fit --head all $(if $(SPLIT),--split $(SPLIT)) $(FIT)
 .PHONY: help setup compare test test-oldest test-all lint format bench build clean
 
 help: ## list what can be done
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 21
 	@echo
 	@echo '  make compare DATA=path/to/fer2013.csv WEIGHTS=imagenet    is the real job'
 	@echo '  SPLIT=grouped|reference|usage (of a fer2013.csv: usage, which all weights allow),'
