@@ -23,10 +23,7 @@ Names = Mapping[Path, str]
 
 def seeds(one: OverSeeds) -> tuple[Cell, ...]:
     """Head, features, title, number of seeds, and mean ± standard deviation of the accuracy."""
-    cells = []
-    for part in ("validation", "test"):
-        mean, std = one.mean(part, "accuracy"), one.std(part, "accuracy")
-        cells.append("–" if mean is None or std is None else f"{mean:.3f} ± {std:.3f}")
+    cells = (one.cell(part, "accuracy", 3) for part in ("validation", "test"))
     return (one.head, one.features, one.title, len(one.runs), *cells)
 
 

@@ -18,9 +18,10 @@ from fer_features.report.formats import listed
 from fer_features.report.rankings import bounds_of, ranking
 from fer_features.report.view import Face, FindFaces, Images, Mistake, Report, Rows
 from fer_features.runs.compare import compare
+from fer_features.runs.predictions import Part, Predictions
 from fer_features.runs.record import RunRecord
 from fer_features.runs.repeats import leak_effects
-from fer_features.runs.run import Part, Predictions, Run
+from fer_features.runs.run import Run
 from fer_features.runs.table import ComparisonTable
 from fer_features.runtime.progress import Log, no_log
 

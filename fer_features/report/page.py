@@ -13,7 +13,7 @@ from fer_features.errors import FerError, reason_of
 from fer_features.report.formats import cell, listed, seconds
 from fer_features.report.gather import gather
 from fer_features.report.view import FindFaces, Report
-from fer_features.runs.curves import LEAST_IMAGES
+from fer_features.runs.predictions import ENOUGH
 from fer_features.runs.run import Run
 from fer_features.runtime.files import draft_of
 from fer_features.runtime.progress import Log, no_log
@@ -83,4 +83,4 @@ def page(report: Report) -> str:
     )
     environment.filters |= {"cell": cell, "listed": listed, "seconds": seconds}
     template = environment.get_template("report.html")
-    return template.render(report=report, version=__version__, least_images=LEAST_IMAGES)
+    return template.render(report=report, version=__version__, least_images=ENOUGH)

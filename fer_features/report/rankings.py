@@ -11,8 +11,7 @@ import numpy as np
 from fer_features.report.charts import STYLES, Chart, Line, unit_chart
 from fer_features.report.formats import cell
 from fer_features.report.view import Matrix, Ranking, Score, ScoreRow
-from fer_features.runs.curves import reliability_points, roc_points
-from fer_features.runs.run import Part, Predictions
+from fer_features.runs.predictions import Part, Predictions
 from fer_features.runs.table import ComparisonTable
 from fer_features.runtime.progress import Log
 
@@ -80,9 +79,9 @@ def _curves(runs: Sequence[tuple[str, Any, Part]]) -> tuple[Chart | None, Chart 
     roc, reliability = [], []
     for style, (_, test, part) in enumerate(runs):
         positive = test.classes.index(test.positive) if test.positive else None
-        if (points := roc_points(part, positive=positive)) is not None:
+        if (points := part.roc(positive)) is not None:
             roc.append(Line(*points, style))
-        reliability.append(Line(*reliability_points(part), style, marked=True))
+        reliability.append(Line(*part.reliability(), style, marked=True))
     areas = "; ".join(f"{name}: area {cell(test.roc_auc)}" for name, test, _ in runs)
     errors = "; ".join(f"{name}: ECE {cell(test.ece)}" for name, test, _ in runs)
     rates = ("false positive rate", "true positive rate")

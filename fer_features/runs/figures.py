@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fer_features.errors import FerError
-from fer_features.metrics.curves import ENOUGH, reliability_of, roc_of
+from fer_features.runs.predictions import ENOUGH, Part
 from fer_features.runs.published import PUBLISHED, PUBLISHED_MARK
-from fer_features.runs.run import Part
 from fer_features.runs.schema import Size
 from fer_features.runs.table import ComparisonTable
 from fer_features.runtime.figures import BLUE, GREY, LINES, ORANGE, new_figure, save_figure
@@ -117,15 +117,11 @@ def roc_curves(parts: dict[str, Part], *, positive: int | None, title: str) -> F
         positive: the code of the class meant; None for the mean of all.
         title: what is compared.
     """
-    with new_figure(5.6, 5.8) as figure:
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":", label="guessing")
+    with _curve_axes("guessing", title) as (figure, axes):
         for (name, part), look in zip(parts.items(), LINES, strict=False):
-            curve = roc_of(part.label, part.probability, positive=positive)
-            if curve is not None:
+            if (curve := part.roc(positive)) is not None:
                 axes.plot(*curve, label=name, **{**look, "marker": None})
         axes.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
-        _finish(figure, title)
     return figure
 
 
@@ -136,23 +132,24 @@ def reliability_curves(parts: dict[str, Part], *, title: str) -> Figure:
         parts: predictions by the run's name. Those after the sixth are not drawn.
         title: what is compared.
     """
-    with new_figure(5.6, 5.8) as figure:
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":", label="calibrated")
+    with _curve_axes("calibrated", title) as (figure, axes):
         for (name, part), look in zip(parts.items(), LINES, strict=False):
-            found = reliability_of(part.label, part.probability)
-            axes.plot(found.confidence, found.accuracy, label=name, ms=5, **look)
+            axes.plot(*part.reliability(), label=name, ms=5, **look)
         least = min((1 / part.probability.shape[1] for part in parts.values()), default=0)
         axes.set_xlabel(f"confidence, by tenths with {ENOUGH} images or more")
         axes.set(ylabel="accuracy", xlim=(least, 1.02), ylim=(0, 1.02))
-        _finish(figure, title)
     return figure
 
 
-def _finish(figure: Figure, title: str) -> None:
-    """The legend below, and the title above in lines that fit."""
-    figure.legend(loc="outside lower center", ncols=2, fontsize=9, handlelength=3.5)
-    figure.suptitle(textwrap.fill(title, 66), **_TITLE)
+@contextmanager
+def _curve_axes(diagonal: str, title: str) -> Iterator[tuple[Figure, Any]]:
+    """A figure and its axes with a named diagonal; legend and title are added at the end."""
+    with new_figure(5.6, 5.8) as figure:
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":", label=diagonal)
+        yield figure, axes
+        figure.legend(loc="outside lower center", ncols=2, fontsize=9, handlelength=3.5)
+        figure.suptitle(textwrap.fill(title, 66), **_TITLE)
 
 
 def _labels(table: ComparisonTable) -> list[str]:

@@ -10,8 +10,9 @@ from run_examples import merged, record, write_record
 
 from fer_features.errors import FerError
 from fer_features.runs.compare import compare
+from fer_features.runs.predictions import Part, Predictions
 from fer_features.runs.record import RunRecord, decode_record, encode_record
-from fer_features.runs.run import Part, Predictions, Run, Save, list_runs, read_run, write_run
+from fer_features.runs.run import Run, Save, list_runs, read_run, write_run
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v2" / "runs"
 
@@ -172,7 +173,7 @@ def test_a_folder_for_runs_that_cannot_be_made_is_an_error(tmp_path: Path) -> No
 
 def test_a_run_of_an_earlier_format_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"format_version": 1}')
-    with pytest.raises(FerError, match="no longer read") as caught:
+    with pytest.raises(FerError, match="format 1") as caught:
         read_run(tmp_path)
     assert "fit again" in caught.value.hint
 
