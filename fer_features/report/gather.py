@@ -75,8 +75,8 @@ def gather(
         by_size=tuple(facts.by_size(run, names) for run in shown if run.record.sizes),
         leaked=tuple(map(facts.leaked, tables)),
         leak_effects=tuple(facts.leak_effect(one, names) for one in leak_effects(shown)),
-        caches=tuple(map(facts.cache_card, caches.values())),
-        run_cards=tuple(map(facts.run_card, records)),
+        caches=tuple(caches.values()),
+        records=tuple(records),
     )
 
 

@@ -316,7 +316,7 @@ def test_the_split_without_leakage_comes_first(writer: Writer) -> None:
     old = writer.write(about={"created": "2026-01-01"})
     leaking = {"name": "reference", "leaked": {"exact": 1, "near": 0}}
     new = writer.write(about={"created": "2026-02-01", **leaking})
-    assert [card.title for card in gather([new, old]).run_cards] == [old.path.name, new.path.name]
+    assert [record.id for record in gather([new, old]).records] == [old.path.name, new.path.name]
 
 
 def test_provenance_names_all_that_repeats_a_run(writer: Writer) -> None:
