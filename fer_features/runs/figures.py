@@ -48,7 +48,7 @@ def accuracy_bars(table: ComparisonTable, *, title: str) -> Figure:
     test = np.array([one.test.accuracy for one in records])
     ends = np.array([one.intervals.get("accuracy") or (np.nan, np.nan) for one in records])
     known = bool(np.isfinite(ends).any())
-    reach = np.maximum([test - ends[:, 0], ends[:, 1] - test], 0)  # NaN where not known
+    reach = np.maximum([test - ends[:, 0], ends[:, 1] - test], 0) if known else None
     bars = (
         (-0.2, [one.validation.accuracy for one in records], "validation", BLUE, None, None),
         (0.2, test, "test" + ", with 95 % interval" * known, ORANGE, "//", reach),
@@ -57,9 +57,8 @@ def accuracy_bars(table: ComparisonTable, *, title: str) -> Figure:
         axes = figure.subplots()
         for shift, values, label, colour, hatch, error in bars:
             look: Any = {"color": colour, "hatch": hatch, "ec": "white", "ecolor": "black"}
-            xerr = error if known else None
             drawn = axes.barh(
-                place + shift, values, 0.38, label=label, xerr=xerr, capsize=3, **look
+                place + shift, values, 0.38, label=label, xerr=error, capsize=3, **look
             )
             box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
             axes.bar_label(drawn, fmt="%.3f", padding=5, fontsize=9, bbox=box)

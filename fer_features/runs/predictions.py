@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
+from zlib import error as zlib_error
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +21,7 @@ ENOUGH = 10
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 """x and y, ascending in x."""
 
-UNREADABLE = (
-    OSError,
-    KeyError,
-    ValueError,
-    AttributeError,
-    MemoryError,
-    zlib.error,
-    zipfile.BadZipFile,
-)
+UNREADABLE = (OSError, KeyError, ValueError, AttributeError, MemoryError, zlib_error, BadZipFile)
 """What NumPy raises for a file that is no archive of arrays, or a damaged one."""
 
 

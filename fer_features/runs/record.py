@@ -9,21 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from fer_features.metrics.scores import Count, Scores
-from fer_features.runs.schema import (
-    CacheRecord,
-    Calibration,
-    CrossValidation,
-    Data,
-    FileName,
-    HeadRecord,
-    Leak,
-    Name,
-    Operate,
-    Seconds,
-    Size,
-    Split,
-    Task,
-)
+from fer_features.runs import schema
 from fer_features.runtime.text import is_printable
 
 FORMAT_VERSION = 2
@@ -52,28 +38,28 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """All that ``run.json`` holds."""
 
     format_version: int = FORMAT_VERSION
-    id: Name
+    id: schema.Name
     created: str
-    cache: CacheRecord
-    data: Data
-    task: Task
-    split: Split
-    head: HeadRecord
+    cache: schema.CacheRecord
+    data: schema.Data
+    task: schema.Task
+    split: schema.Split
+    head: schema.HeadRecord
     seed: Count
     validation: Scores
     test: Scores
     intervals: dict[str, tuple[float, float] | None]
-    leak: Leak | None = None
-    calibration: Calibration | None = None
-    operate: Operate | None = None
-    cv: CrossValidation | None = None
-    sizes: Annotated[list[Size], Meta(min_length=1)] | None = None
+    leak: schema.Leak | None = None
+    calibration: schema.Calibration | None = None
+    operate: schema.Operate | None = None
+    cv: schema.CrossValidation | None = None
+    sizes: Annotated[list[schema.Size], Meta(min_length=1)] | None = None
     history: dict[str, Annotated[list[float], Meta(min_length=1)]] | None = None
-    seconds: Seconds
+    seconds: schema.Seconds
     predicted_rows: Count = 0
     command: str = ""
     software: dict[str, str] = {}
-    files: dict[str, FileName] = {}
+    files: dict[str, schema.FileName] = {}
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together."""

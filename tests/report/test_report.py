@@ -19,7 +19,7 @@ from fer_features.errors import FerError
 from fer_features.metrics.intervals import share_interval
 from fer_features.report import gather, page
 from fer_features.runs.published import PUBLISHED_MARK
-from fer_features.runs.run import Run
+from fer_features.runs.run import Run, list_runs
 from fer_features.runtime.progress import no_log
 
 SECTIONS = (
@@ -354,6 +354,20 @@ def test_calibration_and_thresholds_are_shown(writer: Writer) -> None:
 def test_seven_classes_have_a_matrix_of_seven(writer: Writer) -> None:
     read = Reader(show(writer.write(task=SEVEN)))
     assert len(read.all("td", **{"class": "right"})) == 7
+
+
+def test_runs_of_the_first_release_are_shown() -> None:
+    golden = Path(__file__).parents[1] / "golden" / "v2" / "runs"
+    logged: list[str] = []
+    read = Reader(page(gather(list_runs(golden), log=logged.append)))
+    assert (
+        "logreg pixels, learnt from nothing (descriptor) 0.625 0.438 0.231 – 0.668 "
+        "0.438 0.233 – 0.677 0.471 0.225 – 0.731 0.547 0.211 – 0.845 0.607 0.238 – 0.884 "
+        "0.271 0.179 – 0.365 0.239 0.13"
+    ) in read.text
+    assert "platt 0.698 → 0.733 0.253 → 0.271 0.180 → 0.239" in read.text
+    assert len(read.all("td", **{"class": "right"})) == 4
+    assert logged == ["no faces are shown: no images were given"]
 
 
 def test_the_command_writes_the_file_and_says_so(

@@ -61,6 +61,12 @@ def test_runs_of_the_first_release_are_read_compared_and_written_alike() -> None
     (table,) = compare([run.path for run in runs]).tables
     assert table.names == ["logreg", "ridge"]
     assert table.verdict is not None
+    assert (
+        "| logreg | pixels | 0.6250 | 0.4375 [.231, .668] | 0.4375 | 0.4706 | 0.5469 | 0.7332 "
+        "| 0.2386 | 0.13 |\n"
+        "| ridge | pixels | 0.6250 | 0.6875 [.444, .858] | 0.6875 | 0.6667 | 0.5938 | 0.7095 "
+        "| 0.2224 | 4.2 |\n"
+    ) in table.to_markdown()
 
 
 def test_a_number_that_json_lacks_is_not_written(tmp_path: Path) -> None:
