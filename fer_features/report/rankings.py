@@ -44,7 +44,7 @@ def ranking(table: ComparisonTable, predictions: Mapping[Path, Predictions], log
         matrices=tuple(Matrix(name, tuple(test.classes), test.confusion) for name, test in tests),
         tied=validation.count(validation[0]) - 1,
         verdict=verdict.text() if verdict else "",
-        notes=table.notes,
+        notes=tuple(table.notes),
         drawn=tuple(name for name, _, _ in readable[:STYLES]),
         readable=len(readable),
         roc=roc,

@@ -15,7 +15,15 @@ from fer_features.runs.predictions import ENOUGH, Part
 from fer_features.runs.published import PUBLISHED, PUBLISHED_MARK
 from fer_features.runs.schema import Size
 from fer_features.runs.table import ComparisonTable
-from fer_features.runtime.figures import BLUE, GREY, LINES, ORANGE, new_figure, save_figure
+from fer_features.runtime.figures import (
+    BLUE,
+    GREY,
+    LINES,
+    ORANGE,
+    new_figure,
+    plot_pair,
+    save_figure,
+)
 from fer_features.runtime.text import file_stem, shortened
 
 if TYPE_CHECKING:
@@ -30,9 +38,7 @@ def sizes_curve(sizes: Sequence[Size], *, title: str) -> Figure:
     with new_figure(6, 3.6) as figure:
         axes = figure.subplots()
         train = [one.train_accuracy for one in sizes]
-        validation = [one.validation_accuracy for one in sizes]
-        axes.plot(rows, train, color=BLUE, marker="o", ms=4, label="training")
-        axes.plot(rows, validation, color=ORANGE, marker="s", ms=4, ls="--", label="validation")
+        plot_pair(axes, rows, train, [one.validation_accuracy for one in sizes])
         axes.set(xlabel="training images", ylabel="accuracy", xscale="log")
         axes.set_xticks(rows, [f"{n:,}" for n in rows])
         axes.minorticks_off()
@@ -182,11 +188,7 @@ def write_figures(tables: Sequence[ComparisonTable], folder: Path) -> list[Path]
 
 
 def _figures_of(table: ComparisonTable) -> dict[str, Figure]:
-    marks: dict[str, dict[str, None]] = {}
-    for run in table.runs:
-        for mark in run.record.marks:
-            marks.setdefault(mark, {})[run.record.base_features] = None
-    warnings = [f"{mark}: {', '.join(names)}" for mark, names in marks.items()]
+    warnings = [f"{mark}: {', '.join(names)}" for mark, names in table.marks.items()]
     title = "\n".join([table.title, *warnings])
     learnt = [f"{name}: learnt from {text}" for name, text in table.learnt_from.items()]
     figures = {

@@ -24,7 +24,7 @@ DEEPEST = 12
 """How deeply objects and lists may be nested."""
 
 IMAGENET = "ImageNet: 1,281,167 labels"
-UNKNOWN = "PROVENANCE UNKNOWN"
+RANDOM, SEEN, UNKNOWN = "RANDOM WEIGHTS", "SEEN IMAGES", "PROVENANCE UNKNOWN"
 
 _LEARNT_FROM = {
     "none": "nothing (descriptor)",
@@ -100,6 +100,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         return " ".join([*words, *self.head.views])
 
     @property
+    def only_member(self) -> str | None:
+        """The member of an ensemble that has chosen a single one."""
+        members = self.head.chosen.get("members")
+        return str(members[0]) if isinstance(members, list) and len(members) == 1 else None
+
+    @property
     def data_title(self) -> str:
         """Task, images, labels, and the rows that were left out."""
         data = self.data
@@ -139,8 +145,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     def marks(self) -> list[str]:
         """Warnings that belong beside the scores, in capitals."""
         found = {
-            "RANDOM WEIGHTS": self.is_random,
-            "SEEN IMAGES": bool(self.scored_seen),
+            RANDOM: self.is_random,
+            SEEN: bool(self.scored_seen),
             UNKNOWN: self.provenance_unknown,
         }
         return [mark for mark, applies in found.items() if applies]

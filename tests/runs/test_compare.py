@@ -145,7 +145,7 @@ def test_random_weights_are_said_aloud() -> None:
     table = one_table(run(weights="random:0"))
     assert any("RANDOM WEIGHTS" in log for log in table.notes)
     table = one_table(run(weights="imagenet"))
-    assert table.notes == ()
+    assert not table.notes
 
 
 def test_a_leak_is_said_aloud() -> None:
