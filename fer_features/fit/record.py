@@ -27,8 +27,9 @@ from fer_features.fit.resample import Sizes
 from fer_features.metrics import Scores
 from fer_features.metrics.intervals import score_intervals
 from fer_features.runs import schema as runs
+from fer_features.runs.predictions import Part, Predictions
 from fer_features.runs.record import RunRecord
-from fer_features.runs.run import Part, Predictions, Run, Save
+from fer_features.runs.run import Run, Save
 from fer_features.runs.run import write_run as write
 from fer_features.runtime.progress import Log, no_log
 from fer_features.runtime.text import plain_text

@@ -8,43 +8,28 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def checked_codes(y: ArrayLike, *, n: int, n_classes: int) -> NDArray[np.int64]:
-    """Class codes, int64 (N,), N at least 1.
-
-    Raises:
-        ValueError: they are of another form, not `n`, or not 0 to `n_classes` - 1.
-    """
-    codes = np.asarray(y)
-    if codes.ndim != 1 or not np.issubdtype(codes.dtype, np.integer):
-        raise ValueError(f"class codes must be int (N,), not {codes.dtype} {codes.shape}")
-    if len(codes) == 0:
-        raise ValueError("there are no rows to score")
-    if len(codes) != n:
-        raise ValueError(f"{len(codes)} class codes where {n} rows are")
-    if codes.min() < 0 or codes.max() >= n_classes:
-        raise ValueError(
-            f"class codes {codes.min()} to {codes.max()} where 0 to {n_classes - 1} are meant"
-        )
-    return codes.astype(np.int64)
-
-
 def checked(
     y: ArrayLike, probability: ArrayLike
 ) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
-    """Class codes int64 (N,) and probabilities (N, K), K at least 2.
+    """Class codes int64 (N,) and probabilities (N, K), N at least 1 and K at least 2.
 
     Raises:
-        ValueError: they are of another form, or the probabilities are not 0 to 1 or do not sum to
-            1 in each row.
+        ValueError: they are of another form, the codes are not 0 to K - 1, or the probabilities
+            are not 0 to 1 or do not sum to 1 in each row.
     """
-    p = np.asarray(probability)
+    codes, p = np.asarray(y), np.asarray(probability)
     if p.ndim != 2 or p.shape[1] < 2 or not np.issubdtype(p.dtype, np.floating):
         raise ValueError(f"probabilities must be float (N, K), K >= 2, not {p.dtype} {p.shape}")
-    if not np.isfinite(p).all():
-        raise ValueError("probabilities hold NaN or infinity")
-    if (p < 0).any() or (p > 1).any() or (abs(p.sum(axis=1, dtype=np.float64) - 1) > 1e-3).any():
+    if codes.shape != p.shape[:1] or not np.issubdtype(codes.dtype, np.integer):
+        raise ValueError(f"class codes must be int ({len(p)},), not {codes.dtype} {codes.shape}")
+    if len(codes) == 0:
+        raise ValueError("there are no rows to score")
+    if codes.min() < 0 or codes.max() >= p.shape[1]:
+        raise ValueError(f"class codes must be 0 to {p.shape[1] - 1}")
+    # NaN and infinity fail these comparisons
+    if not ((p >= 0) & (p <= 1)).all() or (abs(p.sum(axis=1, dtype=np.float64) - 1) > 1e-3).any():
         raise ValueError("probabilities must be 0 to 1 and sum to 1 in each row")
-    return checked_codes(y, n=len(p), n_classes=p.shape[1]), p
+    return codes.astype(np.int64), p
 
 
 def positive_code(classes: list[str], positive: str | None, *, n_classes: int) -> int | None:

@@ -15,9 +15,6 @@ BINS = 15
 RATES = np.linspace(0, 1, 201)
 """False positive rates at which the curves of several classes are averaged."""
 
-ENOUGH = 10
-"""Least number of images in a bin of a reliability curve."""
-
 
 @dataclass(frozen=True)
 class Reliability:
@@ -69,11 +66,6 @@ def expected_calibration_error(y: ArrayLike, probability: ArrayLike) -> float:
     found = reliability(y, probability)
     gaps = found.weight * abs(found.accuracy - found.confidence)
     return float(gaps.sum() / found.weight.sum())
-
-
-def reliability_of(label: NDArray[np.int64], probability: NDArray[np.float64]) -> Reliability:
-    """The reliability curve that is drawn: tenths of confidence that have `ENOUGH` images."""
-    return reliability(label, probability, bins=10, least=ENOUGH)
 
 
 def roc_of(

@@ -123,10 +123,10 @@ def score(
         precision=float(precision),
         recall=float(recall),
         f1=float(f1),
-        roc_auc=roc_auc(codes, p),
-        average_precision=average_precision(codes, p, positive=1 if code is None else code),
-        log_loss=log_loss(codes, p),
-        brier=brier(codes, p),
+        roc_auc=_roc_auc(codes, p),
+        average_precision=_average_precision(codes, p, positive=1 if code is None else code),
+        log_loss=float(row_log_loss(codes, p).mean()),
+        brier=float(row_brier(codes, p).mean()),
         ece=expected_calibration_error(codes, p),
         confusion=sk.confusion_matrix(codes, predicted, labels=range(p.shape[1])).tolist(),
     )
@@ -139,39 +139,20 @@ def accuracy(y: ArrayLike, predicted: ArrayLike) -> float:
     return float(accuracy_score(y, predicted))
 
 
-def roc_auc(y: ArrayLike, probability: ArrayLike) -> float | None:
-    """Area under the ROC curve; for more than two classes, the mean of one class against the rest.
-
-    Args:
-        y: int (N,), true class codes, 0 to K-1.
-        probability: float (N, K), 0 to 1, each row summing to 1.
-
-    Returns:
-        0 to 1; None where it is undefined: a class does not occur in `y`.
-    """
+def _roc_auc(codes: NDArray[np.int64], p: NDArray[Any]) -> float | None:
+    """The area of the second of two classes, or the mean of each class against the rest."""
     from sklearn.metrics import roc_auc_score
 
-    codes, p = checked(y, probability)
     if not np.bincount(codes, minlength=p.shape[1]).all():
         return None
     ranked = range(p.shape[1]) if p.shape[1] > 2 else (1,)
     return float(np.mean([roc_auc_score(codes == k, p[:, k]) for k in ranked]))
 
 
-def average_precision(y: ArrayLike, probability: ArrayLike, *, positive: int = 1) -> float | None:
-    """Average precision; for more than two classes, the mean of one class against the rest.
-
-    Args:
-        y: int (N,), true class codes, 0 to K-1.
-        probability: float (N, K), 0 to 1, each row summing to 1.
-        positive: of two classes, the code of the one that is meant.
-
-    Returns:
-        0 to 1; None where it is undefined: a class that is meant does not occur in `y`.
-    """
+def _average_precision(codes: NDArray[np.int64], p: NDArray[Any], *, positive: int) -> float | None:
+    """That of the class `positive` of two, or the mean of each class against the rest."""
     from sklearn.metrics import average_precision_score
 
-    codes, p = checked(y, probability)
     ranked = range(p.shape[1]) if p.shape[1] > 2 else (positive,)
     if not np.isin(ranked, codes).all():
         return None
@@ -187,15 +168,6 @@ def log_loss(y: ArrayLike, probability: ArrayLike) -> float:
     return float(row_log_loss(*checked(y, probability)).mean())
 
 
-def brier(y: ArrayLike, probability: ArrayLike) -> float:
-    """Mean squared difference between probabilities and the true classes (Brier, 1950).
-
-    Of two classes, that of one of them, 0 to 1; of more, the sum over all classes, 0 to 2: as
-    scikit-learn scales it.
-    """
-    return float(row_brier(*checked(y, probability)).mean())
-
-
 def row_log_loss(codes: NDArray[np.int64], p: NDArray[Any]) -> NDArray[np.float64]:
     """-log(probability of the true class) of each row, in nats: float64 (N,)."""
     epsilon = np.finfo(p.dtype).eps
@@ -205,6 +177,10 @@ def row_log_loss(codes: NDArray[np.int64], p: NDArray[Any]) -> NDArray[np.float6
 
 
 def row_brier(codes: NDArray[np.int64], p: NDArray[Any]) -> NDArray[np.float64]:
-    """Squared distance of each row's probabilities from the truth, float64 (N,)."""
+    """Squared distance of each row's probabilities from the truth, float64 (N,) (Brier, 1950).
+
+    Of two classes, that of one of them, 0 to 1; of more, the sum over all classes, 0 to 2: as
+    scikit-learn scales it.
+    """
     squares: NDArray[np.float64] = (p.astype(np.float64) - np.eye(p.shape[1])[codes]) ** 2
     return squares[:, 1] if p.shape[1] == 2 else squares.sum(axis=1)

@@ -1,18 +1,13 @@
-"""Tables, learning curves and provenance of single runs."""
+"""Tables and learning curves of single runs."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from fer_features.report.charts import epoch_chart, size_chart
-from fer_features.report.formats import cell, seconds
-from fer_features.report.view import Card, Cell, LearningCurves
-from fer_features.runs.record import RunRecord
+from fer_features.report.formats import cell
+from fer_features.report.view import Cell, LearningCurves
 from fer_features.runs.repeats import LeakEffect, OverSeeds, TestPart
 from fer_features.runs.run import Run
 from fer_features.runs.table import ComparisonTable
@@ -23,10 +18,7 @@ Names = Mapping[Path, str]
 
 def seeds(one: OverSeeds) -> tuple[Cell, ...]:
     """Head, features, title, number of seeds, and mean ± standard deviation of the accuracy."""
-    cells = []
-    for part in ("validation", "test"):
-        mean, std = one.mean(part, "accuracy"), one.std(part, "accuracy")
-        cells.append("–" if mean is None or std is None else f"{mean:.3f} ± {std:.3f}")
+    cells = (one.cell(part, "accuracy", 3) for part in ("validation", "test"))
     return (one.head, one.features, one.title, len(one.runs), *cells)
 
 
@@ -94,70 +86,3 @@ def _accuracy(part: TestPart | None) -> tuple[int, str | None]:
         return 0, None
     low, high = part.interval
     return part.n, f"{part.accuracy:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def cache_card(record: RunRecord) -> Card:
-    """Provenance of a cache's features."""
-    cache, spec, dataset = record.cache, record.cache.spec, record.cache.dataset
-    return _card(
-        record.base_features,
-        {
-            "backbone": spec.backbone,
-            "weights": spec.weights,
-            "weights’ SHA-256": spec.weights_sha256,
-            "input": f"{spec.size} × {spec.size}" if spec.size else None,
-            "preprocessing": spec.preprocess,
-            "resizing": spec.resize,
-            "arithmetic": spec.precision,
-            "data": dataset and dataset.name,
-            "data’s SHA-256": dataset and dataset.sha256,
-            "cache’s key": cache.key,
-            "cache’s file": cache.path,
-        },
-    )
-
-
-def run_card(record: RunRecord) -> Card:
-    """Settings and provenance of a run, and the command that repeats it."""
-    head = record.head
-    chosen = {k: v for k, v in head.chosen.items() if v and not isinstance(v, list | dict)}
-    times = (
-        f"{name} {seconds(value)} s" for name, value in msgspec.to_builtins(record.seconds).items()
-    )
-    return _card(
-        record.id,
-        {
-            "head": head.title or head.name,
-            "features": f"{'+'.join(head.layers)} {head.features}".strip(),
-            "views": ", ".join(head.views),
-            "settings": _settings(head.params),
-            "chosen on validation": _settings(chosen),
-            "images the weights have learnt from": _learnt(record),
-            "time": ", ".join(times),
-            "created": record.created,
-            "software": ", ".join(f"{k} {v}" for k, v in record.software.items()),
-        },
-        record.command,
-    )
-
-
-def _card(title: str, facts: Mapping[str, Any], command: str = "") -> Card:
-    return Card(title, {name: str(value) for name, value in facts.items() if value}, command)
-
-
-def _settings(params: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name}={f'{value:.4g}' if isinstance(value, float) else json.dumps(value)}"
-        for name, value in params.items()
-    )
-
-
-def _learnt(record: RunRecord) -> str:
-    """How many of the rows the weights have learnt from; empty where this does not apply."""
-    if record.provenance_unknown:
-        return "provenance unknown"
-    found = record.data.provenance
-    if found is None or found.exact is None:
-        return ""
-    similar = "copies not looked for" if found.copies is None else f"{found.copies:,} copies"
-    return f"{found.exact:,} exact, {similar}, of {record.data.rows:,}"

@@ -18,9 +18,10 @@ from fer_features.report.formats import listed
 from fer_features.report.rankings import bounds_of, ranking
 from fer_features.report.view import Face, FindFaces, Images, Mistake, Report, Rows
 from fer_features.runs.compare import compare
+from fer_features.runs.predictions import Part, Predictions
 from fer_features.runs.record import RunRecord
 from fer_features.runs.repeats import leak_effects
-from fer_features.runs.run import Part, Predictions, Run
+from fer_features.runs.run import Run
 from fer_features.runs.table import ComparisonTable
 from fer_features.runtime.progress import Log, no_log
 
@@ -74,8 +75,8 @@ def gather(
         by_size=tuple(facts.by_size(run, names) for run in shown if run.record.sizes),
         leaked=tuple(map(facts.leaked, tables)),
         leak_effects=tuple(facts.leak_effect(one, names) for one in leak_effects(shown)),
-        caches=tuple(map(facts.cache_card, caches.values())),
-        run_cards=tuple(map(facts.run_card, records)),
+        caches=tuple(caches.values()),
+        records=tuple(records),
     )
 
 

@@ -10,10 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fer_features import __version__
 from fer_features.errors import FerError, reason_of
-from fer_features.report.formats import cell, listed, seconds
+from fer_features.report.formats import cell, chosen, listed, seconds, settings
 from fer_features.report.gather import gather
 from fer_features.report.view import FindFaces, Report
-from fer_features.runs.curves import LEAST_IMAGES
+from fer_features.runs.predictions import ENOUGH
 from fer_features.runs.run import Run
 from fer_features.runtime.files import draft_of
 from fer_features.runtime.progress import Log, no_log
@@ -81,6 +81,6 @@ def page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cell": cell, "listed": listed, "seconds": seconds}
+    environment.filters |= {f.__name__: f for f in (cell, chosen, listed, seconds, settings)}
     template = environment.get_template("report.html")
-    return template.render(report=report, version=__version__, least_images=LEAST_IMAGES)
+    return template.render(report=report, version=__version__, least_images=ENOUGH)

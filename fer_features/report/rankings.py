@@ -10,19 +10,16 @@ import numpy as np
 
 from fer_features.report.charts import STYLES, Chart, Line, unit_chart
 from fer_features.report.formats import cell
-from fer_features.report.view import Matrix, Ranking, Score, ScoreRow
-from fer_features.runs.curves import reliability_points, roc_points
-from fer_features.runs.run import Part, Predictions
+from fer_features.report.view import Matrix, Ranking
+from fer_features.runs.predictions import Part, Predictions
 from fer_features.runs.table import ComparisonTable
 from fer_features.runtime.progress import Log
 
-_OTHERS = ("balanced_accuracy", "f1", "roc_auc", "average_precision", "brier", "ece")
-"""Test scores beside the accuracy, in the order of the template's columns."""
 
-
-def bounds_of(rows: Sequence[ScoreRow]) -> tuple[float, float]:
+def bounds_of(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     """Multiples of 0.05 between which all test accuracies and their intervals lie."""
-    scores = [end for row in rows for end in vars(row.test).values() if end is not None]
+    keys = ("test accuracy", "test accuracy low", "test accuracy high")
+    scores = [row[key] for row in rows for key in keys if row[key] is not None]
     low, high = np.floor(min(scores) * 20), np.ceil(max(scores) * 20)
     return float(low / 20), float(max(high, low + 1) / 20)
 
@@ -41,37 +38,17 @@ def ranking(table: ComparisonTable, predictions: Mapping[Path, Predictions], log
     roc, reliability = _curves(readable[:STYLES])
     tests = zip(names, (run.record.test for run in table.runs), strict=True)
     validation = [run.record.validation.accuracy for run in table.runs]
-    # The published row, at the end, has no name.
-    rows = zip(table.rows(), [*names, ""], strict=False)
     return Ranking(
         title=table.title,
-        rows=tuple(_score_row(row, name) for row, name in rows),
+        rows=tuple(table.drawn_rows(all_heads=True)),
         matrices=tuple(Matrix(name, tuple(test.classes), test.confusion) for name, test in tests),
         tied=validation.count(validation[0]) - 1,
         verdict=verdict.text() if verdict else "",
-        notes=table.notes,
+        notes=tuple(table.notes),
         drawn=tuple(name for name, _, _ in readable[:STYLES]),
         readable=len(readable),
         roc=roc,
         reliability=reliability,
-    )
-
-
-def _score_row(row: Mapping[str, Any], name: str) -> ScoreRow:
-    """A row; of runs with the same head and features only the run's id differs."""
-    scores = [
-        Score(row[f"test {one}"], row.get(f"test {one} low"), row.get(f"test {one} high"))
-        for one in ("accuracy", *_OTHERS)
-    ]
-    return ScoreRow(
-        head=name if name and name == row["run"] else row["head"],
-        features=row["features"],
-        learnt_from=row["learnt from"],
-        validation=row["validation accuracy"],
-        test=scores[0],
-        others=tuple(scores[1:]),
-        fit_seconds=row["fit seconds"],
-        published=row["run"] is None,
     )
 
 
@@ -80,9 +57,9 @@ def _curves(runs: Sequence[tuple[str, Any, Part]]) -> tuple[Chart | None, Chart 
     roc, reliability = [], []
     for style, (_, test, part) in enumerate(runs):
         positive = test.classes.index(test.positive) if test.positive else None
-        if (points := roc_points(part, positive=positive)) is not None:
+        if (points := part.roc(positive)) is not None:
             roc.append(Line(*points, style))
-        reliability.append(Line(*reliability_points(part), style, marked=True))
+        reliability.append(Line(*part.reliability(), style, marked=True))
     areas = "; ".join(f"{name}: area {cell(test.roc_auc)}" for name, test, _ in runs)
     errors = "; ".join(f"{name}: ECE {cell(test.ece)}" for name, test, _ in runs)
     rates = ("false positive rate", "true positive rate")

@@ -7,11 +7,13 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.report.charts import Chart
+from fer_features.runs.record import RunRecord
 from fer_features.runs.run import Run
 
 Cell = str | int | float | None
@@ -56,34 +58,6 @@ Raises `FerError` where the run's images are not available.
 
 
 @dataclass(frozen=True)
-class Score:
-    """A score and the ends of its 95 % interval; None where undefined."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """A run in the table of results.
-
-    Attributes:
-        others: the other test scores, in the order of the table's columns.
-        published: whether it is the published result, which is not re-run.
-    """
-
-    head: str
-    features: str
-    learnt_from: str
-    validation: float | None
-    test: Score
-    others: tuple[Score, ...]
-    fit_seconds: float | None
-    published: bool
-
-
-@dataclass(frozen=True)
 class Matrix:
     """A confusion matrix (K, K): a row for each true class, a column for each predicted one."""
 
@@ -97,6 +71,7 @@ class Ranking:
     """Runs that may be ranked against each other, the best on validation first.
 
     Attributes:
+        rows: those of the comparison, by the keys of `runs.columns.COLUMNS`.
         tied: number of runs with the first's validation accuracy, besides the first.
         verdict: whether the first is better than the others; empty without a verdict.
         notes: warnings for the reader.
@@ -107,7 +82,7 @@ class Ranking:
     """
 
     title: str
-    rows: tuple[ScoreRow, ...]
+    rows: tuple[Mapping[str, Any], ...]
     matrices: tuple[Matrix, ...]
     tied: int
     verdict: str
@@ -176,15 +151,6 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Card:
-    """Facts about a cache or a run; those without a value are left out."""
-
-    title: str
-    facts: Mapping[str, str]
-    command: str = ""
-
-
-@dataclass(frozen=True)
 class Report:
     """A whole report.
 
@@ -198,6 +164,8 @@ class Report:
         calibrations: run, method, and log loss, Brier score and ECE before and after.
         leaked: ranking, test images, and those with an exact, near and registered copy.
         leak_effects: run, accuracy, and number and accuracy with and without a copy, difference.
+        caches: a record of each cache.
+        records: those of all runs, in the order of the tables.
     """
 
     images: tuple[Images, ...]
@@ -212,5 +180,5 @@ class Report:
     by_size: tuple[LearningCurves, ...]
     leaked: Rows
     leak_effects: Rows
-    caches: tuple[Card, ...]
-    run_cards: tuple[Card, ...]
+    caches: tuple[RunRecord, ...]
+    records: tuple[RunRecord, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,6 @@ import msgspec
 
 from fer_features.errors import FerError
 from fer_features.runs.columns import COLUMNS
-from fer_features.runs.published import is_published_task
-from fer_features.runs.record import UNKNOWN, RunRecord
 from fer_features.runs.repeats import LeakEffect, OverSeeds, family_key, leak_effects, over_seeds
 from fer_features.runs.run import Run, read_run
 from fer_features.runs.table import ComparisonTable
@@ -111,8 +109,8 @@ def compare(runs: Iterable[Run | Path | str]) -> Comparison:
         record = run.record
         key = [record.data.digest, record.task, record.split, record.seed]
         groups.setdefault(msgspec.json.encode(key), []).append(run)
-    tables = tuple(_table(group) for group in groups.values())
-    return Comparison(tables, tuple(over_seeds(found)))
+    tables = (ComparisonTable(tuple(sorted(group, key=_place))) for group in groups.values())
+    return Comparison(tuple(tables), tuple(over_seeds(found)))
 
 
 def of_same_data(runs: Sequence[Run]) -> list[Run]:
@@ -149,66 +147,8 @@ def _data_of(run: Run) -> tuple[Any, ...]:
     return run.record.data.digest, run.record.task
 
 
-def _table(group: list[Run]) -> ComparisonTable:
-    runs = tuple(sorted(group, key=_place))
-    first = runs[0].record
-    split = first.split
-    seed = "" if split.seed is None else f", seed {split.seed}"
-    title = (
-        f"{first.data_title}, split {split.name}{seed} "
-        f"({split.train:,} / {split.validation:,} / {split.test:,})"
-    )
-    return ComparisonTable(title, runs, is_published_task(first), tuple(_notes(runs)))
-
-
 def _place(run: Run) -> tuple[float, bool, str, str, str]:
     """Order of the runs: validation accuracy, and of equals an ensemble of one last, then names."""
     record = run.record
     names = (record.head.name, record.features(precision=True), record.id)
-    return (-record.validation.accuracy, _only_member(record) is not None, *names)
-
-
-def _only_member(record: RunRecord) -> str | None:
-    """The member of an ensemble that has chosen a single one."""
-    members = record.head.chosen.get("members")
-    return str(members[0]) if isinstance(members, list) and len(members) == 1 else None
-
-
-def _notes(runs: Sequence[Run]) -> Iterator[str]:
-    records = [run.record for run in runs]
-
-    def backbones(applies: Callable[[RunRecord], object]) -> list[str]:
-        return sorted({one.base_features for one in records if applies(one)})
-
-    for name in backbones(lambda one: one.is_random):
-        yield (
-            f"{name}: RANDOM WEIGHTS. The network has learned nothing; these numbers say "
-            "nothing about ImageNet weights."
-        )
-    for name in backbones(lambda one: one.scored_seen):
-        most = max(one.scored_seen for one in records if one.base_features == name)
-        yield (
-            f"{name}: SEEN IMAGES. The weights have learnt from {most:,} of the images that "
-            "are scored here; these numbers say nothing about new images."
-        )
-    for name in backbones(lambda one: one.provenance_unknown):
-        yield (
-            f"{name}: {UNKNOWN}. Which images the weights have learnt from is not known, or "
-            "copies of them cannot be recognised; they may have learnt from those scored here."
-        )
-    split = records[0].split
-    exact, near, registered = split.leaked.exact, split.leaked.near, split.leaked.registered or 0
-    if exact or near or registered:
-        yield (
-            f"test images with a copy in training or validation: {exact:,} exact, {near:,} near "
-            f"and {registered:,} shifted or scaled, of {split.test:,}. That raises the scores of "
-            "every row; --split grouped avoids it."
-        )
-    if calibrated := [record.id for record in records if record.calibration]:
-        yield (
-            f"calibrated on the validation rows, which improves the validation scores: "
-            f"{', '.join(calibrated)}."
-        )
-    for record in records:
-        if member := _only_member(record):
-            yield f"{record.id} has a single member, {member}: it is that head."
+    return (-record.validation.accuracy, record.only_member is not None, *names)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fer_features.errors import FerError
-from fer_features.metrics.curves import ENOUGH, reliability_of, roc_of
+from fer_features.runs.predictions import ENOUGH, Part
 from fer_features.runs.published import PUBLISHED, PUBLISHED_MARK
-from fer_features.runs.run import Part
 from fer_features.runs.schema import Size
 from fer_features.runs.table import ComparisonTable
-from fer_features.runtime.figures import BLUE, GREY, LINES, ORANGE, new_figure, save_figure
+from fer_features.runtime.figures import (
+    BLUE,
+    GREY,
+    LINES,
+    ORANGE,
+    new_figure,
+    plot_pair,
+    save_figure,
+)
 from fer_features.runtime.text import file_stem, shortened
 
 if TYPE_CHECKING:
@@ -30,9 +38,7 @@ def sizes_curve(sizes: Sequence[Size], *, title: str) -> Figure:
     with new_figure(6, 3.6) as figure:
         axes = figure.subplots()
         train = [one.train_accuracy for one in sizes]
-        validation = [one.validation_accuracy for one in sizes]
-        axes.plot(rows, train, color=BLUE, marker="o", ms=4, label="training")
-        axes.plot(rows, validation, color=ORANGE, marker="s", ms=4, ls="--", label="validation")
+        plot_pair(axes, rows, train, [one.validation_accuracy for one in sizes])
         axes.set(xlabel="training images", ylabel="accuracy", xscale="log")
         axes.set_xticks(rows, [f"{n:,}" for n in rows])
         axes.minorticks_off()
@@ -48,7 +54,7 @@ def accuracy_bars(table: ComparisonTable, *, title: str) -> Figure:
     test = np.array([one.test.accuracy for one in records])
     ends = np.array([one.intervals.get("accuracy") or (np.nan, np.nan) for one in records])
     known = bool(np.isfinite(ends).any())
-    reach = np.maximum([test - ends[:, 0], ends[:, 1] - test], 0)  # NaN where not known
+    reach = np.maximum([test - ends[:, 0], ends[:, 1] - test], 0) if known else None
     bars = (
         (-0.2, [one.validation.accuracy for one in records], "validation", BLUE, None, None),
         (0.2, test, "test" + ", with 95 % interval" * known, ORANGE, "//", reach),
@@ -57,9 +63,8 @@ def accuracy_bars(table: ComparisonTable, *, title: str) -> Figure:
         axes = figure.subplots()
         for shift, values, label, colour, hatch, error in bars:
             look: Any = {"color": colour, "hatch": hatch, "ec": "white", "ecolor": "black"}
-            xerr = error if known else None
             drawn = axes.barh(
-                place + shift, values, 0.38, label=label, xerr=xerr, capsize=3, **look
+                place + shift, values, 0.38, label=label, xerr=error, capsize=3, **look
             )
             box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
             axes.bar_label(drawn, fmt="%.3f", padding=5, fontsize=9, bbox=box)
@@ -117,15 +122,11 @@ def roc_curves(parts: dict[str, Part], *, positive: int | None, title: str) -> F
         positive: the code of the class meant; None for the mean of all.
         title: what is compared.
     """
-    with new_figure(5.6, 5.8) as figure:
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":", label="guessing")
+    with _curve_axes("guessing", title) as (figure, axes):
         for (name, part), look in zip(parts.items(), LINES, strict=False):
-            curve = roc_of(part.label, part.probability, positive=positive)
-            if curve is not None:
+            if (curve := part.roc(positive)) is not None:
                 axes.plot(*curve, label=name, **{**look, "marker": None})
         axes.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
-        _finish(figure, title)
     return figure
 
 
@@ -136,23 +137,24 @@ def reliability_curves(parts: dict[str, Part], *, title: str) -> Figure:
         parts: predictions by the run's name. Those after the sixth are not drawn.
         title: what is compared.
     """
-    with new_figure(5.6, 5.8) as figure:
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":", label="calibrated")
+    with _curve_axes("calibrated", title) as (figure, axes):
         for (name, part), look in zip(parts.items(), LINES, strict=False):
-            found = reliability_of(part.label, part.probability)
-            axes.plot(found.confidence, found.accuracy, label=name, ms=5, **look)
+            axes.plot(*part.reliability(), label=name, ms=5, **look)
         least = min((1 / part.probability.shape[1] for part in parts.values()), default=0)
         axes.set_xlabel(f"confidence, by tenths with {ENOUGH} images or more")
         axes.set(ylabel="accuracy", xlim=(least, 1.02), ylim=(0, 1.02))
-        _finish(figure, title)
     return figure
 
 
-def _finish(figure: Figure, title: str) -> None:
-    """The legend below, and the title above in lines that fit."""
-    figure.legend(loc="outside lower center", ncols=2, fontsize=9, handlelength=3.5)
-    figure.suptitle(textwrap.fill(title, 66), **_TITLE)
+@contextmanager
+def _curve_axes(diagonal: str, title: str) -> Iterator[tuple[Figure, Any]]:
+    """A figure and its axes with a named diagonal; legend and title are added at the end."""
+    with new_figure(5.6, 5.8) as figure:
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":", label=diagonal)
+        yield figure, axes
+        figure.legend(loc="outside lower center", ncols=2, fontsize=9, handlelength=3.5)
+        figure.suptitle(textwrap.fill(title, 66), **_TITLE)
 
 
 def _labels(table: ComparisonTable) -> list[str]:
@@ -186,11 +188,7 @@ def write_figures(tables: Sequence[ComparisonTable], folder: Path) -> list[Path]
 
 
 def _figures_of(table: ComparisonTable) -> dict[str, Figure]:
-    marks: dict[str, dict[str, None]] = {}
-    for run in table.runs:
-        for mark in run.record.marks:
-            marks.setdefault(mark, {})[run.record.base_features] = None
-    warnings = [f"{mark}: {', '.join(names)}" for mark, names in marks.items()]
+    warnings = [f"{mark}: {', '.join(names)}" for mark, names in table.marks.items()]
     title = "\n".join([table.title, *warnings])
     learnt = [f"{name}: learnt from {text}" for name, text in table.learnt_from.items()]
     figures = {

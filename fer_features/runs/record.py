@@ -9,21 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from fer_features.metrics.scores import Count, Scores
-from fer_features.runs.schema import (
-    CacheRecord,
-    Calibration,
-    CrossValidation,
-    Data,
-    FileName,
-    HeadRecord,
-    Leak,
-    Name,
-    Operate,
-    Seconds,
-    Size,
-    Split,
-    Task,
-)
+from fer_features.runs import schema
 from fer_features.runtime.text import is_printable
 
 FORMAT_VERSION = 2
@@ -38,7 +24,7 @@ DEEPEST = 12
 """How deeply objects and lists may be nested."""
 
 IMAGENET = "ImageNet: 1,281,167 labels"
-UNKNOWN = "PROVENANCE UNKNOWN"
+RANDOM, SEEN, UNKNOWN = "RANDOM WEIGHTS", "SEEN IMAGES", "PROVENANCE UNKNOWN"
 
 _LEARNT_FROM = {
     "none": "nothing (descriptor)",
@@ -52,28 +38,28 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """All that ``run.json`` holds."""
 
     format_version: int = FORMAT_VERSION
-    id: Name
+    id: schema.Name
     created: str
-    cache: CacheRecord
-    data: Data
-    task: Task
-    split: Split
-    head: HeadRecord
+    cache: schema.CacheRecord
+    data: schema.Data
+    task: schema.Task
+    split: schema.Split
+    head: schema.HeadRecord
     seed: Count
     validation: Scores
     test: Scores
     intervals: dict[str, tuple[float, float] | None]
-    leak: Leak | None = None
-    calibration: Calibration | None = None
-    operate: Operate | None = None
-    cv: CrossValidation | None = None
-    sizes: Annotated[list[Size], Meta(min_length=1)] | None = None
+    leak: schema.Leak | None = None
+    calibration: schema.Calibration | None = None
+    operate: schema.Operate | None = None
+    cv: schema.CrossValidation | None = None
+    sizes: Annotated[list[schema.Size], Meta(min_length=1)] | None = None
     history: dict[str, Annotated[list[float], Meta(min_length=1)]] | None = None
-    seconds: Seconds
+    seconds: schema.Seconds
     predicted_rows: Count = 0
     command: str = ""
     software: dict[str, str] = {}
-    files: dict[str, FileName] = {}
+    files: dict[str, schema.FileName] = {}
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together."""
@@ -112,6 +98,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         words += ["+".join(self.head.layers)] if layers else []
         words += [self.cache.spec.precision] if precision else []
         return " ".join([*words, *self.head.views])
+
+    @property
+    def only_member(self) -> str | None:
+        """The member of an ensemble that has chosen a single one."""
+        members = self.head.chosen.get("members")
+        return str(members[0]) if isinstance(members, list) and len(members) == 1 else None
 
     @property
     def data_title(self) -> str:
@@ -153,8 +145,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     def marks(self) -> list[str]:
         """Warnings that belong beside the scores, in capitals."""
         found = {
-            "RANDOM WEIGHTS": self.is_random,
-            "SEEN IMAGES": bool(self.scored_seen),
+            RANDOM: self.is_random,
+            SEEN: bool(self.scored_seen),
             UNKNOWN: self.provenance_unknown,
         }
         return [mark for mark, applies in found.items() if applies]
@@ -181,7 +173,10 @@ def decode_record(raw: Any) -> RunRecord:
         ValueError: what is wrong with it, and where.
     """
     _check_values(raw)
-    return msgspec.convert(raw, RunRecord)
+    try:
+        return msgspec.convert(raw, RunRecord)
+    except msgspec.ValidationError as error:  # a ValueError in newer versions of msgspec only
+        raise ValueError(str(error)) from error
 
 
 def _check_values(record: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -34,35 +35,27 @@ class OverSeeds:
     features: str
     runs: tuple[Run, ...]
 
-    def _values(self, part: str, score: str) -> list[float] | None:
+    def mean_std(self, part: str, score: str) -> tuple[float, float] | None:
+        """Mean and (sample) standard deviation over the seeds; None where a score is undefined."""
         values = [getattr(getattr(run.record, part), score) for run in self.runs]
-        return None if None in values else values
+        return None if None in values else (statistics.fmean(values), statistics.stdev(values))
 
-    def mean(self, part: str, score: str) -> float | None:
-        """Mean over the seeds; None where a score is undefined."""
-        values = self._values(part, score)
-        return None if values is None else statistics.fmean(values)
-
-    def std(self, part: str, score: str) -> float | None:
-        """Standard deviation over the seeds (of a sample); None where a score is undefined."""
-        values = self._values(part, score)
-        return None if values is None else statistics.stdev(values)
-
-    def cell(self, part: str, score: str) -> str:
+    def cell(self, part: str, score: str, digits: int = 4) -> str:
         """Mean and standard deviation for people."""
-        mean, std = self.mean(part, score), self.std(part, score)
-        return "–" if mean is None or std is None else f"{mean:.4f} ± {std:.4f}"
+        found = self.mean_std(part, score)
+        return "–" if found is None else " ± ".join(f"{one:.{digits}f}" for one in found)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
+        scores = {" ".join(one): self.mean_std(*one) or (None, None) for one in _SCORES}
         return {
             "title": self.title,
             "head": self.head,
             "features": self.features,
             "seeds": [run.record.seed for run in self.runs],
             "runs": [run.record.id for run in self.runs],
-            "mean": {f"{part} {score}": self.mean(part, score) for part, score in _SCORES},
-            "std": {f"{part} {score}": self.std(part, score) for part, score in _SCORES},
+            "mean": {name: mean for name, (mean, _) in scores.items()},
+            "std": {name: std for name, (_, std) in scores.items()},
         }
 
 
@@ -158,25 +151,24 @@ def over_seeds(runs: Iterable[Run]) -> list[OverSeeds]:
         groups.setdefault(encoded, {})[run.record.seed] = run
     found = []
     for group in groups.values():
-        record = next(iter(group.values())).record
-        if len(group) > 1:
-            found.append(
-                OverSeeds(
-                    title=f"{record.data_title}, split {record.split.name}",
-                    head=record.head.name,
-                    features=record.features(),
-                    runs=tuple(group[seed] for seed in sorted(group)),
-                )
-            )
-    return sorted(found, key=lambda one: -(one.mean("validation", "accuracy") or 0.0))
+        same = tuple(group[seed] for seed in sorted(group))
+        record, accuracies = same[0].record, [run.record.validation.accuracy for run in same]
+        one = OverSeeds(
+            f"{record.data_title}, split {record.split.name}",
+            record.head.name,
+            record.features(),
+            same,
+        )
+        if len(same) > 1:
+            found.append((statistics.fmean(accuracies), one))
+    return [one for _, one in sorted(found, key=itemgetter(0), reverse=True)]
 
 
 def leak_effects(runs: Iterable[Run]) -> list[LeakEffect]:
     """For each run whose split leaks, the effect on its test accuracy."""
     found = []
     for run in runs:
-        leak = run.record.leak
-        if leak is None:
+        if (leak := run.record.leak) is None:
             continue
         n = leak.test_twins
         others, on_others = run.record.split.test - n, leak.accuracy_on_others

@@ -8,18 +8,15 @@ import os
 import re
 import shutil
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from fer_features.errors import UPDATE, FerError, reason_of
+from fer_features.runs.predictions import UNREADABLE, Predictions, check_size, read_predictions
 from fer_features.runs.record import FORMAT_VERSION, RunRecord, decode_record, encode_record
 from fer_features.runtime.progress import Log, no_log
 
@@ -30,68 +27,12 @@ PREDICTIONS = "predictions.npz"
 LARGEST_RECORD = 16 << 20
 """Bytes of a ``run.json``; those of a long training have some 100,000."""
 
-LARGEST_PREDICTIONS = 1 << 30
-"""Bytes of a run's predictions, unpacked: ten million rows of seven classes."""
-
 _REMOVE = "remove its folder, and fit again"
 _OWN_FILE = re.compile(r"(model|predictions|curves|sizes)(-[0-9a-f]{8})?\.\w+")
 """Names of the files that a run has beside its record."""
 
 Save = Callable[[Path], Path]
 """Called with a path without suffix; writes one file there, and returns its path with suffix."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Predictions of one part.
-
-    Attributes:
-        row: int64 (n,), numbers of the source's rows.
-        label: int64 (n,), the true class codes.
-        probability: float64 (n, K).
-        twin: bool (n,), which rows have an exact or near twin in an earlier part.
-    """
-
-    row: NDArray[np.int64]
-    label: NDArray[np.int64]
-    probability: NDArray[np.float64]
-    twin: NDArray[np.bool_]
-
-    @property
-    def right(self) -> NDArray[np.bool_]:
-        """Bool (n,): the rows whose most probable class is the true one."""
-        found: NDArray[np.bool_] = self.probability.argmax(axis=1) == self.label
-        return found
-
-    def fits(self, n_classes: int) -> bool:
-        """Whether the arrays are of one length, of these types, and about so many classes."""
-        arrays = vars(self).values()
-        kinds = [(one.dtype.kind, one.ndim) for one in arrays]
-        return (
-            kinds == [("i", 1), ("i", 1), ("f", 2), ("b", 1)]
-            and len({len(one) for one in arrays}) == 1
-            and self.probability.shape[1] == n_classes
-            and bool(((self.probability >= 0) & (self.probability <= 1)).all())
-            and bool(((self.label >= 0) & (self.label < n_classes)).all())
-        )
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Predictions of the rows that a head was chosen and scored on."""
-
-    validation: Part
-    test: Part
-
-    def save(self, path: Path) -> Path:
-        """Write them to `path`, with ``.npz`` behind it."""
-        arrays = {
-            f"{part}_{name}": array
-            for part, one in vars(self).items()
-            for name, array in vars(one).items()
-        }
-        np.savez_compressed(path, **arrays)
-        return path.with_name(f"{path.name}.npz")
 
 
 @dataclass(frozen=True)
@@ -114,36 +55,12 @@ class Run:
         """
         path = self.path / self.record.files.get("predictions", PREDICTIONS)
         try:
-            _check_size(path, LARGEST_PREDICTIONS)
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                if sum(one.file_size for one in file.zip.infolist()) > LARGEST_PREDICTIONS:
-                    raise ValueError("too large")
-                fields = Part.__dataclass_fields__
-                validation, test = (
-                    Part(**{name: file[f"{part}_{name}"] for name in fields})
-                    for part in ("validation", "test")
-                )
-        except (OSError, *_TORN) as error:
+            found = read_predictions(path)
+        except UNREADABLE as error:
             raise FerError(f"{path}: the run's predictions cannot be read", hint=_REMOVE) from error
-        if not all(part.fits(len(self.record.task.classes)) for part in (validation, test)):
+        if not all(part.fits(len(self.record.task.classes)) for part in vars(found).values()):
             raise FerError(f"{path}: the run's predictions are damaged", hint=_REMOVE)
-        return Predictions(validation, test)
-
-
-_TORN = (KeyError, ValueError, AttributeError, MemoryError, zlib.error, zipfile.BadZipFile)
-"""What NumPy raises for a file that is no archive of arrays, or a damaged one."""
-
-
-def _check_size(path: Path, largest: int) -> None:
-    """Refuse pipes and devices, which would be read for ever, and files that are too large.
-
-    Raises:
-        OSError: there is none.
-        ValueError: it is no file, or larger than any of its kind.
-    """
-    size = path.stat().st_size
-    if not path.is_file() or size > largest:
-        raise ValueError(f"it is no file of at most {largest:,} bytes")
+        return found
 
 
 def make_folder(path: Path) -> None:
@@ -243,7 +160,7 @@ def read_run(path: Path) -> Run:
     folder = path.parent if path.name == RECORD else path
     file = folder / RECORD
     try:
-        _check_size(file, LARGEST_RECORD)
+        check_size(file, LARGEST_RECORD)
         raw = json.loads(file.read_text(encoding="utf-8"))
         version = int(raw["format_version"])
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -254,14 +171,10 @@ def read_run(path: Path) -> Run:
         raise FerError(f"{file} cannot be read: {reason_of(error)}") from error
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise FerError(f"{file}: not a run's record", hint=_REMOVE) from error
-    if version > FORMAT_VERSION:
+    if version != FORMAT_VERSION:
         raise FerError(
-            f"{file}: run format {version} is newer than this program's {FORMAT_VERSION}",
-            hint=UPDATE,
-        )
-    if version < FORMAT_VERSION:
-        raise FerError(
-            f"{file}: run format {version}, of an earlier version, is no longer read", hint=_REMOVE
+            f"{file}: run format {version}, where this version reads {FORMAT_VERSION}",
+            hint=UPDATE if version > FORMAT_VERSION else _REMOVE,
         )
     try:
         return Run(folder, decode_record(raw))

@@ -10,8 +10,8 @@ from typing import Any
 from fer_features.metrics import NUMBERS
 from fer_features.metrics.intervals import WITH_INTERVAL
 from fer_features.runs.columns import COLUMNS, shown_columns
-from fer_features.runs.published import published_row
-from fer_features.runs.record import RunRecord
+from fer_features.runs.published import is_published_task, published_row
+from fer_features.runs.record import RANDOM, SEEN, UNKNOWN, RunRecord
 from fer_features.runs.run import Run
 from fer_features.runs.verdicts import Verdict, judge
 
@@ -19,21 +19,42 @@ MOST_ROWS = 8
 """Runs of a table that are drawn, unless all heads are asked for."""
 
 
+_WARNINGS = {
+    RANDOM: "The network has learned nothing; these numbers say nothing about ImageNet weights.",
+    SEEN: (
+        "The weights have learnt from {most:,} of the images that are scored here; these numbers "
+        "say nothing about new images."
+    ),
+    UNKNOWN: (
+        "Which images the weights have learnt from is not known, or copies of them cannot be "
+        "recognised; they may have learnt from those scored here."
+    ),
+}
+
+
 @dataclass(frozen=True)
 class ComparisonTable:
     """Runs that may be ranked against each other: same images, labels, split and seed.
 
     Attributes:
-        title: what they have in common.
         runs: the runs, the best validation accuracy first.
-        published: whether the published result is about the same task.
-        notes: warnings that belong to the table.
     """
 
-    title: str
     runs: tuple[Run, ...]
-    published: bool
-    notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What they have in common."""
+        first = self.runs[0].record
+        split = first.split
+        seed = "" if split.seed is None else f", seed {split.seed}"
+        parts = f"{split.train:,} / {split.validation:,} / {split.test:,}"
+        return f"{first.data_title}, split {split.name}{seed} ({parts})"
+
+    @property
+    def published(self) -> bool:
+        """Whether the published result is about the same task."""
+        return is_published_task(self.runs[0].record)
 
     @cached_property
     def features(self) -> list[str]:
@@ -68,6 +89,41 @@ class ComparisonTable:
         """What each backbone here has learnt from, and from how many labels."""
         found = {run.record.base_features: run.record.learnt_from for run in self.runs}
         return dict(sorted(found.items()))
+
+    @property
+    def marks(self) -> dict[str, list[str]]:
+        """The backbones of each warning that `RunRecord.marks` has for a run."""
+        records = [run.record for run in self.runs]
+        return {
+            mark: sorted({one.base_features for one in records if mark in one.marks})
+            for mark in _WARNINGS
+            if any(mark in one.marks for one in records)
+        }
+
+    @property
+    def notes(self) -> list[str]:
+        """Warnings that belong to the table."""
+        records = [run.record for run in self.runs]
+        split, notes = records[0].split, []
+        for mark, names in self.marks.items():
+            for name in names:
+                most = max(one.scored_seen for one in records if one.base_features == name)
+                notes.append(f"{name}: {mark}. {_WARNINGS[mark].format(most=most)}")
+        leaked = split.leaked
+        exact, near, registered = leaked.exact, leaked.near, leaked.registered or 0
+        if exact or near or registered:
+            notes.append(
+                f"test images with a copy in training or validation: {exact:,} exact, {near:,} "
+                f"near and {registered:,} shifted or scaled, of {split.test:,}. That raises the "
+                "scores of every row; --split grouped avoids it."
+            )
+        if ids := ", ".join(record.id for record in records if record.calibration):
+            notes.append(f"calibrated on the validation rows, which improves their scores: {ids}.")
+        return notes + [
+            f"{one.id} has a single member, {one.only_member}: it is that head."
+            for one in records
+            if one.only_member
+        ]
 
     @cached_property
     def judged(self) -> Verdict | str:
@@ -110,7 +166,7 @@ class ComparisonTable:
             "title": self.title,
             "rows": self.rows(),
             "learnt_from": self.learnt_from,
-            "notes": list(self.notes),
+            "notes": self.notes,
             "verdict": self.verdict and self.verdict.to_dict(),
         }
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +30,7 @@ class Against:
         only_other: test rows that only the other gets right.
         p: McNemar's exact test.
         p_holm: the same, corrected for the number of others (Holm).
+        outcome: whether the first is ``ahead``, ``behind``, or that is ``open``.
     """
 
     name: str
@@ -37,13 +39,7 @@ class Against:
     only_other: int
     p: float
     p_holm: float
-
-    @property
-    def outcome(self) -> str:
-        """Whether the first is ``ahead``, ``behind``, or that is ``open``."""
-        if self.p_holm > SIGNIFICANCE:
-            return "open"
-        return "ahead" if self.only_first > self.only_other else "behind"
+    outcome: str
 
 
 @dataclass(frozen=True)
@@ -103,17 +99,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as plain JSON types."""
-        others = [
-            {**asdict(one), "difference": one.difference._asdict(), "outcome": one.outcome}
-            for one in self.others
-        ]
-        return {
-            "first": self.first,
-            "tied": list(self.tied),
-            "best": self.best,
-            "others": others,
-            "text": self.text(),
-        }
+        return {**msgspec.to_builtins(self), "best": self.best, "text": self.text()}
 
 
 _OUTCOMES = {
@@ -149,15 +135,15 @@ def verdict(
     """
     first, *others = rights
     tests = [mcnemar(first, other) for other in others]
-    corrected = holm([test.p for test in tests])
-    return Verdict(
-        names[0],
-        tuple(
-            Against(name, difference(test.only_a, test.only_b, len(first)), *test, p_holm)
-            for name, test, p_holm in zip(names[1:], tests, corrected, strict=True)
-        ),
-        tuple(tied),
-    )
+    found = []
+    for name, (only_first, only_other, p), p_holm in zip(
+        names[1:], tests, holm([test.p for test in tests]), strict=True
+    ):
+        apart = "ahead" if only_first > only_other else "behind"
+        gain = difference(only_first, only_other, len(first))
+        outcome = apart if p_holm <= SIGNIFICANCE else "open"
+        found.append(Against(name, gain, only_first, only_other, p, p_holm, outcome))
+    return Verdict(names[0], tuple(found), tuple(tied))
 
 
 def judge(runs: Sequence[Run], names: Sequence[str]) -> Verdict | str:
@@ -173,15 +159,11 @@ def judge(runs: Sequence[Run], names: Sequence[str]) -> Verdict | str:
         tests = [run.predictions().test for run in runs]
     except FerError as error:
         return error.message
-    first = tests[0]
     for run, test in zip(runs, tests, strict=True):
-        same = np.array_equal(test.row, first.row) and np.array_equal(test.label, first.label)
-        if not same:
+        if not all(
+            np.array_equal(getattr(test, one), getattr(tests[0], one)) for one in ("row", "label")
+        ):
             return f"{run.path} has other test rows than {runs[0].path}"
-    best = runs[0].record.validation.accuracy
-    tied = [
-        name
-        for run, name in zip(runs[1:], names[1:], strict=True)
-        if run.record.validation.accuracy == best
-    ]
+    best, *accuracies = [run.record.validation.accuracy for run in runs]
+    tied = [name for name, one in zip(names[1:], accuracies, strict=True) if one == best]
     return verdict(names, [test.right for test in tests], tied=tied)

@@ -89,6 +89,12 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return path
 
 
+def plot_pair(axes: Any, x: Any, training: Any, validation: Any, *, size: float = 4) -> None:
+    """Plot training and validation values over the same x."""
+    axes.plot(x, training, color=BLUE, marker="o", ms=size, label="training")
+    axes.plot(x, validation, color=ORANGE, ls="--", marker="s", ms=size, label="validation")
+
+
 def learning_curves(
     history: Mapping[str, Sequence[float]], *, title: str, mark_best: bool = True
 ) -> Figure:
@@ -103,16 +109,7 @@ def learning_curves(
     best = int(np.argmin(history["val_loss"])) + 1
     with new_figure(9, 3.6) as figure:
         for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-            axes.plot(epochs, history[name], color=BLUE, marker="o", ms=3, label="training")
-            axes.plot(
-                epochs,
-                history[f"val_{name}"],
-                color=ORANGE,
-                ls="--",
-                marker="s",
-                ms=3,
-                label="validation",
-            )
+            plot_pair(axes, epochs, history[name], history[f"val_{name}"], size=3)
             if mark_best:
                 axes.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch ({best})")
             axes.set(title=name.capitalize(), xlabel="epoch")

@@ -334,7 +334,7 @@ def test_the_same_head_twice_is_named_by_its_run(tiny: Backbone) -> None:
 
 
 def test_the_published_row_is_marked(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fer_features.runs.compare.is_published_task", lambda record: True)
+    monkeypatch.setattr("fer_features.runs.table.is_published_task", lambda record: True)
     ok(*EXTRACT)
     for Cs in ("(0.1,)", "(1.0,)"):
         ok("fit", "--head", "logreg", "--set", f"Cs={Cs}")

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fer_features import metrics
 from fer_features.errors import FerError
 from fer_features.fit.calibration import Calibrator, choose_threshold, fit_calibrator, parse_target
+from fer_features.metrics.curves import expected_calibration_error
 
 
 def overconfident(n_classes: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -29,9 +29,7 @@ def test_overconfident_probabilities_become_true_ones(method: str, n_classes: in
     fitted = fit_calibrator(method, p[:2000], codes[:2000])
     after = fitted.apply(p[2000:])
     assert after.sum(axis=1) == pytest.approx(1)
-    before, now = (
-        metrics.expected_calibration_error(codes[2000:], one) for one in (p[2000:], after)
-    )
+    before, now = (expected_calibration_error(codes[2000:], one) for one in (p[2000:], after))
     assert before > 0.1
     assert now < 0.05
     again = Calibrator.from_dict(json.loads(json.dumps(fitted.to_dict())))

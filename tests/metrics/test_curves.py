@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fer_features.metrics import roc_auc
+from fer_features.metrics import score
 from fer_features.metrics.curves import roc_of
 
 
@@ -20,7 +20,7 @@ def test_the_mean_curve_has_the_mean_area(rng: np.random.Generator) -> None:
     curve = roc_of(label, probability)
     assert curve is not None
     area = (np.diff(curve[0]) * (curve[1][1:] + curve[1][:-1]) / 2).sum()
-    assert area == pytest.approx(roc_auc(label, probability), abs=0.005)
+    assert area == pytest.approx(score(label, probability, classes="abc").roc_auc, abs=0.005)
 
 
 def test_the_mean_of_perfect_curves_is_perfect() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fer_features import metrics
-from fer_features.metrics.curves import roc_of
+from fer_features.metrics.curves import expected_calibration_error, reliability, roc_of
 
 
 def one_hot(codes, n_classes):
@@ -73,7 +73,8 @@ def test_equal_probabilities_predict_the_lowest_code():
 def test_roc_auc_counts_ties_one_half():
     y = np.array([0, 0, 1, 1])
     happy = np.array([0.1, 0.5, 0.5, 0.9])  # of four pairs three are right and one is a tie
-    assert metrics.roc_auc(y, np.column_stack([1 - happy, happy])) == 3.5 / 4
+    p = np.column_stack([1 - happy, happy])
+    assert metrics.score(y, p, classes=("a", "b")).roc_auc == 3.5 / 4
 
 
 def test_log_loss_is_the_mean_surprise_in_nats():
@@ -175,24 +176,23 @@ def test_calibration_error_is_the_mean_gap_between_confidence_and_accuracy():
     happy = np.array([0.9, 0.9, 0.6, 0.6, 0.75])
     y = np.array([1, 0, 1, 1, 0])
     p = np.column_stack([1 - happy, happy])
-    assert metrics.expected_calibration_error(y, p) == pytest.approx((4 * 0.4 + 0.75) / 5)
-    steps = metrics.reliability(y, p)
+    assert expected_calibration_error(y, p) == pytest.approx((4 * 0.4 + 0.75) / 5)
+    steps = reliability(y, p)
     assert steps.weight.tolist() == [2, 1, 2]
     assert steps.confidence == pytest.approx([0.6, 0.75, 0.9])
     assert steps.accuracy.tolist() == [1, 0, 0.5]
 
 
 def test_perfect_confidence_falls_into_the_last_step():
-    assert metrics.expected_calibration_error(np.array([0, 1]), np.eye(2)) == 0.0
+    assert expected_calibration_error(np.array([0, 1]), np.eye(2)) == 0.0
 
 
 def test_average_precision_is_about_the_positive_class():
     y, happy = np.array([1, 0, 1]), np.array([0.9, 0.8, 0.1])
     p = np.column_stack([1 - happy, happy])
-    assert metrics.average_precision(y, p) == pytest.approx((1 + 2 / 3) / 2)
-    assert metrics.average_precision(y, p, positive=0) == pytest.approx(1 / 2)
-    scores = metrics.score(y, p, classes=("other", "happy"), positive="other")
-    assert scores.average_precision == pytest.approx(1 / 2)
+    for positive, expected in ((None, (1 + 2 / 3) / 2), ("other", 1 / 2)):
+        scores = metrics.score(y, p, classes=("other", "happy"), positive=positive)
+        assert scores.average_precision == pytest.approx(expected)
 
 
 def test_the_roc_curve_runs_from_nothing_to_everything():
@@ -224,14 +224,14 @@ GOOD = np.array([[0.5, 0.5], [0.2, 0.8]])
 @pytest.mark.parametrize(
     ("y", "probability", "message"),
     [
-        ([0, 1, 1], GOOD, "3 class codes where 2 rows are"),
-        ([0, 2], GOOD, "class codes 0 to 2 where 0 to 1 are meant"),
-        ([-1, 1], GOOD, "class codes -1 to 1"),
+        ([0, 1, 1], GOOD, "class codes must be int"),
+        ([0, 2], GOOD, "class codes must be 0 to 1"),
+        ([-1, 1], GOOD, "class codes must be 0 to 1"),
         ([0.0, 1.0], GOOD, "class codes must be int"),
         ([[0], [1]], GOOD, "class codes must be int"),
         ([0, 1], np.array([0.5, 0.8]), "probabilities must be float"),
         ([0, 1], np.ones((2, 1)), "K >= 2"),
-        ([0, 1], np.array([[0.5, 0.5], [math.nan, 0.8]]), "NaN"),
+        ([0, 1], np.array([[0.5, 0.5], [math.nan, 0.8]]), "0 to 1"),
         ([0, 1], np.array([[0.5, 0.5], [0.5, 0.8]]), "sum to 1"),
         ([0, 1], np.array([[0.5, 0.5], [-0.5, 1.5]]), "0 to 1"),
         (np.empty(0, int), np.empty((0, 2)), "no rows"),

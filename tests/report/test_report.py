@@ -19,7 +19,7 @@ from fer_features.errors import FerError
 from fer_features.metrics.intervals import share_interval
 from fer_features.report import gather, page
 from fer_features.runs.published import PUBLISHED_MARK
-from fer_features.runs.run import Run
+from fer_features.runs.run import Run, list_runs
 from fer_features.runtime.progress import no_log
 
 SECTIONS = (
@@ -170,13 +170,13 @@ def test_intervals_are_drawn_to_scale(writer: Writer) -> None:
 
 
 def test_undefined_scores_are_a_dash(writer: Writer) -> None:
-    undefined = dict.fromkeys(("roc_auc", "average_precision", "ece"))
+    undefined = dict.fromkeys(("roc_auc", "average_precision"))
     run = writer.write(test=undefined, intervals={"accuracy": None}, about={"fer2013": False})
     scores = re.search(
         r"labels ([0-9. –]+) On|labels ([0-9. –]+) Confusion", Reader(show(run)).text
     )
     assert scores
-    assert scores[0].count("–") == 3
+    assert scores[0].count("–") == 2
 
 
 def test_the_most_confident_mistakes_lead_to_their_rows(writer: Writer) -> None:
@@ -316,7 +316,7 @@ def test_the_split_without_leakage_comes_first(writer: Writer) -> None:
     old = writer.write(about={"created": "2026-01-01"})
     leaking = {"name": "reference", "leaked": {"exact": 1, "near": 0}}
     new = writer.write(about={"created": "2026-02-01", **leaking})
-    assert [card.title for card in gather([new, old]).run_cards] == [old.path.name, new.path.name]
+    assert [record.id for record in gather([new, old]).records] == [old.path.name, new.path.name]
 
 
 def test_provenance_names_all_that_repeats_a_run(writer: Writer) -> None:
@@ -354,6 +354,20 @@ def test_calibration_and_thresholds_are_shown(writer: Writer) -> None:
 def test_seven_classes_have_a_matrix_of_seven(writer: Writer) -> None:
     read = Reader(show(writer.write(task=SEVEN)))
     assert len(read.all("td", **{"class": "right"})) == 7
+
+
+def test_runs_of_the_first_release_are_shown() -> None:
+    golden = Path(__file__).parents[1] / "golden" / "v2" / "runs"
+    logged: list[str] = []
+    read = Reader(page(gather(list_runs(golden), log=logged.append)))
+    assert (
+        "logreg pixels, learnt from nothing (descriptor) 0.625 0.438 0.231 – 0.668 "
+        "0.438 0.233 – 0.677 0.471 0.225 – 0.731 0.547 0.211 – 0.845 0.607 0.238 – 0.884 "
+        "0.271 0.179 – 0.365 0.239 0.13"
+    ) in read.text
+    assert "platt 0.698 → 0.733 0.253 → 0.271 0.180 → 0.239" in read.text
+    assert len(read.all("td", **{"class": "right"})) == 4
+    assert logged == ["no faces are shown: no images were given"]
 
 
 def test_the_command_writes_the_file_and_says_so(

@@ -14,7 +14,7 @@ from fer_features.runs.figures import (
     roc_curves,
     sizes_curve,
 )
-from fer_features.runs.run import Part
+from fer_features.runs.predictions import Part
 from fer_features.runs.schema import Size
 from fer_features.runtime.figures import LINES, learning_curves
 

@@ -282,8 +282,8 @@ def test_pipes_folders_and_huge_files_are_not_read(
         read_run(good.path).predictions()
 
     file = good.path / name
-    largest = "LARGEST_RECORD" if name == RECORD else "LARGEST_PREDICTIONS"
-    monkeypatch.setattr(f"fer_features.runs.run.{largest}", 10)
+    largest = "run.LARGEST_RECORD" if name == RECORD else "predictions.LARGEST_PREDICTIONS"
+    monkeypatch.setattr(f"fer_features.runs.{largest}", 10)
     with pytest.raises(FerError, match=re.escape(str(file))):
         read()
     monkeypatch.undo()

@@ -10,8 +10,9 @@ from run_examples import merged, record, write_record
 
 from fer_features.errors import FerError
 from fer_features.runs.compare import compare
+from fer_features.runs.predictions import Part, Predictions
 from fer_features.runs.record import RunRecord, decode_record, encode_record
-from fer_features.runs.run import Part, Predictions, Run, Save, list_runs, read_run, write_run
+from fer_features.runs.run import Run, Save, list_runs, read_run, write_run
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "v2" / "runs"
 
@@ -60,6 +61,12 @@ def test_runs_of_the_first_release_are_read_compared_and_written_alike() -> None
     (table,) = compare([run.path for run in runs]).tables
     assert table.names == ["logreg", "ridge"]
     assert table.verdict is not None
+    assert (
+        "| logreg | pixels | 0.6250 | 0.4375 [.231, .668] | 0.4375 | 0.4706 | 0.5469 | 0.7332 "
+        "| 0.2386 | 0.13 |\n"
+        "| ridge | pixels | 0.6250 | 0.6875 [.444, .858] | 0.6875 | 0.6667 | 0.5938 | 0.7095 "
+        "| 0.2224 | 4.2 |\n"
+    ) in table.to_markdown()
 
 
 def test_a_number_that_json_lacks_is_not_written(tmp_path: Path) -> None:
@@ -172,7 +179,7 @@ def test_a_folder_for_runs_that_cannot_be_made_is_an_error(tmp_path: Path) -> No
 
 def test_a_run_of_an_earlier_format_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"format_version": 1}')
-    with pytest.raises(FerError, match="no longer read") as caught:
+    with pytest.raises(FerError, match="format 1") as caught:
         read_run(tmp_path)
     assert "fit again" in caught.value.hint
 

@@ -10,7 +10,8 @@ from scipy.stats import binomtest
 
 from fer_features.metrics.paired import difference, holm, mcnemar
 from fer_features.runs.compare import compare
-from fer_features.runs.run import Part, Predictions, Run
+from fer_features.runs.predictions import Part, Predictions
+from fer_features.runs.run import Run
 from fer_features.runs.verdicts import verdict
 
 
@@ -134,7 +135,7 @@ def test_runs_of_the_same_validation_accuracy_are_ordered_by_name_and_not_by_tes
     (table,) = compare(WithPredictions(one.path, one.record) for one in examples).tables
     assert table.names == ["dense", "svm", "mlp"]
     assert table.verdict is not None
-    assert table.verdict.to_dict()["tied"] == ["svm"]
+    assert table.verdict.tied == ("svm",)
 
 
 class WithOtherRows(WithPredictions):
