@@ -18,7 +18,7 @@ from benchmarks.speed import PAUSE_S
 from benchmarks.worker import Worker
 from fer_features.errors import FerError
 from fer_features.heads import head_class
-from fer_features.runtime.console import tell
+from fer_features.runtime.console import print_message
 from fer_features.runtime.progress import show_progress
 
 Measure = Literal["fit_s", "fit_cpu_s"]
@@ -241,7 +241,7 @@ def _start(
     for head in config.heads:
         for setting in settings:
             name = head if setting is None else f"scikit-learn's {head}"
-            tell(f"preparing {name} ({setting or _OURS}) ...")
+            print_message(f"preparing {name} ({setting or _OURS}) ...")
             job = {**common, "head": head, "stock": None if setting is None else asdict(setting)}
             worker = stack.enter_context(Worker(name, job))
             try:

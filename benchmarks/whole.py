@@ -21,7 +21,7 @@ from fer_features.config import ExtractConfig
 from fer_features.data import open_faces
 from fer_features.data.tasks import load_task
 from fer_features.errors import FerError
-from fer_features.runtime.console import tell
+from fer_features.runtime.console import print_message
 from fer_features.runtime.progress import show_progress
 
 CLOCKS = ("prepare", "read", "run", "write")
@@ -128,7 +128,7 @@ def measure_whole(config: WholeConfig) -> Whole:
     folder = Path(config.extract.cache_dir)
     (folder / GRAPHS).mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
-    tell("preparing the network ...")
+    print_message("preparing the network ...")
     about, building_s = _build(config.extract, folder)
     machine["gpu"] = about["device_name"] or None
     chosen = replace(config.extract, engine=about["kind"], precision=about["precision"])
@@ -168,7 +168,7 @@ def _check(config: ExtractConfig) -> None:
     load_task(config.task)
     source = open_faces(config.data, ignore=config.ignore, classes=config.classes)
     for text in source.index().notes:
-        tell(f"note: {text}")
+        print_message(f"note: {text}")
 
 
 def _round(extracted: Message, wall_s: float, alone: Message) -> WholeRound:

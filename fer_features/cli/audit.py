@@ -14,7 +14,7 @@ from fer_features.cli.data import open_source, show_notes
 from fer_features.cli.extract import bad_dicts, show_bad
 from fer_features.cli.flags import CacheDir, Json
 from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES, DataConfig
-from fer_features.runtime.console import emit_json, say, table
+from fer_features.runtime.console import emit_json, print_line, table
 from fer_features.runtime.files import write_text
 from fer_features.runtime.progress import show_progress
 
@@ -81,7 +81,7 @@ def audit(
     show_bad(bad)
     show_audit(found)
     for path in written:
-        say(str(path))
+        print_line(str(path))
 
 
 def twins(
@@ -113,13 +113,15 @@ def twins(
     if json:
         emit_json({**counts, "notes": list(index.notes), "pairs_file": written})
         return
-    say(f"{source.name}: {counts['rows']:,} images, {counts['in_a_group']:,} of them with a copy")
+    print_line(
+        f"{source.name}: {counts['rows']:,} images, {counts['in_a_group']:,} of them with a copy"
+    )
     for kind, n in counts["pairs"].items():
-        say(f"{kind + ' pairs':22} {n:,}")
-    say(f"largest group          {counts['largest_group']:,} images\n")
+        print_line(f"{kind + ' pairs':22} {n:,}")
+    print_line(f"largest group          {counts['largest_group']:,} images\n")
     _show_leaks(_leaks(found, index.usage))
     if written:
-        say(written)
+        print_line(written)
 
 
 def show_audit(found: Audit) -> None:
@@ -136,11 +138,11 @@ def show_audit(found: Audit) -> None:
         title=f"{found.name}: {len(found):,} images; near twins correlate above {found.threshold}",
         text_columns=["finding", "meaning"],
     )
-    say(f"surplus exact copies   {found.copies:,}")
+    print_line(f"surplus exact copies   {found.copies:,}")
     for kind, name in list(enumerate(KINDS))[1:]:
-        say(f"{name + ' pairs':22} {found.twins.count(kind):,}")
-    say(f"largest group          {found.largest_group:,} images")
-    say(f"images in a group      {int((found.group > 0).sum()):,}\n")
+        print_line(f"{name + ' pairs':22} {found.twins.count(kind):,}")
+    print_line(f"largest group          {found.largest_group:,} images")
+    print_line(f"images in a group      {int((found.group > 0).sum()):,}\n")
     _show_leaks(found.leaks)
     if found.opinion is not None:
         _show_opinion(found.opinion)

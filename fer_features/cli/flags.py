@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from fer_features.errors import FerError
-from fer_features.runtime.console import tell
+from fer_features.runtime.console import print_message
 from fer_features.runtime.flags import Flag
 from fer_features.runtime.interrupt import INTERRUPTED
 
@@ -65,19 +65,19 @@ def _mistakes_as_lines() -> Iterator[None]:
     try:
         yield
     except FerError as error:
-        tell(f"error: {error.message}")
+        print_message(f"error: {error.message}")
         if error.hint:
-            tell(f"hint: {error.hint}")
+            print_message(f"hint: {error.hint}")
         raise typer.Exit(CALLERS_MISTAKE) from None
     except KeyboardInterrupt:
-        tell("interrupted; no half-written file was left behind")
+        print_message("interrupted; no half-written file was left behind")
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:  # for example `fer compare | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(PIPE_CLOSED) from None
     except OSError as error:  # a full disk, a folder that cannot be written
         place = f"{error.filename}: " if error.filename else ""
-        tell(f"error: {place}{error.strerror or error}")
+        print_message(f"error: {place}{error.strerror or error}")
         raise typer.Exit(CALLERS_MISTAKE) from None
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fer_features.cli.flags import Json
 from fer_features.config import PretrainConfig
-from fer_features.runtime.console import emit_json, say, tell
+from fer_features.runtime.console import emit_json, print_line, print_message
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
 
@@ -27,7 +27,7 @@ def pretrain(config: PretrainConfig, *, json: Json = False) -> None:
     from fer_features.training.run import pretrain as run
 
     with prompt_interrupt(INTERRUPTED):
-        trained = run(config, progress=show_progress, log=tell)
+        trained = run(config, progress=show_progress, log=print_message)
     if json:
         emit_json({"weights": str(trained.path), "found": trained.found, **trained.provenance})
     else:
@@ -41,12 +41,12 @@ def show_pretrained(trained: Pretrained) -> None:
     provenance, data = trained.provenance, trained.provenance["data"]
     minutes = provenance["seconds"] / 60
     state = "there already" if trained.found else f"trained in {minutes:.1f} minutes"
-    say(f"{trained.path}: {state}; learnt from {data['train']:,} images of {data['name']}")
+    print_line(f"{trained.path}: {state}; learnt from {data['train']:,} images of {data['name']}")
     for part, scores in provenance["scores"].items():
-        say(
+        print_line(
             f"  {part}, {scores['n']:,} images and their mirror images: accuracy "
             f"{scores['accuracy']:.4f}, balanced {scores['balanced_accuracy']:.4f}, log loss "
             f"{scores['log_loss']:.4f}"
         )
     if not trained.found:
-        say(f"  learning curves: {curves_path(trained.path)}")
+        print_line(f"  learning curves: {curves_path(trained.path)}")

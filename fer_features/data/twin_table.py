@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fer_features.config import NEAR, REGISTERED
 from fer_features.data.faces import Faces, FaceSource, read_all
 from fer_features.data.twins import Groups, Twins, find_twins
-from fer_features.runtime.files import draft_of
+from fer_features.runtime.files import atomic_path
 from fer_features.runtime.progress import Progress, no_progress
 
 VERSION = 1
@@ -123,7 +123,7 @@ def read_table(path: Path) -> TwinTable | None:
 
 def _write(path: Path, table: TwinTable) -> None:
     twins = table.twins
-    with draft_of(path) as draft, draft.open("wb") as file:
+    with atomic_path(path) as draft, draft.open("wb") as file:
         np.savez_compressed(
             file,
             about=np.array(json.dumps(about())),

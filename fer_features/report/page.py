@@ -15,7 +15,7 @@ from fer_features.report.gather import gather
 from fer_features.report.view import FindFaces, Report
 from fer_features.runs.curves import LEAST_IMAGES
 from fer_features.runs.run import Run
-from fer_features.runtime.files import draft_of
+from fer_features.runtime.files import atomic_path
 from fer_features.runtime.progress import Log, no_log
 
 
@@ -60,7 +60,7 @@ def write_report(
     content = page(report).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft_of(path) as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
         raise FerError(

@@ -24,7 +24,7 @@ _AS_IT_IS: Any = {"highlight": False, "markup": False, "emoji": False}
 """Brackets and colons in a name are no markup."""
 
 
-def say(text: str = "") -> None:
+def print_line(text: str = "") -> None:
     """Print to stdout; what cannot be printed is shown as escapes."""
     _print(plain_text(text, keep="\n"))
 
@@ -52,7 +52,7 @@ def _print(text: str) -> None:
         ) from error
 
 
-def tell(text: str) -> None:
+def print_message(text: str) -> None:
     """Print to stderr, where progress and remarks go, in the same way."""
     print(plain_text(text, keep="\n"), file=sys.stderr, flush=True)
 
@@ -119,10 +119,10 @@ def table(
     if needed > console.width and not terminal:
         console.width = needed
     elif needed > console.width:
-        say(title)
+        print_line(title)
         for name, *row in cells:
             pairs = zip(columns[1:], row, strict=True)
-            say("\n".join([name, *(f"  {heading}: {cell}" for heading, cell in pairs)]))
+            print_line("\n".join([name, *(f"  {heading}: {cell}" for heading, cell in pairs)]))
         return
     console.print(drawn)
     for line in text.getvalue().splitlines():

@@ -14,7 +14,7 @@ import numpy as np
 
 from fer_features.errors import FerError, reason_of
 from fer_features.runtime.console import hush_matplotlib
-from fer_features.runtime.files import draft_of
+from fer_features.runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,7 +79,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
         raise FerError(f"{path}: not a picture's name", hint="give a name that ends in .png")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft_of(path) as draft, mpl.rc_context(_NO_MATH):
+        with atomic_path(path) as draft, mpl.rc_context(_NO_MATH):
             figure.savefig(draft, format=kind)
     except OSError as error:
         raise FerError(

@@ -11,7 +11,7 @@ from fer_features.errors import FerError, reason_of
 
 
 @contextmanager
-def draft_of(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary name in the same folder; what is written there replaces `path` at the end.
 
     If the block fails, `path` is as it was and the temporary file is removed.
@@ -33,7 +33,7 @@ def write_text(path: Path, text: str) -> Path:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft_of(path) as draft:
+        with atomic_path(path) as draft:
             draft.write_text(text, encoding="utf-8")
     except OSError as error:
         raise FerError(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fer_features.runtime.console import tell
+from fer_features.runtime.console import print_message
 
 INTERRUPTED = 130
 """Exit status of an interrupted process."""
@@ -92,7 +92,7 @@ class _Watch:
         """Print the message, once."""
         if self._printed.acquire(blocking=False):
             sys.stderr.write(_reset())
-            tell(self._message)
+            print_message(self._message)
 
     def stop(self) -> None:
         """Stop waiting; an interruption that has been received still ends the process."""
