@@ -44,7 +44,7 @@ def prompt_interrupt(message: str) -> Iterator[None]:
         # An interruption inside a library's callback may surface as any exception.
         if not (watch.interrupted.is_set() or isinstance(error, KeyboardInterrupt)):
             raise
-        watch.print_message()
+        watch.print_once()
         if watch.interrupted.wait(0.2):  # a signal, not an exception that some code has raised
             os._exit(INTERRUPTED)  # Python's own end takes seconds with large libraries loaded
         raise SystemExit(INTERRUPTED) from None
@@ -88,7 +88,7 @@ class _Watch:
         if not issubclass(error.exc_type, KeyboardInterrupt):
             self._hook(error)
 
-    def print_message(self) -> None:
+    def print_once(self) -> None:
         """Print the message, once."""
         if self._printed.acquire(blocking=False):
             sys.stderr.write(_reset())

@@ -58,7 +58,7 @@ def plain_text(text: str, *, keep: str = "") -> str:
 
     Args:
         text: any text.
-        keep: characters that are left as they are; line ends, say.
+        keep: characters that are left as they are, such as line ends.
     """
     if is_printable(text):
         return text
