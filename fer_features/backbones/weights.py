@@ -100,7 +100,7 @@ def _random(text: str) -> Weights:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 10) or int(digits) > MAX_SEED:
         raise FerError(
             f"no seed in --weights {text[:30]}",
-            hint=f"write random:0, say; seeds are 0 to {MAX_SEED}",
+            hint=f"seeds are 0 to {MAX_SEED}: --weights random:0",
         )
     seed = int(digits)
     recipe = f"glorot_uniform numpy.PCG64 seed={seed}"
@@ -203,16 +203,15 @@ def _download(file: PublishedFile) -> Path:
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras draws its progress bar on stdout
-            return Path(
-                import_keras().utils.get_file(
-                    file.file_name,
-                    file.url,
-                    cache_dir=os.fspath(folder.parent),
-                    cache_subdir="models",
-                    file_hash=file.sha256,
-                    hash_algorithm="sha256",
-                )
+            path: str = import_keras().utils.get_file(
+                file.file_name,
+                file.url,
+                cache_dir=os.fspath(folder.parent),
+                cache_subdir="models",
+                file_hash=file.sha256,
+                hash_algorithm="sha256",
             )
+            return Path(path)
     except Exception as error:  # get_file raises bare Exceptions of several kinds
         cause = (str(error).splitlines() or [type(error).__name__])[-1].split(" -- ")[-1]
         raise FerError(
@@ -238,10 +237,8 @@ def load_weights(model: Any, weights: Weights, path: Path | None) -> None:
     """
     if path is not None:
         _load_file(model, path)
-    elif weights.seed is not None:
-        _initialize(model, seed=weights.seed)
     else:
-        raise ValueError(f"weights {weights.label} have neither a file nor a seed")
+        _initialize(model, seed=weights.seed or 0)
     model.trainable = False
 
 
@@ -276,11 +273,10 @@ def _load_file(model: Any, path: Path) -> None:
         else:
             model.load_weights(os.fspath(path))
     except Exception as error:  # h5py, zipfile and Keras each raise their own kinds
+        keras_applications = "save them from keras.applications with include_top=False"
         raise FerError(
             f"{path}: not weights of {model.name} without its top: {_first_line(error)}",
-            hint="save them from keras.applications with include_top=False"
-            if model.name != "fernet"
-            else "fer pretrain writes them",
+            hint="fer pretrain writes them" if model.name == "fernet" else keras_applications,
         ) from error
 
 

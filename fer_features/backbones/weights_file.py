@@ -112,10 +112,8 @@ def write_weights(path: Path, content: WeightsFile) -> None:
 
 def userblock(raw: bytes, version: int = FORMAT_VERSION) -> bytes:
     """The first 512 bytes: a line on what the file is, and the SHA-256 of its HDF5 content."""
-    text = (
-        f"{MAGIC} {version}, HDF5 from byte {USERBLOCK} on\n"
-        f"sha256 of that: {hashlib.sha256(raw).hexdigest()}\n"
-    )
+    digest = hashlib.sha256(raw).hexdigest()
+    text = f"{MAGIC} {version}, HDF5 from byte {USERBLOCK} on\nsha256 of that: {digest}\n"
     return text.encode().ljust(USERBLOCK, b"\n")
 
 

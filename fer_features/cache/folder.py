@@ -67,7 +67,7 @@ def latest_cache(folder: Path) -> Path:
 
 def remember(path: Path, selection: RowSelection) -> None:
     """Remember that this selection of this cache was requested last: the default of `fer fit`."""
-    with suppress(OSError):  # a cache on a read-only disk can be used all the same
+    with suppress(OSError):  # on a read-only disk nothing is remembered
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(f".{LAST}.{path.name}")
         new.write_text(json.dumps({"cache": path.name, "choice": selection.id}), encoding="utf-8")

@@ -13,16 +13,16 @@ from fer_features.runtime.progress import show_progress
 if TYPE_CHECKING:
     from fer_features.training.run import Pretrained
 
-INTERRUPTED = "interrupted; the same command resumes after the last whole epoch"
+INTERRUPTED = "interrupted; the same command resumes after the last finished epoch"
 
 
 def pretrain(config: PretrainConfig, *, json: Json = False) -> None:
-    """Train a small backbone, and write its weights with a record of the images they have seen.
+    """Train a small backbone, and write its weights with a record of its training images.
 
     It learns from FER2013's Training part without copies of images of the other two (from 60 % of
-    data that names no parts). Stopped at any moment, the same command resumes after the last whole
-    epoch, with the same result. `fer extract --backbone fernet --weights FILE` uses the weights; a
-    picture of the learning curves is put beside them.
+    data that names no parts). Stopped at any moment, the same command resumes after the last
+    finished epoch, with the same result. `fer extract --backbone fernet --weights FILE` uses the
+    weights; a picture of the learning curves is put beside them.
     """
     from fer_features.training.run import pretrain as run
 

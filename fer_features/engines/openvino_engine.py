@@ -26,7 +26,7 @@ BATCH = 32
 GRAPH_VERSION = 2
 """Part of a graph's key: to be raised when `build_graph` makes another one from the same spec."""
 
-TEMPORARY = ".draft-"
+TEMPORARY = ".part-"
 LEFTOVER_S = 3600
 """Age from which temporary folders are taken for those of killed processes."""
 

@@ -31,7 +31,7 @@ class EngineChoice:
     Attributes:
         engine: ``keras``, ``openvino`` or ``descriptors``.
         precision: ``float32`` or ``bfloat16``.
-        why: the reasons where ``auto`` was asked for; else empty.
+        why: the reasons for what ``auto`` chose; else empty.
     """
 
     engine: str

@@ -84,7 +84,7 @@ def make_trainer(
         config: the backbone and the optimiser's parameters.
         outputs: logits: those of the classes, then those of the votes, if there are any.
         classes: number of classes.
-        steps: of the whole training.
+        steps: number of steps of the training.
         precision: ``float32`` or ``bfloat16``; variables are float32 either way.
     """
     keras: Any = import_keras()
@@ -199,7 +199,7 @@ def one_cycle(*, peak: float, steps: int, warm_up: float) -> Any:
 
     Args:
         peak: the highest rate.
-        steps: of the whole training.
+        steps: number of steps of the training.
         warm_up: the part of it with a rising rate.
     """
     keras: Any = import_keras()
