@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -120,7 +121,41 @@ def _local(text: str) -> Weights:
         raise FerError(
             f"{path}: not a weights file", hint=f"known suffixes are {', '.join(FILE_SUFFIXES)}"
         )
+    _check_complete(path)
     return Weights("file", path.name, file_sha256(path), path=path)
+
+
+def _check_complete(path: Path) -> None:
+    """Check that a weights file can be read, before a network is built, which takes long.
+
+    Raises:
+        FerError: it cannot.
+    """
+    if is_weights_file(path):
+        read_weights(path)
+        return
+    import h5py
+
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                complete = archive.testzip() is None and "config.json" in archive.namelist()
+        else:
+            with h5py.File(path, "r") as file:
+                complete = bool(
+                    file.visititems(lambda _, item: isinstance(item, h5py.Dataset) or None)
+                )
+    except PermissionError:
+        raise
+    except Exception as error:  # zipfile, zlib and h5py each raise their own kinds
+        raise _incomplete(path) from error
+    if not complete:
+        raise _incomplete(path)
+
+
+def _incomplete(path: Path) -> FerError:
+    kind = "Keras model" if path.suffix == ".keras" else "HDF5 file"
+    return FerError(f"{path} is no complete {kind}", hint="get the file again")
 
 
 def seen_images(weights: Weights) -> Seen | None:

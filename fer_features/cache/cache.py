@@ -198,6 +198,11 @@ class Cache(file_format.OpenFile):
         return self._read("seen", rows) if "seen" in self.columns else None
 
     def _read(self, column: str, rows: NDArray[np.int64] | None) -> NDArray[Any]:
+        if column not in self.columns and column == "image":
+            raise FerError(
+                f"{self.path} does not hold its images",
+                hint="the same fer extract adds them, without running the network",
+            )
         if column not in self.columns:
             raise FerError(
                 f"{self.path} holds no {column}",

@@ -18,7 +18,7 @@ from fer_features.data.tasks import SEVEN
 from fer_features.errors import FerError
 from fer_features.metrics.intervals import share_interval
 from fer_features.report import gather, page
-from fer_features.runs.compare import PUBLISHED_MARK
+from fer_features.runs.published import PUBLISHED_MARK
 from fer_features.runs.run import Run
 from fer_features.runtime.progress import no_log
 

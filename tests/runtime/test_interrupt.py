@@ -84,14 +84,14 @@ from fer_features.backbones import BACKBONES
 from fer_features.cli import app
 from fer_features.engines import keras_engine
 BACKBONES[TINY.name] = TINY
-real, calls = keras_engine.pad_batch, []
-def slow(images, batch_size):
+real, calls = keras_engine.KerasEngine.compute, []
+def slow(engine, images):
     calls.append(1)
     if len(calls) == 2:
         print("the second batch", file=sys.stderr, flush=True)
     time.sleep(0.3)
-    return real(images, batch_size)
-keras_engine.pad_batch = slow
+    return real(engine, images)
+keras_engine.KerasEngine.compute = slow
 app(["extract", "--backbone", "tiny", "--weights", "random:0", "--engine", "keras",
      "--cache-dir", sys.argv[2]])
 """

@@ -105,7 +105,7 @@ def test_every_table_says_so(config: FitConfig, tmp_path: Path) -> None:
     flattered = replace(config, split="grouped", allow_seen=True, runs_dir=tmp_path / "runs")
     (one,) = fit_each(flattered)
     assert "--allow-seen" in one.record.command
-    (table,) = compare([one])
+    (table,) = compare([one]).tables
     assert any("SEEN IMAGES" in log for log in table.notes)
 
     result = CliRunner().invoke(app, ["compare", "--runs-dir", str(tmp_path / "runs")])
@@ -164,7 +164,7 @@ def test_a_cross_validation_scores_training_images_too(config: FitConfig, tmp_pa
         list(fit_each(asked))
     (one,) = fit_each(replace(asked, allow_seen=True))
     assert one.record.scored_seen > 0
-    assert any("SEEN IMAGES" in log for log in compare([one])[0].notes)
+    assert any("SEEN IMAGES" in log for log in compare([one]).tables[0].notes)
     (plain,) = fit_each(replace(asked, cv=0))
     assert plain.record.scored_seen == 0
 
