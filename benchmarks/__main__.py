@@ -21,7 +21,7 @@ def speed(config: SpeedConfig, *, json: Json = False) -> None:
 
 
 def extract(config: WholeConfig, *, json: Json = False) -> None:
-    """A whole extraction by the clock, against the same network fed from memory.
+    """A complete extraction by the clock, against the same network fed from memory.
 
     It extracts into a temporary folder in the cache folder; caches are neither used nor made.
     """

@@ -56,9 +56,9 @@ class Running:
 
 
 def measure_speed(config: SpeedConfig) -> Speed:
-    """Measure all contenders in turn, round by round, each in a process of its own.
+    """Measure all contenders in turn, round by round, each in its own process.
 
-    Tells on stderr what it does.
+    Prints on stderr what it does.
 
     Raises:
         FerError: the configuration cannot be used, a peer's packages are missing, or a process
@@ -191,9 +191,9 @@ def take_turns(workers: Sequence[Worker], *, rounds: int) -> list[list[Message]]
     answers: list[list[Message]] = [[] for _ in workers]
     with show_progress("measuring", rounds * len(workers), unit="turns") as advance:
         for _ in range(rounds):
-            for worker, told in zip(workers, answers, strict=True):
+            for worker, rounds in zip(workers, answers, strict=True):
                 time.sleep(PAUSE_S)
-                told.append(worker.run())
+                rounds.append(worker.run())
                 advance(1)
     return answers
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmarks.whole import Whole
 
 DISTURBING = 0.05
-"""A process that took more of the others' time than this is told of."""
+"""A process that took more of the others' time than this is reported."""
 
 
 def show_speed(speed: Speed) -> None:
@@ -181,7 +181,7 @@ def show_precision(cost: PrecisionCost) -> None:
     for precision, reason in cost.left_out.items():
         _note(f"left out: {precision}: {reason}")
     if cost.weights.startswith("random"):
-        _note("! RANDOM WEIGHTS: what a precision costs a trained network, this does not say")
+        _note("! RANDOM WEIGHTS: they do not show what a precision costs a trained network")
 
 
 def show_heads(speed: HeadsSpeed) -> None:

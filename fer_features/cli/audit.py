@@ -63,25 +63,21 @@ def audit(
     from fer_features.runtime.figures import save_figure
 
     source = open_source(config)
-    show_notes(source)
-    progress = show_progress
+    show_notes(source.index().notes)
     found, faces = run(
-        source, ferplus=ferplus, threshold=threshold, progress=progress, cache_dir=cache_dir
+        source, ferplus=ferplus, threshold=threshold, progress=show_progress, cache_dir=cache_dir
     )
-    written = []
-    if found.largest_group:  # drawn before anything is written, since it takes a while
+    files = [str(write_rows(found, out / "rows.csv"))]
+    if found.largest_group:
         figure = twin_sheet(faces, found.group, found.twins.groups.exact, name=found.name)
-        written.append(save_figure(figure, out / "worst.png"))
-    written.insert(0, write_rows(found, out / "rows.csv"))
+        files.append(str(save_figure(figure, out / "worst.png")))
     bad = source.index().bad
     if json:
-        files = [str(path) for path in written]
         emit_json({**found.to_dict(), "files": files, "bad_rows": bad_dicts(bad)})
         return
     show_bad(bad)
     show_audit(found)
-    for path in written:
-        print_line(str(path))
+    print_line("\n".join(files))
 
 
 def twins(
@@ -95,8 +91,8 @@ def twins(
 ) -> None:
     """Find copies of one photograph: exact, near, mirrored, registered, and families.
 
-    Registered copies fit each other when one is shifted, scaled or mirrored. A family has file
-    names that say so, as Training_3908.jpg and Training_3908.jpg3.jpg do, whatever they show.
+    Registered copies fit each other when one is shifted, scaled or mirrored. A family is found by
+    its file names, such as Training_3908.jpg and Training_3908.jpg3.jpg, whatever the images are.
 
     The file has a line for each pair: row_a, row_b, sha256_a, sha256_b, kind, correlation. Rows are
     counted from 0, without the header; the hashes are of the 2,304 pixel bytes.
@@ -104,10 +100,9 @@ def twins(
     from fer_features.data.twin_table import twin_table
 
     source = open_source(config)
-    progress = show_progress
-    found = twin_table(source, cache_dir, progress=progress)
+    found = twin_table(source, cache_dir, progress=show_progress)
     index = source.index()
-    show_notes(source)
+    show_notes(source.index().notes)
     written = None if out is None else str(_write_csv(out, _lines_of_pairs(found)))
     counts = _count_twins(found, index.usage)
     if json:
@@ -172,23 +167,21 @@ def _show_opinion(opinion: Opinion) -> None:
     """Print how far the labels agree with the voters' majorities."""
     import numpy as np
 
-    counts = np.vstack([opinion.counts, opinion.counts.sum(axis=0)])
-    no_face = [*opinion.no_face, opinion.no_face.sum()]
-    agree = [*np.diagonal(opinion.counts), np.trace(opinion.counts)]
+    columns = np.column_stack(
+        [
+            opinion.counts.sum(axis=1),
+            opinion.counts[:, :-1].sum(axis=1),
+            np.diagonal(opinion.counts),
+            opinion.no_face,
+        ]
+    )
+    names = [*EMOTIONS, "all"]
+    mostly = [*(_most_others(opinion, code) for code in range(len(EMOTIONS))), ""]
     rows = []
-    for code, name in enumerate([*EMOTIONS, "all"]):
-        known = int(counts[code, :-1].sum())
-        rows.append(
-            [
-                name,
-                f"{counts[code].sum():,}",
-                f"{known:,}",
-                f"{agree[code]:,}",
-                f"{agree[code] / known:.1%}" if known else "–",
-                _most_others(opinion, code) if name != "all" else "",
-                f"{no_face[code]:,}",
-            ]
-        )
+    for name, numbers, others in zip(names, [*columns, columns.sum(axis=0)], mostly, strict=True):
+        images, known, agree, no_face = (f"{n:,}" for n in numbers)
+        share = f"{numbers[2] / numbers[1]:.1%}" if numbers[1] else "–"
+        rows.append([name, images, known, agree, share, others, no_face])
     table(
         ["label", "images", "with majority", "agree", "share", "else mostly", "no face"],
         rows,

@@ -52,7 +52,7 @@ def compare(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Put runs into one table, the best validation accuracy first."""
+    """Compare runs in one table, the best validation accuracy first."""
     from fer_features.runs.compare import compare as compare_runs
     from fer_features.runs.compare import of_same_data, unseen_only
     from fer_features.runs.figures import write_figures
@@ -111,17 +111,16 @@ def _show_table(comparison: ComparisonTable, *, all_heads: bool, wide: bool) -> 
     )
     if hidden := len(comparison.rows()) - len(rows):
         print_line(f"  {hidden} more runs: fer compare --all-heads")
-    lines = []
     if verdict := comparison.verdict:
-        lines.append(f"= {verdict.text(short=not all_heads)}")
-    lines += [f"· {name}: learnt from {text}" for name, text in comparison.learnt_from.items()]
-    lines += [f"! {text}" for text in comparison.notes]
-    for line in lines:
-        _say_wrapped(line)
+        _print_wrapped(f"= {verdict.text(short=not all_heads)}")
+    for name, text in comparison.learnt_from.items():
+        _print_wrapped(f"· {name}: learnt from {text}")
+    for text in comparison.notes:
+        _print_wrapped(f"! {text}")
     print_line()
 
 
-def _say_wrapped(text: str) -> None:
+def _print_wrapped(text: str) -> None:
     print_line(textwrap.fill(text, width() - 2, initial_indent="  ", subsequent_indent="    "))
 
 
@@ -165,7 +164,7 @@ def _show_leaks(leaks: Sequence[LeakEffect]) -> None:
         title="Splits that leak: accuracy on test images with a copy in training or validation",
         text_columns=["head", "features", "split, seed"],
     )
-    _say_wrapped(
+    _print_wrapped(
         "points is what the images with a copy add: test acc less the accuracy without them. In "
         "brackets 95 % intervals; all of one run, on its own test images."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +54,7 @@ def show(
     from fer_features.runtime.figures import save_figure
 
     source = open_source(config)
-    show_notes(source)
+    show_notes(source.index().notes)
     rows = sample_rows(source.index(), per_emotion=per_emotion, seed=seed)
     figure = faces_grid(read_all(source, rows), title=f"{source.name}, with row numbers")
     path = save_figure(figure, out)
@@ -90,9 +91,9 @@ def layers(
     table(columns, rows, title=f"layers of {network.name}", text_columns=["layer"])
 
 
-def show_notes(source: FaceSource) -> None:
+def show_notes(notes: Iterable[str]) -> None:
     """Print, on stderr, what a user must know of how a source was read."""
-    for text in source.index().notes:
+    for text in notes:
         print_message(f"note: {text}")
 
 
@@ -115,12 +116,10 @@ def _show_summary(summary: DataSummary) -> None:
     shown += f" and {more} more" if more > 0 else ""
     print_line(f"surplus exact copies  {summary.copies:,}")
     print_line(f"  with other labels   {summary.conflicts:,} groups")
-    print_line(
-        f"constant images       {len(summary.constant)}" + (f" (rows {shown})" if shown else "")
-    )
+    rows = f" (rows {shown})" if shown else ""
+    print_line(f"constant images       {len(summary.constant)}{rows}")
     show_bad(summary.bad)
-    for text in summary.notes:
-        print_message(f"note: {text}")
+    show_notes(summary.notes)
 
 
 def _show_forms(pictures: PictureForms) -> None:

@@ -36,16 +36,11 @@ def extract(config: ExtractConfig, *, json: Json = False) -> None:
 
 def to_dict(done: Extraction) -> dict[str, Any]:
     """An extraction as plain JSON types."""
+    names = ("rows", "computed", "found", "reused", "precision", "why", "images_per_s")
     return {
         "cache": str(done.cache),
-        "rows": done.rows,
-        "computed": done.computed,
-        "found": done.found,
-        "reused": done.reused,
+        **{name: getattr(done, name) for name in names},
         "engine": done.engine or None,
-        "precision": done.precision,
-        "why": done.why,
-        "images_per_s": done.images_per_s,
         "seconds": None if done.reused else done.seconds,
         "bad_rows": bad_dicts(done.bad),
         "notes": list(done.notes),
@@ -53,7 +48,7 @@ def to_dict(done: Extraction) -> dict[str, Any]:
 
 
 def show(done: Extraction) -> None:
-    """Print what an extraction did, in one line."""
+    """Print the result of an extraction in one line."""
     show_bad(done.bad)
     if done.reused:
         packed = "; the file was recompressed" if done.packed else ""

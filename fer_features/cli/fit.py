@@ -34,9 +34,8 @@ def fit(config: FitConfig, *, json: Json = False) -> None:
     config = replace(config, cache=path)
     runs = []
     on_epoch = functools.partial(epoch_progress, cache=path)
-    copies = show_progress
     with prompt_interrupt(RUNS_KEPT):
-        for one in fit_each(config, on_epoch=on_epoch, log=print_message, progress=copies):
+        for one in fit_each(config, on_epoch=on_epoch, log=print_message, progress=show_progress):
             runs.append(one)
             if not json:
                 show_run(one)
@@ -47,20 +46,20 @@ def fit(config: FitConfig, *, json: Json = False) -> None:
 
 
 def epoch_progress(head: str, *, cache: Path) -> Callable[[int, dict[str, float]], None]:
-    """Tell that a head is being fitted, and of its epochs every few seconds, on stderr."""
+    """Print on stderr that a head is being fitted; returns a callback that prints its epochs."""
     begun = last = time.perf_counter()
     print_message(f"fitting {head} on {cache}")
 
-    def told(epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch(epoch: int, logs: dict[str, float]) -> None:
         nonlocal last
         now = time.perf_counter()
-        if now - last < 2:
+        if now - last < SECONDS_BETWEEN_LINES:
             return
         last = now
         losses = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
         print_message(f"  epoch {epoch}: {losses}; {epoch / (now - begun):.2f} epochs/s")
 
-    return told
+    return on_epoch
 
 
 def run_dict(run: Run) -> dict[str, Any]:

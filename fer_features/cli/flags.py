@@ -43,11 +43,8 @@ def add_command(app: typer.Typer, function: Callable[..., None], *, name: str = 
 
     def command(**values: Any) -> None:
         with _mistakes_as_lines():
-            if flags:
-                values = {"config": config(**_parsed(flags, values))} | values
-                function(values.pop("config"), **values)
-            else:
-                function(**values)
+            configs = [config(**_parsed(flags, values))] if flags else []
+            function(*configs, **values)
 
     made = [parameter for field, flag in flags.values() for parameter in _parameters(field, flag)]
     parameters = made + [
@@ -106,11 +103,11 @@ def _parameters(field: Field[Any], flag: Flag) -> Iterator[inspect.Parameter]:
     elif flag.parse is not None:
         kind = str | None
     option = flag.name or f"--{field.name.replace('_', '-')}"
-    limits: dict[str, Any] = {"min": flag.min, "max": flag.max, "help": flag.help}
-    limits["metavar"] = flag.metavar
-    info: Any = typer.Option(option, show_default=shown or False, **limits)
-    if flag.argument:
-        info = typer.Argument(show_default=shown or False, **limits)
+    about: dict[str, Any] = {
+        name: getattr(flag, name) for name in ("help", "metavar", "min", "max")
+    }
+    about["show_default"] = shown or False
+    info: Any = typer.Argument(**about) if flag.argument else typer.Option(option, **about)
     yield _keyword(field.name, default, Annotated[kind, info])
     if flag.hidden:
         old = typer.Option(flag.hidden, hidden=True)

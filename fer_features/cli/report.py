@@ -46,19 +46,11 @@ def report(
     shown = found if run else of_same_data(found)
     faces = partial(find_faces, cache_dir=cache_dir)
     written = write_report(shown, out, every_seed=bool(run), faces=faces, log=print_message)
-    if len(shown) < len(found):
-        print_message(
-            f"{len(found) - len(shown)} runs on other images are not shown: name them to see them"
-        )
+    if hidden := len(found) - len(shown):
+        print_message(f"{hidden} runs on other images are not shown: name them to see them")
+    counts = {"bytes": written.size, "runs": written.runs, "faces": written.faces}
     if json:
-        emit_json(
-            {
-                "report": str(written.path),
-                "bytes": written.size,
-                "runs": written.runs,
-                "faces": written.faces,
-            }
-        )
+        emit_json({"report": str(written.path), **counts})
     else:
         size = f"{written.size / 1024:.0f} KiB"
         print_line(f"{written.path}: {written.runs} runs, {written.faces} faces, {size}")
