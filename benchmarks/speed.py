@@ -191,9 +191,9 @@ def take_turns(workers: Sequence[Worker], *, rounds: int) -> list[list[Message]]
     answers: list[list[Message]] = [[] for _ in workers]
     with show_progress("measuring", rounds * len(workers), unit="turns") as advance:
         for _ in range(rounds):
-            for worker, rounds in zip(workers, answers, strict=True):
+            for worker, found in zip(workers, answers, strict=True):
                 time.sleep(PAUSE_S)
-                rounds.append(worker.run())
+                found.append(worker.run())
                 advance(1)
     return answers
 

@@ -56,7 +56,7 @@ def print_message(text: str) -> None:
     print(plain_text(text, keep="\n"), file=sys.stderr, flush=True)
 
 
-def hush_matplotlib() -> None:
+def silence_matplotlib() -> None:
     """Drop Matplotlib's warning that its cache goes to a temporary folder (a read-only home)."""
     logging.getLogger("matplotlib").addFilter(_not_about_folders)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fer_features.errors import FerError
-from fer_features.runtime.console import hush_matplotlib
+from fer_features.runtime.console import silence_matplotlib
 from fer_features.runtime.files import atomic_path
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ _NO_MATH: dict[Any, Any] = {"text.parse_math": False}
 @contextmanager
 def new_figure(width: float, height: float) -> Iterator[Figure]:
     """An empty figure of that many inches, in the house style."""
-    hush_matplotlib()
+    silence_matplotlib()
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

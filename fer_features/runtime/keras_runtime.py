@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from fer_features.errors import FerError, install_hint
-from fer_features.runtime.console import hush_matplotlib
+from fer_features.runtime.console import silence_matplotlib
 
 BACKENDS = ("tensorflow", "jax", "torch")
 """The Keras backends that can train a head."""
@@ -42,7 +42,7 @@ SETTINGS: dict[str, Any] = {
 
 # Log lines of C++ through absl: severity and date ("I0000 00:00:1795381792.194609 ..."), and the
 # lines that come with them.
-_CHATTER = re.compile(
+_NATIVE_LOGS = re.compile(
     r"[IWE]\d{4} \d\d:\d\d:\d|WARNING: All log messages before absl|To enable the following instr"
 )
 
@@ -62,8 +62,8 @@ def import_keras() -> ModuleType:
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", QUIET) == QUIET:
         for name in ("absl", "tensorflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
-    hush_matplotlib()  # Keras imports it
-    with without_chatter():
+    silence_matplotlib()  # Keras imports it
+    with suppressed_native_logs():
         return _checked(_import())
 
 
@@ -142,7 +142,7 @@ def _set(config: Any, values: dict[str, Any]) -> None:
 
 
 @contextmanager
-def without_chatter() -> Iterator[None]:
+def suppressed_native_logs() -> Iterator[None]:
     """Drop log lines of C++ that are written to file descriptor 2 in the block.
 
     For code that may import TensorFlow: its first messages come before it reads
@@ -167,7 +167,7 @@ def without_chatter() -> Iterator[None]:
             os.close(kept)
             held.seek(0)
             for line in held.read().decode(errors="replace").splitlines(keepends=True):
-                if not _CHATTER.match(line):
+                if not _NATIVE_LOGS.match(line):
                     os.write(2, line.encode())
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fer_features.backbones import get_backbone
 from fer_features.config import PretrainConfig
-from fer_features.runtime.keras_runtime import import_keras, keras_settings, without_chatter
+from fer_features.runtime.keras_runtime import import_keras, keras_settings, suppressed_native_logs
 from fer_features.training.augment import DRAWS, Augmentation
 
 STATISTICS_BATCHES = 40
@@ -88,7 +88,7 @@ def make_trainer(
         precision: ``float32`` or ``bfloat16``; variables are float32 either way.
     """
     keras: Any = import_keras()
-    with without_chatter(), suppress(ImportError):
+    with suppressed_native_logs(), suppress(ImportError):
         importlib.import_module("tensorflow")  # as Keras's `fit` does, on every backend
     ops = keras.ops
     backbone = get_backbone(config.backbone)
