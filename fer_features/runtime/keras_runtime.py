@@ -15,8 +15,9 @@ import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -107,38 +108,33 @@ class _Override:
     def begin(self, config: Any) -> None:
         with self._lock:
             if not self._open:
-                self._before = _current_settings(config)
-                _set(config, {name: SETTINGS[name] for name in self._before})
+                accessors = _accessors(config)
+                self._before = {name: get() for name, (get, _) in accessors.items()}
+                for name, (_, put) in accessors.items():
+                    put(SETTINGS[name])
             self._open += 1
 
     def end(self, config: Any) -> None:
         with self._lock:
             self._open -= 1
             if not self._open:
-                _set(config, self._before)
+                for name, (_, put) in _accessors(config).items():
+                    put(self._before[name])
 
 
 _OVERRIDE = _Override()
 
 
-def _current_settings(config: Any) -> dict[str, Any]:
+def _accessors(config: Any) -> dict[str, tuple[Callable[[], Any], Callable[[Any], None]]]:
+    """What reads and what sets each of `SETTINGS` that this version of Keras has."""
     known = [name for name in SETTINGS if hasattr(config, f"set_{name}")]
-    values = {name: getattr(config, name)() for name in known}
+    found = {name: (getattr(config, name), getattr(config, f"set_{name}")) for name in known}
     if config.backend() == "jax":
         import jax
 
-        values["jax_enable_x64"] = jax.config.jax_enable_x64  # it changes what JAX draws
-    return values
-
-
-def _set(config: Any, values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        if name == "jax_enable_x64":
-            import jax
-
-            jax.config.update(name, value)
-        else:
-            getattr(config, f"set_{name}")(value)
+        x64 = "jax_enable_x64"  # it changes what JAX draws
+        found[x64] = partial(getattr, jax.config, x64), partial(jax.config.update, x64)
+    return found
 
 
 @contextmanager
