@@ -252,8 +252,8 @@ def _download(file: PublishedFile) -> Path:
         raise FerError(
             f"the ImageNet weights are not in {folder} and could not be downloaded: {cause}",
             hint=f"fetch {file.url} ({file.size / 1e6:.0f} MB, SHA-256 {file.sha256}) elsewhere "
-            f"and put it in {folder}; or name another file with --weights FILE; or try the "
-            "machinery without them with --weights random:0",
+            f"and put it in {folder}; or name another file with --weights FILE; or try "
+            "the program without them with --weights random:0",
         ) from error
     finally:
         socket.setdefaulttimeout(before)

@@ -181,7 +181,7 @@ class Cache(file_format.OpenFile):
     def dataset(self, **options: Any) -> Any:
         """Features, labels and groups of copies: `fer_features.fit.dataset.labelled_features`.
 
-        It is looked up when called: this room knows no stage.
+        Imported by name when called: this package does not depend on `fit`.
         """
         return resolve_name("fer_features.fit.dataset:labelled_features")(self, **options)
 

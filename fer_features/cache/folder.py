@@ -102,7 +102,7 @@ def remove_cache(path: Path) -> int:
 
 
 def describe_files(path: Path) -> str:
-    """A cache's files and their size, for people.
+    """A cache's files and their size, as text.
 
     Raises:
         FerError: there is none.

@@ -34,7 +34,7 @@ _LIBVER = (h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
 
 
 class CacheWriter:
-    """The one writer of a cache; made by `open_writer`.
+    """The writer of a cache; made by `open_writer`.
 
     Attributes:
         path: the cache.
@@ -118,7 +118,7 @@ class CacheWriter:
 
 @contextmanager
 def open_writer(path: Path, *, compression: str | None = None) -> Iterator[CacheWriter]:
-    """Become the one writer of the cache at `path`, and recover its journal if there is one.
+    """Lock the cache at `path` for writing, and recover its journal if there is one.
 
     Args:
         path: the cache; it need not exist yet.

@@ -92,7 +92,7 @@ def layers(
 
 
 def show_notes(notes: Iterable[str]) -> None:
-    """Print, on stderr, what a user must know of how a source was read."""
+    """Print notes on how a source was read, on stderr."""
     for text in notes:
         print_message(f"note: {text}")
 

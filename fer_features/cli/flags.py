@@ -19,7 +19,7 @@ from fer_features.runtime.console import print_message
 from fer_features.runtime.flags import Flag
 from fer_features.runtime.interrupt import INTERRUPTED
 
-CALLERS_MISTAKE = 2
+USAGE_ERROR = 2
 PIPE_CLOSED = 141
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -35,14 +35,14 @@ def add_command(app: typer.Typer, function: Callable[..., None], *, name: str = 
 
     A first parameter whose type is a configuration (a dataclass whose fields have a `Flag`) stands
     for an option or argument for each of its fields. Exceptions become lines on stderr: exit status
-    2 for a mistake of the caller, 130 for an interruption; never a traceback.
+    2 for a `FerError` or `OSError`, 130 for an interruption; never a traceback.
     """
     own = list(inspect.signature(function, eval_str=True).parameters.values())
     config: Any = own[0].annotation if own else None
     flags = _flags(config) if hasattr(config, "__dataclass_fields__") else {}
 
     def command(**values: Any) -> None:
-        with _mistakes_as_lines():
+        with _errors_as_lines():
             configs = [config(**_parsed(flags, values))] if flags else []
             function(*configs, **values)
 
@@ -58,14 +58,14 @@ def add_command(app: typer.Typer, function: Callable[..., None], *, name: str = 
 
 
 @contextmanager
-def _mistakes_as_lines() -> Iterator[None]:
+def _errors_as_lines() -> Iterator[None]:
     try:
         yield
     except FerError as error:
         print_message(f"error: {error.message}")
         if error.hint:
             print_message(f"hint: {error.hint}")
-        raise typer.Exit(CALLERS_MISTAKE) from None
+        raise typer.Exit(USAGE_ERROR) from None
     except KeyboardInterrupt:
         print_message("interrupted; no half-written file was left behind")
         raise typer.Exit(INTERRUPTED) from None
@@ -75,7 +75,7 @@ def _mistakes_as_lines() -> Iterator[None]:
     except OSError as error:  # a full disk, a folder that cannot be written
         place = f"{error.filename}: " if error.filename else ""
         print_message(f"error: {place}{error.strerror or error}")
-        raise typer.Exit(CALLERS_MISTAKE) from None
+        raise typer.Exit(USAGE_ERROR) from None
 
 
 def _flags(config: Any) -> dict[str, tuple[Field[Any], Flag]]:

@@ -42,15 +42,15 @@ from fer_features.runtime.progress import Log, Progress, no_log, no_progress
 
 @dataclass
 class Extraction:
-    """What an extraction did.
+    """The result of an extraction.
 
     Attributes:
         cache: the cache file.
         rows: how many rows were requested.
         precision: ``float32`` or ``bfloat16``.
-        why: why this engine and this precision, as far as the program chose them.
+        why: the reasons for what ``auto`` chose; else empty.
         bad: rows of the source that were left out.
-        notes: how the source was read, as far as a user must know.
+        notes: remarks on how the source was read, for the user.
         computed: how many images went through the network, each view counted.
         found: how many rows were there before, with all that was requested.
         engine: what ran the network; empty if nothing had to be run.

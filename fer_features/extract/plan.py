@@ -227,7 +227,7 @@ def _path(folder: Path, source: FaceSource, spec: FeatureSpec) -> Path:
 
 
 def _find_complete(plan: Plan) -> Plan:
-    """The plan, or its like in another precision, if that cache is complete and any will do."""
+    """The plan; with precision ``auto``, that of another precision whose cache is complete."""
     if plan.path.exists() or plan.config.precision != "auto":
         return replace(plan, complete=_is_complete(plan))
     for precision in PRECISIONS:

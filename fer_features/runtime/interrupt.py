@@ -1,4 +1,4 @@
-"""Ctrl-C that ends the program at once, whatever library has the processor."""
+"""Ctrl-C that ends the program at once, even during a long call into a library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INTERRUPTED = 130
 """Exit status of an interrupted process."""
 
 GRACE_S = 1.2
-"""Seconds that Python is given to handle the interruption by itself."""
+"""Seconds to wait for Python to handle the interruption by itself."""
 
 
 @contextmanager

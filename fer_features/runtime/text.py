@@ -1,4 +1,4 @@
-"""Text that comes out of a file and becomes a title, a file's name or a line on a terminal."""
+"""Text from files, checked or escaped for titles, file names and terminals."""
 
 from __future__ import annotations
 
