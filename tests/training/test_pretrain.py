@@ -54,7 +54,7 @@ def stop_in_epoch(number: int) -> Any:
 
 
 @pytest.mark.long
-def test_a_killed_training_goes_on_to_the_same_weights(made: Path, tmp_path: Path) -> None:
+def test_a_killed_training_resumes_to_the_same_weights(made: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed.h5"
     config = replace(SMALL, out=out)
     log: list[str] = []
@@ -119,19 +119,19 @@ def test_the_test_part_is_scored_only_when_asked_for(made: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_file_alone_gives_the_scores_that_it_tells(made: Path, tmp_path: Path) -> None:
+def test_the_file_alone_gives_its_recorded_scores(made: Path, tmp_path: Path) -> None:
     """What the learner scores at its end and what a network of the file's arrays does is one."""
     copy = tmp_path / "copy.h5"
     copy.write_bytes(made.read_bytes())
     data = load_training_data(open_faces("sample"), BINARY, seed=0)
     model = model_of(get_backbone("fernet"), read_weights(copy))
-    said = probabilities(model, data.images[data.split.validation], classes=2)
+    predicted = probabilities(model, data.images[data.split.validation], classes=2)
     again = score(
-        data.label[data.split.validation], said, classes=BINARY.class_names, positive="happy"
+        data.label[data.split.validation], predicted, classes=BINARY.class_names, positive="happy"
     )
-    told = read_weights(made).provenance["scores"]["validation"]
-    assert again.accuracy == told["accuracy"]
-    assert again.log_loss == pytest.approx(told["log_loss"], abs=1e-4)
+    recorded = read_weights(made).provenance["scores"]["validation"]
+    assert again.accuracy == recorded["accuracy"]
+    assert again.log_loss == pytest.approx(recorded["log_loss"], abs=1e-4)
 
 
 @pytest.mark.long
@@ -249,7 +249,7 @@ def test_keys_are_the_first_64_bits() -> None:
 
 
 @pytest.mark.long
-def test_training_does_not_go_on_from_the_averages(tmp_path: Path) -> None:
+def test_training_does_not_continue_from_the_averages(tmp_path: Path) -> None:
     """Keras puts them in the weights' place at the end of each `fit`, and an epoch is one."""
     config = replace(SMALL, out=tmp_path / "begun.h5")
     with pytest.raises(KeyboardInterrupt):
