@@ -16,7 +16,13 @@ import numpy as np
 
 from fer_features.backbones.backbone import BACKBONES, Backbone, PublishedFile
 from fer_features.backbones.descriptors import recipes_sha256
-from fer_features.backbones.weights_file import Seen, assign, is_weights_file, read_weights
+from fer_features.backbones.weights_file import (
+    Seen,
+    WeightsFile,
+    assign,
+    is_weights_file,
+    read_weights,
+)
 from fer_features.config import MAX_SEED
 from fer_features.errors import FerError, install_hint
 from fer_features.runtime.keras_runtime import import_keras, keras_home
@@ -158,6 +164,13 @@ def _incomplete(path: Path) -> FerError:
     return FerError(f"{path} is no complete {kind}", hint="get the file again")
 
 
+def _recorded(weights: Weights) -> WeightsFile | None:
+    """The content of a file written by `fer pretrain`; None for other weights."""
+    if weights.path is None or not is_weights_file(weights.path):
+        return None
+    return read_weights(weights.path)
+
+
 def seen_images(weights: Weights) -> Seen | None:
     """The images that weights have learnt from; None if unknown.
 
@@ -166,10 +179,8 @@ def seen_images(weights: Weights) -> Seen | None:
     Raises:
         FerError: the file cannot be read.
     """
-    if weights.path is None or not is_weights_file(weights.path):
-        return None
-    content = read_weights(weights.path)
-    return Seen(content.seen, content.signatures)
+    content = _recorded(weights)
+    return None if content is None else Seen(content.seen, content.signatures)
 
 
 def learnt_from(weights: Weights) -> str:
@@ -180,10 +191,11 @@ def learnt_from(weights: Weights) -> str:
     Raises:
         FerError: the file cannot be read.
     """
-    if weights.path is None or not is_weights_file(weights.path):
+    content = _recorded(weights)
+    if content is None:
         return by_label(weights.label)
     try:
-        provenance = read_weights(weights.path).provenance
+        provenance = content.provenance
         data = provenance["data"]
         name = "".join(c for c in str(data["name"]) if c.isprintable())[:LONGEST_NAME]
         part = "Training" if data["split"] == "usage" else "a part"

@@ -20,8 +20,8 @@ from fer_features.config import MAX_SEED, PretrainConfig
 from fer_features.data import FaceSource, open_faces
 from fer_features.data.tasks import load_task
 from fer_features.data.twin_table import about
+from fer_features.engines import choose_engine
 from fer_features.errors import FerError, reason_of
-from fer_features.runtime.hardware import keras_has_bfloat16
 from fer_features.runtime.keras_runtime import backend_name, import_keras, keras_settings
 from fer_features.runtime.progress import Log, Progress, clock, no_log, no_progress
 from fer_features.training.augment import Augmentation
@@ -112,10 +112,6 @@ def _check(config: PretrainConfig) -> None:
         if not low <= value <= high:
             flag = name.replace("_", "-")
             raise FerError(f"--{flag} {value!s:.20} is not from {low:g} to {high:.8g}")
-    if config.precision not in ("auto", "float32", "bfloat16"):
-        raise FerError(
-            f"no such precision: {config.precision}", hint="known are auto, float32 and bfloat16"
-        )
     _check_out(config.out)
 
 
@@ -144,9 +140,8 @@ def _identity(config: PretrainConfig, source: FaceSource) -> dict[str, Any]:
     # The source's digest depends on the ignored and mapped classes.
     left_out = ("data", "out", "test", "skip_bad", "ignore", "classes")
     identity = {name: value for name, value in vars(config).items() if name not in left_out}
-    if config.precision == "auto":
-        identity["precision"] = "bfloat16" if keras_has_bfloat16() else "float32"
     return identity | {
+        "precision": choose_engine("keras", config.precision).precision,
         "ferplus": config.ferplus is not None,
         "data": source.digest(),
         "copies": about(),
