@@ -224,37 +224,29 @@ def _leaks(found: TwinTable, usage: NDArray[np.int8]) -> tuple[Leak, ...]:
 def write_rows(found: Audit, path: Path) -> Path:
     """Write a line for each image with a finding, as CSV.
 
-    Raises:
-        FerError: it cannot be written.
-    """
-    return _write_csv(path, _lines_of_rows(found))
-
-
-def _lines_of_rows(found: Audit) -> Iterable[Sequence[object]]:
-    """A line for each image with a finding, for rows.csv.
-
     Columns: ``row``, ``usage``, ``emotion``, ``findings`` with ``; `` between, ``group`` of copies
     (1 is the largest; empty for none), ``first`` row of the same bytes, and with votes ``ferplus``,
     the voters' majority (empty for none).
+
+    Raises:
+        FerError: it cannot be written.
     """
     import numpy as np
 
     voted = found.opinion is not None
-    yield ["row", "usage", "emotion", "findings", "group", "first", *["ferplus"] * voted]
+    lines = [["row", "usage", "emotion", "findings", "group", "first", *["ferplus"] * voted]]
     _, first, of_row = np.unique(found.twins.groups.exact, return_index=True, return_inverse=True)
     for place in np.flatnonzero(np.any(list(found.findings.values()), axis=0)):
         usage = found.usage[place]
         names = "; ".join(name for name, images in found.findings.items() if images[place])
-        line = [
-            found.row[place],
-            USAGES[usage] if usage >= 0 else "",
-            EMOTIONS[found.emotion[place]],
-        ]
-        line += [names, found.group[place] or "", found.row[first[of_row[place]]]]
+        labels = [USAGES[usage] if usage >= 0 else "", EMOTIONS[found.emotion[place]]]
+        copies = [found.group[place] or "", found.row[first[of_row[place]]]]
+        line = [found.row[place], *labels, names, *copies]
         if found.opinion is not None:
             majority = found.opinion.majority[place]
             line.append(EMOTIONS[majority] if majority >= 0 else "")
-        yield line
+        lines.append(line)
+    return _write_csv(path, lines)
 
 
 def _lines_of_pairs(found: TwinTable) -> Iterable[Sequence[object]]:
