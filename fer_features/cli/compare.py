@@ -32,7 +32,8 @@ def compare(
         bool, typer.Option("--all", help="All runs, whatever images they are about.")
     ] = False,
     all_heads: Annotated[
-        bool, typer.Option("--all-heads", help="All heads, and not only the best on each features.")
+        bool,
+        typer.Option("--all-heads", help="All heads, not only the best for each set of features."),
     ] = False,
     wide: Annotated[
         bool, typer.Option("--wide", help="All columns; CSV and JSON always have them.")

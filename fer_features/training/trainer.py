@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -136,30 +137,22 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def _loss(classes: int, *, votes_weight: float) -> Any:
-    keras: Any = import_keras()
+    cross_entropy = partial(import_keras().losses.categorical_crossentropy, from_logits=True)
 
     def loss(true: Any, logits: Any) -> Any:
-        total = keras.losses.categorical_crossentropy(
-            true[:, :classes], logits[:, :classes], from_logits=True
-        )
+        total = cross_entropy(true[:, :classes], logits[:, :classes])
         if logits.shape[-1] > classes:
-            votes = keras.losses.categorical_crossentropy(
-                true[:, classes:], logits[:, classes:], from_logits=True
-            )
-            total = total + votes_weight * votes
+            total = total + votes_weight * cross_entropy(true[:, classes:], logits[:, classes:])
         return total
 
     return loss
 
 
 def _accuracy(classes: int) -> Any:
-    ops: Any = import_keras().ops
+    metrics: Any = import_keras().metrics
 
     def accuracy(true: Any, logits: Any) -> Any:
-        right = ops.equal(
-            ops.argmax(true[:, :classes], axis=-1), ops.argmax(logits[:, :classes], axis=-1)
-        )
-        return ops.cast(right, "float32")
+        return metrics.categorical_accuracy(true[:, :classes], logits[:, :classes])
 
     return accuracy
 
