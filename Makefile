@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 FIT_ALL := fit --head all $(if $(SPLIT),--split $(SPLIT)) $(FIT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare test test-all lint format bench build clean
+.PHONY: help setup compare test test-oldest test-all lint format bench build clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -47,6 +47,13 @@ setup: $(VENV)/.installed-dev ## make .venv with everything that development nee
 test: $(VENV)/.installed-dev ## run the tests but those marked long (TESTS=path/to/test.py for some)
 	@$(BIN)/python -m pytest -m "not long" $(TESTS)
 
+test-oldest: ## run the tests with the oldest dependencies that are allowed, in .venv-oldest
+	@$(PYTHON) -m venv .venv-oldest
+	@$(PYTHON) tools/lower_bounds.py > .venv-oldest/constraints.txt
+	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint .venv-oldest/constraints.txt --editable '.[dev]'
+	@.venv-oldest/bin/python -m pytest -m "not long" $(TESTS)
+
 test-all: $(VENV)/.installed-dev ## run all tests, as before a change lands
 	@$(BIN)/python -m pytest $(TESTS)
 
@@ -66,7 +73,7 @@ build: $(VENV)/.installed-dev ## build wheel and sdist into dist/
 	@$(BIN)/python -m build
 
 clean: ## remove what was built; caches and runs stay
-	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-oldest build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
