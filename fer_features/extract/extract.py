@@ -171,16 +171,8 @@ def _run_pass(
     plan: Plan, work: Pass, writer: CacheWriter, done: Extraction, *, progress: Progress, log: Log
 ) -> None:
     """Read, run and write what rows lack, then compact the journal into the cache."""
-    engine = None
-    if work.features:
-        with clock(done.seconds, "prepare"):
-            engine = make_engine(
-                plan.engine.engine,
-                plan.graph(work.features),
-                batch_size=plan.config.batch_size,
-                graphs=plan.path.parent / GRAPHS,
-                log=log,
-            )
+    with clock(done.seconds, "prepare"):
+        engine = _make_engine(plan, work, log) if work.features else None
     done.engine = engine.name if engine else "no network"
     columns = _columns(plan, work, engine)
     _check_space(plan, work, columns)
@@ -223,6 +215,16 @@ def _run_pass(
         advance(sum(map(len, copies)))
     with clock(done.seconds, "write"):
         writer.compact(copies=copies)
+
+
+def _make_engine(plan: Plan, work: Pass, log: Log) -> Engine:
+    return make_engine(
+        plan.engine.engine,
+        plan.graph(work.features),
+        batch_size=plan.config.batch_size,
+        graphs=plan.path.parent / GRAPHS,
+        log=log,
+    )
 
 
 def _log_pass(plan: Plan, work: Pass, engine: str, log: Log) -> None:
