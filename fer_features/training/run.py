@@ -171,11 +171,11 @@ def _train(
     progress: Progress,
     log: Log,
 ) -> dict[str, Any]:
-    steps = len(data.split.train) // config.batch_size
+    n = len(data.split.train)
+    steps = n // config.batch_size
     if not steps:
         raise FerError(
-            f"{len(data.split.train)} images to learn from fill no batch of {config.batch_size}",
-            hint="lower --batch-size",
+            f"{n} images fill no batch of {config.batch_size}", hint="lower --batch-size"
         )
     trainer = make_trainer(
         config,
