@@ -186,12 +186,10 @@ def _train(
     )
     checkpoint = checkpoint_path(config.out)
     state = load_checkpoint(checkpoint, trainer.variables, identity=identity)
-    first = state.epoch
-    if first:
-        log(f"resuming after epoch {first} of {config.epochs}")
+    if state.epoch:
+        log(f"resuming after epoch {state.epoch} of {config.epochs}")
     images, targets = data.images[data.split.train], data.targets(config.smoothing)
     of_epoch = partial(batches, images, targets, size=config.batch_size, seed=config.seed)
-    begun = time.perf_counter()
     while state.epoch < config.epochs:
         started = time.perf_counter()
         training = of_epoch(epoch=state.epoch)
@@ -206,11 +204,11 @@ def _train(
         state.epoch += 1
         state.seconds += time.perf_counter() - started
         save_checkpoint(checkpoint, state, trainer.variables, identity=identity)
-        per_epoch = (time.perf_counter() - begun) / (state.epoch - first)
+        left_s = (config.epochs - state.epoch) * state.seconds / state.epoch
         log(
             f"epoch {state.epoch} of {config.epochs}: loss {values['loss']:.4f}, accuracy "
             f"{values['accuracy']:.4f}; validation loss {values['val_loss']:.4f}, accuracy "
-            f"{values['val_accuracy']:.4f}; {clock((config.epochs - state.epoch) * per_epoch)} left"
+            f"{values['val_accuracy']:.4f}; {clock(left_s)} left"
         )
     with trainer.averaged(of_epoch(epoch=config.epochs - 1)):
         provenance = write_trained(config, data, trainer, state, identity)
