@@ -6,7 +6,7 @@ import typer
 
 from benchmarks.config import HeadsConfig, PrecisionConfig, SpeedConfig, WholeConfig
 from fer_features.cli.flags import Json, add_command
-from fer_features.runtime.console import emit_json, tell
+from fer_features.runtime.console import emit_json, print_message
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -21,7 +21,7 @@ def speed(config: SpeedConfig, *, json: Json = False) -> None:
 
 
 def extract(config: WholeConfig, *, json: Json = False) -> None:
-    """A whole extraction by the clock, against the same network fed from memory.
+    """A complete extraction by the clock, against the same network fed from memory.
 
     It extracts into a temporary folder in the cache folder; caches are neither used nor made.
     """
@@ -37,7 +37,7 @@ def precision(config: PrecisionConfig, *, json: Json = False) -> None:
     from benchmarks.precision import measure_precision
     from benchmarks.tables import show_precision
 
-    cost = measure_precision(config, log=tell)
+    cost = measure_precision(config, log=print_message)
     emit_json(cost.to_dict()) if json else show_precision(cost)
 
 

@@ -114,7 +114,7 @@ class EngineContender:
             exactly so many images are run, and nothing before the first round.
 
     Raises:
-        LeftOut: the engine or the precision is not to be had here.
+        LeftOut: the engine or the precision is not available here.
         FerError: the weights cannot be had.
     """
 

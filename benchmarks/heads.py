@@ -18,7 +18,7 @@ from benchmarks.speed import PAUSE_S
 from benchmarks.worker import Worker
 from fer_features.errors import FerError
 from fer_features.heads import head_class
-from fer_features.runtime.console import tell
+from fer_features.runtime.console import print_message
 from fer_features.runtime.progress import show_progress
 
 Measure = Literal["fit_s", "fit_cpu_s"]
@@ -186,9 +186,9 @@ class _Ready:
 
 
 def measure_heads(config: HeadsConfig) -> HeadsSpeed:
-    """Measure all contenders in turn, round by round, each in a process of its own.
+    """Measure all contenders in turn, round by round, each in its own process.
 
-    Tells on stderr what it does.
+    Prints on stderr what it does.
 
     Raises:
         FerError: the configuration or the cache cannot be used, or a process died.
@@ -215,9 +215,9 @@ def measure_heads(config: HeadsConfig) -> HeadsSpeed:
                 head=one.head,
                 stock=one.setting is not None,
                 setting=_OURS if one.setting is None else str(one.setting),
-                rounds=tuple(HeadRound(**answer) for answer in told),
+                rounds=tuple(HeadRound(**answer) for answer in found),
             )
-            for one, told in zip(ready, answers, strict=True)
+            for one, found in zip(ready, answers, strict=True)
         ),
         left_out=left_out,
     )
@@ -241,7 +241,7 @@ def _start(
     for head in config.heads:
         for setting in settings:
             name = head if setting is None else f"scikit-learn's {head}"
-            tell(f"preparing {name} ({setting or _OURS}) ...")
+            print_message(f"preparing {name} ({setting or _OURS}) ...")
             job = {**common, "head": head, "stock": None if setting is None else asdict(setting)}
             worker = stack.enter_context(Worker(name, job))
             try:
@@ -259,9 +259,9 @@ def _take_turns(ready: Sequence[_Ready]) -> list[list[Message]]:
     answers: list[list[Message]] = [[] for _ in ready]
     with show_progress("measuring", sum(one.turns for one in ready), unit="turns") as advance:
         for place in range(max(one.turns for one in ready)):
-            for one, told in zip(ready, answers, strict=True):
+            for one, found in zip(ready, answers, strict=True):
                 if place < one.turns:
                     time.sleep(PAUSE_S)
-                    told.append(one.worker.run())
+                    found.append(one.worker.run())
                     advance(1)
     return answers

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def describe_machine(gpu: str = "") -> dict[str, Any]:
-    """The processor, how much of it is to be had, and how busy it is now.
+    """The processor, how much of it is available, and how busy it is now.
 
     Args:
         gpu: the GPU's name, as a child has seen it; empty for none.
@@ -28,7 +28,7 @@ def describe_machine(gpu: str = "") -> dict[str, Any]:
 
 
 def cpu_name(path: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's own name; its architecture where it does not tell."""
+    """The processor's own name; its architecture if it has none."""
     try:
         lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The tables of docs/fernet.md: what a weights file's own classifier says of FER2013's PrivateTest.
+"""The tables of docs/fernet.md: the bundled classifier's predictions on FER2013's PrivateTest.
 
 ``python benchmarks/model_card.py WEIGHTS FER2013_CSV FERPLUS_CSV``. Images that the weights have
 learnt from are never scored; 95 % intervals as `fer compare` gives them, Wilson's for shares. The
@@ -48,8 +48,8 @@ def main() -> None:
     model = model_of(get_backbone(content.provenance["backbone"]), content)
     p = probabilities(model, faces.images[test], classes=len(task.classes))
     label = task.labels(faces.emotion)[test]
-    said = p.argmax(axis=1)
-    right = said == label
+    predicted = p.argmax(axis=1)
+    right = predicted == label
 
     print(f"{len(test):,} images of PrivateTest, each with its mirror image\n")
     found = score(label, p, classes=task.class_names, positive=task.positive)
@@ -84,10 +84,10 @@ def main() -> None:
     print("\n| class | images | recall | precision | most often taken for |")
     print("| --- | ---: | ---: | ---: | --- |")
     for code, name in enumerate(task.class_names):
-        true, called = label == code, said == code
+        true, called = label == code, predicted == code
         recall = _share(true & right, true)
         precision = _share(called & right, called)
-        others = [(int((true & (said == k)).sum()), k) for k in range(len(task.classes))]
+        others = [(int((true & (predicted == k)).sum()), k) for k in range(len(task.classes))]
         count, other = max(one for one in others if one[1] != code)
         print(
             f"| {name} | {true.sum():,} | {recall} | {precision} | "

@@ -27,7 +27,7 @@ EXACT = PRECISIONS[0]
 
 
 Progress = Callable[..., EpochCallback]
-"""Called with a head's name and ``cache=`` its cache; returns what is told of the epochs."""
+"""Called with a head's name and ``cache=`` its cache; returns a callback per epoch."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class PrecisionCost:
         test_rows: how many of them the accuracy is of.
         caches: the cache file by precision.
         cosines: by precision, without float32.
-        left_out: precisions that are not to be had here, and why.
+        left_out: precisions that are not available here, and why.
     """
 
     data: str
@@ -126,7 +126,7 @@ def measure_precision(
         done = extract(wanted, progress=progress, log=no_log if cost.caches else log)
         cost.rows, cost.caches[precision] = done.rows, str(done.cache)
         pooled[precision] = _pooled(done.cache)
-        # Now, while `fit` takes this cache's choice for the one that was asked for last.
+        # Now, while `fit` takes this cache's selection for the one requested last.
         _fit_heads(config, done.cache, precision, cost, on_epoch)
     cost.cosines = {
         name: cosine(features, pooled[EXACT]) for name, features in pooled.items() if name != EXACT
@@ -144,7 +144,7 @@ def cosine(features: NDArray[np.float32], exact: NDArray[np.float32]) -> Cosine:
 
 
 def _pooled(path: Path) -> NDArray[np.float32]:
-    """Features of the choice that was asked for last, in the order of the source's rows."""
+    """Features of the selection requested last, in the order of the source's rows."""
     with Cache(path) as cache:
         choice = cache.selection(last_selection(path))
         return cache.read(choice.layers[-1], "pooled", cache.places(choice))
@@ -157,7 +157,7 @@ def _fit_heads(
     cost: PrecisionCost,
     on_epoch: Any,
 ) -> None:
-    told = functools.partial(on_epoch, cache=cache) if on_epoch else None
+    of_cache = functools.partial(on_epoch, cache=cache) if on_epoch else None
     for seed in range(config.seeds):
         with tempfile.TemporaryDirectory() as folder:
             wanted = FitConfig(
@@ -167,7 +167,7 @@ def _fit_heads(
                 seed=seed,
                 runs_dir=Path(folder),
             )
-            for run in fit_each(wanted, on_epoch=told):
+            for run in fit_each(wanted, on_epoch=of_cache):
                 by_precision = cost.accuracies[run.record.head.name]
                 by_precision.setdefault(precision, []).append(run.record.test.accuracy)
                 cost.test_rows = run.record.split.test

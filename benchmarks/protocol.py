@@ -20,11 +20,11 @@ END = {"do": "end"}
 
 
 class LeftOut(Exception):  # noqa: N818 - nothing is wrong: it is an answer
-    """A contender that is not to be had on this machine; the text says why."""
+    """A contender that cannot run on this machine; the text is the reason."""
 
 
 class Contender(Protocol):
-    """What is measured; it has done all that is not to be measured when it has been made."""
+    """What is measured; its preparation, which is not measured, is done when it is made."""
 
     def describe(self) -> Message:
         """What it is, and what it runs on."""
@@ -34,7 +34,7 @@ class Contender(Protocol):
 
 
 def serve(make: Callable[[Message], Contender]) -> None:
-    """Make the contender of the job that comes first, then run it whenever told to, until the end.
+    """Make the contender of the first message's job, then run a round for each further message.
 
     Answers are ``{"ready": …}`` or ``{"left_out": reason}`` to the job, one object to each round,
     and ``{"error": …, "hint": …}`` to either. A round's ``idle_cpu_s`` is the processor time that
@@ -76,9 +76,9 @@ def _private_stdout() -> Callable[[Message], None]:
 
 
 def _questions() -> Iterator[Message]:
-    """What the parent says, until it says that this is the end.
+    """The parent's messages, up to `END`.
 
-    A thread of its own listens, so that the process ends at once when the parent is gone, in the
+    Another thread reads them, so that the process ends at once when the parent is gone, in the
     middle of a computation too: an orphan would disturb whatever is measured next.
     """
     heard: SimpleQueue[Message] = SimpleQueue()

@@ -144,7 +144,7 @@ def compare(path: Path, *, rows: int, repeats: int) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("path", nargs="?", type=Path, help="a fer2013.csv; default: one of its own")
+    parser.add_argument("path", nargs="?", type=Path, help="a fer2013.csv; by default one made up")
     parser.add_argument("--rows", type=int, default=17_000, help="rows to read (%(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each (%(default)s)")
     parser.add_argument("--reader", choices=READERS, help=argparse.SUPPRESS)

@@ -1,4 +1,4 @@
-"""What a measurement in turn says: pure arithmetic on rounds."""
+"""Results of measurements in turn: pure arithmetic on rounds."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class Speed:
         machine: the machine, field by field.
         contenders: the usual recipe first.
         products: matrix products by each library and precision.
-        left_out: what is not to be had here, and why.
+        left_out: what cannot run here, and why.
     """
 
     backbone: str

@@ -19,7 +19,7 @@ from fer_features.backbones import Backbone, get_backbone, resolve_weights
 from fer_features.cache import GRAPHS
 from fer_features.engines import ENGINES, PRECISIONS
 from fer_features.errors import FerError
-from fer_features.runtime.console import tell
+from fer_features.runtime.console import print_message
 from fer_features.runtime.progress import show_progress
 
 PEERS = {"timm": ("torch", "timm")}
@@ -56,9 +56,9 @@ class Running:
 
 
 def measure_speed(config: SpeedConfig) -> Speed:
-    """Measure all contenders in turn, round by round, each in a process of its own.
+    """Measure all contenders in turn, round by round, each in its own process.
 
-    Tells on stderr what it does.
+    Prints on stderr what it does.
 
     Raises:
         FerError: the configuration cannot be used, a peer's packages are missing, or a process
@@ -172,13 +172,13 @@ def _start(entries: Sequence[Entry], stack: ExitStack, left_out: dict[str, str])
     """Start the processes one after another; each is asleep before the next one starts."""
     running = []
     for place, entry in enumerate(entries, start=1):
-        tell(f"preparing {entry.name} ({place} of {len(entries)}) ...")
+        print_message(f"preparing {entry.name} ({place} of {len(entries)}) ...")
         worker = stack.enter_context(Worker(entry.name, entry.job, command=entry.command))
         try:
             running.append(Running(worker, worker.start()))
         except LeftOut as reason:
             left_out[entry.name] = str(reason)
-            tell(f"  left out: {reason}")
+            print_message(f"  left out: {reason}")
     return running
 
 
@@ -191,9 +191,9 @@ def take_turns(workers: Sequence[Worker], *, rounds: int) -> list[list[Message]]
     answers: list[list[Message]] = [[] for _ in workers]
     with show_progress("measuring", rounds * len(workers), unit="turns") as advance:
         for _ in range(rounds):
-            for worker, told in zip(workers, answers, strict=True):
+            for worker, found in zip(workers, answers, strict=True):
                 time.sleep(PAUSE_S)
-                told.append(worker.run())
+                found.append(worker.run())
                 advance(1)
     return answers
 

@@ -6,7 +6,7 @@ import textwrap
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
-from fer_features.runtime.console import say, table, width
+from fer_features.runtime.console import print_line, table, width
 
 if TYPE_CHECKING:
     from benchmarks.heads import HeadsSpeed, MeasuredHead
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmarks.whole import Whole
 
 DISTURBING = 0.05
-"""A process that took more of the others' time than this is told of."""
+"""A process that took more of the others' time than this is reported."""
 
 
 def show_speed(speed: Speed) -> None:
@@ -62,7 +62,7 @@ def show_speed(speed: Speed) -> None:
         _note(f"left out: {name}: {reason}")
     for name in _disturbing(speed):
         _note(f"! {name} did not sleep while others worked; take these numbers with care")
-    say(_machine(speed.machine))
+    print_line(_machine(speed.machine))
 
 
 def _cells(line: Line) -> list[str]:
@@ -109,7 +109,7 @@ def _count(n: int, word: str) -> str:
 
 
 def _note(text: str) -> None:
-    say(textwrap.fill(text, width(), subsequent_indent="  "))
+    print_line(textwrap.fill(text, width(), subsequent_indent="  "))
 
 
 def show_whole(whole: Whole) -> None:
@@ -149,7 +149,7 @@ def show_whole(whole: Whole) -> None:
         f"{_rate(first)} images/s in all; images/s are of different images that went through the "
         "network, rows/s of all rows, whose copies are computed once"
     )
-    say(_machine(whole.machine))
+    print_line(_machine(whole.machine))
 
 
 def show_precision(cost: PrecisionCost) -> None:
@@ -181,7 +181,7 @@ def show_precision(cost: PrecisionCost) -> None:
     for precision, reason in cost.left_out.items():
         _note(f"left out: {precision}: {reason}")
     if cost.weights.startswith("random"):
-        _note("! RANDOM WEIGHTS: what a precision costs a trained network, this does not say")
+        _note("! RANDOM WEIGHTS: they do not show what a precision costs a trained network")
 
 
 def show_heads(speed: HeadsSpeed) -> None:
@@ -203,7 +203,7 @@ def show_heads(speed: HeadsSpeed) -> None:
     )
     for name, reason in speed.left_out.items():
         _note(f"left out: {name}: {reason}")
-    say(_machine(speed.machine))
+    print_line(_machine(speed.machine))
 
 
 def _head_cells(speed: HeadsSpeed, one: MeasuredHead) -> list[str]:

@@ -1,4 +1,4 @@
-"""A whole extraction by the clock, against the same network fed from memory."""
+"""A complete extraction by the clock, against the same network fed from memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fer_features.config import ExtractConfig
 from fer_features.data import open_faces
 from fer_features.data.tasks import load_task
 from fer_features.errors import FerError
-from fer_features.runtime.console import tell
+from fer_features.runtime.console import print_message
 from fer_features.runtime.progress import show_progress
 
 CLOCKS = ("prepare", "read", "run", "write")
@@ -75,7 +75,7 @@ class Whole:
 
     Attributes:
         data: the source of the images.
-        rows: rows that were asked for; copies go through the network once.
+        rows: requested rows; copies go through the network once.
         engine: what ran the network.
         precision: the arithmetic's type.
         machine: the machine, field by field.
@@ -118,8 +118,8 @@ class Whole:
 def measure_whole(config: WholeConfig) -> Whole:
     """Extract into a temporary folder beside the caches, and run the network alone, in turn.
 
-    The graph is built once for all rounds, and the seconds of that are told apart; it is left in
-    the cache folder. Tells on stderr what it does.
+    The graph is built once for all rounds, and its seconds are reported separately; it is left in
+    the cache folder. Prints on stderr what it does.
 
     Raises:
         FerError: the data or the configuration cannot be used, or a process died.
@@ -128,7 +128,7 @@ def measure_whole(config: WholeConfig) -> Whole:
     folder = Path(config.extract.cache_dir)
     (folder / GRAPHS).mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
-    tell("preparing the network ...")
+    print_message("preparing the network ...")
     about, building_s = _build(config.extract, folder)
     machine["gpu"] = about["device_name"] or None
     chosen = replace(config.extract, engine=about["kind"], precision=about["precision"])
@@ -168,7 +168,7 @@ def _check(config: ExtractConfig) -> None:
     load_task(config.task)
     source = open_faces(config.data, ignore=config.ignore, classes=config.classes)
     for text in source.index().notes:
-        tell(f"note: {text}")
+        print_message(f"note: {text}")
 
 
 def _round(extracted: Message, wall_s: float, alone: Message) -> WholeRound:
@@ -198,7 +198,7 @@ def _build(config: ExtractConfig, folder: Path) -> tuple[Message, float]:
 
 
 def _prepare(config: ExtractConfig) -> tuple[Message, float]:
-    """Make the engine in a process of its own; what it is, and the seconds of the process."""
+    """Make the engine in its own process; its description, and the seconds of the process."""
     with Worker("the network", network_job(config, images=0)) as worker:
         try:
             about = worker.start()
@@ -210,8 +210,8 @@ def _prepare(config: ExtractConfig) -> tuple[Message, float]:
 def _extract(config: ExtractConfig) -> tuple[Message, float]:
     with Worker("the extraction", {"kind": "extract", "config": config_to_job(config)}) as worker:
         worker.start()
-        told = worker.run()
-        return told, worker.finish()
+        answer = worker.run()
+        return answer, worker.finish()
 
 
 def _network(config: ExtractConfig, images: int) -> Message:

@@ -1,4 +1,4 @@
-"""The parent's side: a contender in a process of its own, started once and told when to run."""
+"""The parent's side: a contender in another process, which runs a round on each request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SPINNING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 class Worker:
-    """A process that does one job; it lives in a session of its own and dies with this object.
+    """A process that does one job, in its own session; it ends with this object.
 
     Ctrl-C therefore reaches the parent alone, which ends all children, and theirs, by the
     session. If the parent is killed, the child sees the end of its stdin and ends by itself.
@@ -52,7 +52,7 @@ class Worker:
         self._job = job
 
     def start(self) -> Message:
-        """Hand the job over and wait until all is ready; what the contender says of itself.
+        """Send the job and wait until all is ready; returns the contender's description.
 
         Raises:
             LeftOut: this machine cannot do it.
@@ -74,12 +74,12 @@ class Worker:
 
     def finish(self) -> float:
         """Let the process end by itself; the seconds it has lived, from its start to its end."""
-        self._say(END)
+        self._send(END)
         self._process.wait()
         return time.perf_counter() - self._begun
 
     def _ask(self, message: Message) -> Message:
-        self._say(message)
+        self._send(message)
         assert self._process.stdout is not None  # noqa: S101 - for the type checker
         line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
@@ -89,7 +89,7 @@ class Worker:
             raise FerError(answer["error"], hint=answer["hint"])
         return answer
 
-    def _say(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
         try:
             self._process.stdin.write((json.dumps(message) + "\n").encode())
@@ -98,7 +98,7 @@ class Worker:
             raise self._died() from None
 
     def _died(self) -> FerError:
-        """What to say of a process that is no more, with the last line that it wrote."""
+        """The error for a process that has ended, with the last line that it wrote."""
         status = self._process.wait()
         end = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, end - LAST_WORDS))

@@ -1,4 +1,4 @@
-"""The one exception that a person is meant to read."""
+"""The exception for mistakes that the caller can correct, and its texts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 
 class FerError(Exception):
-    """Something the caller can put right: what is wrong, and what to do next.
+    """A mistake that the caller can correct: what is wrong, and what to do next.
 
     Raise it where the mistake is found; the command line prints it in one place, as two lines,
     and exits with status 2. Any other exception is a fault of the program.

@@ -28,7 +28,7 @@ CHAIN, MATMUL_S = 8, 1.0  # as in matmul.py
 
 
 class LeftOut(Exception):  # noqa: N818 - nothing is wrong: it is an answer
-    """The precision is not to be had on this machine; the text says why."""
+    """The precision is not available on this machine; the text is the reason."""
 
 
 def has_bfloat16(torch: Any) -> bool:

@@ -2,11 +2,11 @@
 
 from fer_features.backbones.backbone import BACKBONES, Backbone, get_backbone
 from fer_features.backbones.listing import BackboneInfo, list_backbones
+from fer_features.backbones.loading import load_weights
 from fer_features.backbones.weights import (
     Weights,
     fetch_weights,
     learnt_from,
-    load_weights,
     resolve_weights,
     seen_images,
 )

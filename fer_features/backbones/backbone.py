@@ -146,9 +146,7 @@ INCEPTION_RESNET_V2 = Backbone(
     build=lambda size: import_keras().applications.InceptionResNetV2(
         include_top=False, weights=None, input_shape=(size, size, 3)
     ),
-    preprocess=lambda images: import_keras().applications.inception_resnet_v2.preprocess_input(
-        images
-    ),
+    preprocess=lambda x: import_keras().applications.inception_resnet_v2.preprocess_input(x),
     # Apache License 2.0 (Keras Applications, converted from TF-Slim).
     imagenet=PublishedFile(
         file_name="inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
@@ -164,7 +162,7 @@ INCEPTION_RESNET_V2 = Backbone(
 
 FERNET = Backbone(
     name="fernet",
-    summary="a small residual network of this package's own for faces; its weights come with it",
+    summary="a small residual network for faces; its weights are part of this package",
     default_size=fernet.SIZE,
     min_size=fernet.SIZE,
     layers=fernet.LAYERS,

@@ -2,7 +2,7 @@
 
 Dalal and Triggs, *Histograms of oriented gradients for human detection*, CVPR 2005
 (https://doi.org/10.1109/CVPR.2005.177). Not `skimage.feature.hog`: signed orientations and linear
-votes, which it lacks, are worth 3 points of accuracy on FER2013 (docs/descriptors.md), and whole
+votes, which it lacks, are worth 3 points of accuracy on FER2013 (docs/descriptors.md), and
 batches are several times as fast. With the same settings the numbers are the same within 10⁻⁶.
 """
 

@@ -1,4 +1,4 @@
-"""The list of all backbones, for people and for the public API."""
+"""The list of all backbones."""
 
 from __future__ import annotations
 

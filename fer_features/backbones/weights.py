@@ -10,13 +10,16 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Literal
 
 from fer_features.backbones.backbone import BACKBONES, Backbone, PublishedFile
 from fer_features.backbones.descriptors import recipes_sha256
-from fer_features.backbones.weights_file import Seen, assign, is_weights_file, read_weights
+from fer_features.backbones.weights_file import (
+    Seen,
+    WeightsFile,
+    is_weights_file,
+    read_weights,
+)
 from fer_features.config import MAX_SEED
 from fer_features.errors import FerError, install_hint
 from fer_features.runtime.keras_runtime import import_keras, keras_home
@@ -101,7 +104,7 @@ def _random(text: str) -> Weights:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 10) or int(digits) > MAX_SEED:
         raise FerError(
             f"no seed in --weights {text[:30]}",
-            hint=f"write random:0, say; seeds are 0 to {MAX_SEED}",
+            hint=f"seeds are 0 to {MAX_SEED}: --weights random:0",
         )
     seed = int(digits)
     recipe = f"glorot_uniform numpy.PCG64 seed={seed}"
@@ -158,6 +161,13 @@ def _incomplete(path: Path) -> FerError:
     return FerError(f"{path} is no complete {kind}", hint="get the file again")
 
 
+def _recorded(weights: Weights) -> WeightsFile | None:
+    """The content of a file written by `fer pretrain`; None for other weights."""
+    if weights.path is None or not is_weights_file(weights.path):
+        return None
+    return read_weights(weights.path)
+
+
 def seen_images(weights: Weights) -> Seen | None:
     """The images that weights have learnt from; None if unknown.
 
@@ -166,10 +176,8 @@ def seen_images(weights: Weights) -> Seen | None:
     Raises:
         FerError: the file cannot be read.
     """
-    if weights.path is None or not is_weights_file(weights.path):
-        return None
-    content = read_weights(weights.path)
-    return Seen(content.seen, content.signatures)
+    content = _recorded(weights)
+    return None if content is None else Seen(content.seen, content.signatures)
 
 
 def learnt_from(weights: Weights) -> str:
@@ -180,10 +188,11 @@ def learnt_from(weights: Weights) -> str:
     Raises:
         FerError: the file cannot be read.
     """
-    if weights.path is None or not is_weights_file(weights.path):
+    content = _recorded(weights)
+    if content is None:
         return by_label(weights.label)
     try:
-        provenance = read_weights(weights.path).provenance
+        provenance = content.provenance
         data = provenance["data"]
         name = "".join(c for c in str(data["name"]) if c.isprintable())[:LONGEST_NAME]
         part = "Training" if data["split"] == "usage" else "a part"
@@ -238,86 +247,22 @@ def _download(file: PublishedFile) -> Path:
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras draws its progress bar on stdout
-            return Path(
-                import_keras().utils.get_file(
-                    file.file_name,
-                    file.url,
-                    cache_dir=os.fspath(folder.parent),
-                    cache_subdir="models",
-                    file_hash=file.sha256,
-                    hash_algorithm="sha256",
-                )
+            path: str = import_keras().utils.get_file(
+                file.file_name,
+                file.url,
+                cache_dir=os.fspath(folder.parent),
+                cache_subdir="models",
+                file_hash=file.sha256,
+                hash_algorithm="sha256",
             )
+            return Path(path)
     except Exception as error:  # get_file raises bare Exceptions of several kinds
         cause = (str(error).splitlines() or [type(error).__name__])[-1].split(" -- ")[-1]
         raise FerError(
             f"the ImageNet weights are not in {folder} and could not be downloaded: {cause}",
             hint=f"fetch {file.url} ({file.size / 1e6:.0f} MB, SHA-256 {file.sha256}) elsewhere "
-            f"and put it in {folder}; or name another file with --weights FILE; or try the "
-            "machinery without them with --weights random:0",
+            f"and put it in {folder}; or name another file with --weights FILE; or try "
+            "the program without them with --weights random:0",
         ) from error
     finally:
         socket.setdefaulttimeout(before)
-
-
-def load_weights(model: Any, weights: Weights, path: Path | None) -> None:
-    """Load weights into a backbone's network, without its top, and freeze it.
-
-    Args:
-        model: the network.
-        weights: which weights.
-        path: their file, as returned by `fetch_weights`.
-
-    Raises:
-        FerError: the file is not of this network.
-    """
-    if path is not None:
-        _load_file(model, path)
-    elif weights.seed is not None:
-        _initialize(model, seed=weights.seed)
-    else:
-        raise ValueError(f"weights {weights.label} have neither a file nor a seed")
-    model.trainable = False
-
-
-def _initialize(model: Any, *, seed: int) -> None:
-    """Glorot-uniform kernels drawn by NumPy, so that every Keras backend gets the same numbers.
-
-    Other variables keep their initial constants (batch normalisation: mean 0, variance 1,
-    offset 0).
-    """
-    kernels = [weight for weight in model.weights if weight.name == "kernel"]
-    for number, kernel in enumerate(kernels):
-        shape = tuple(kernel.shape)
-        receptive = int(np.prod(shape[:-2]))
-        limit = np.sqrt(6 / (receptive * (shape[-2] + shape[-1])))
-        rng = np.random.default_rng([seed, number])
-        kernel.assign((rng.random(shape, dtype=np.float32) * 2 - 1) * np.float32(limit))
-
-
-def _load_file(model: Any, path: Path) -> None:
-    """Load all arrays of a `.h5`, `.weights.h5` or `.keras` file, or none."""
-    try:
-        if is_weights_file(path):
-            assign(model.weights, read_weights(path).network)
-        elif path.suffix == ".keras":
-            arrays = import_keras().saving.load_model(path, compile=False).get_weights()
-            if [one.shape for one in arrays] != [tuple(one.shape) for one in model.weights]:
-                raise ValueError(
-                    f"the shapes of its {len(arrays)} arrays are not those of the network's "
-                    f"{len(model.weights)}"
-                )
-            model.set_weights(arrays)
-        else:
-            model.load_weights(os.fspath(path))
-    except Exception as error:  # h5py, zipfile and Keras each raise their own kinds
-        raise FerError(
-            f"{path}: not weights of {model.name} without its top: {_first_line(error)}",
-            hint="save them from keras.applications with include_top=False"
-            if model.name != "fernet"
-            else "fer pretrain writes them",
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from fer_features.backbones.signatures import find_copies
 from fer_features.errors import UPDATE, FerError
-from fer_features.runtime.files import draft_of
+from fer_features.runtime.files import atomic_path
 from fer_features.runtime.image_keys import seen_by
 
 FORMAT_VERSION = 2
@@ -106,16 +106,14 @@ def write_weights(path: Path, content: WeightsFile) -> None:
                     raise FerError(f"{part}/{name}: a weight is not finite in float16")
                 file[f"{part}/{name}"] = array.astype("<f2")
     raw = buffer.getvalue()
-    with draft_of(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(userblock(raw) + raw)
 
 
 def userblock(raw: bytes, version: int = FORMAT_VERSION) -> bytes:
     """The first 512 bytes: a line on what the file is, and the SHA-256 of its HDF5 content."""
-    text = (
-        f"{MAGIC} {version}, HDF5 from byte {USERBLOCK} on\n"
-        f"sha256 of that: {hashlib.sha256(raw).hexdigest()}\n"
-    )
+    digest = hashlib.sha256(raw).hexdigest()
+    text = f"{MAGIC} {version}, HDF5 from byte {USERBLOCK} on\nsha256 of that: {digest}\n"
     return text.encode().ljust(USERBLOCK, b"\n")
 
 

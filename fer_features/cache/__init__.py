@@ -1,4 +1,4 @@
-"""The HDF5 feature cache: create, append, resume, verify, read. It knows no network and no head."""
+"""The HDF5 feature cache: create, append, resume, verify, read. It imports no other stage."""
 
 from fer_features.cache.cache import Cache, check_same, verify
 from fer_features.cache.folder import (

@@ -11,23 +11,14 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.cache import format as file_format
 from fer_features.cache.faults import damaged, unreadable
-from fer_features.cache.format import (
-    FORMAT_VERSION,
-    OLDEST_READ,
-    TEXTS,
-    USERBLOCK,
-    content_digest,
-    filters,
-    header_digest,
-    userblock,
-)
 from fer_features.cache.record import ROW_DTYPES, Columns, Header, Rows, RowSelection
 from fer_features.errors import UPDATE, FerError
 
@@ -35,26 +26,10 @@ _MOST_CHUNKS = 16
 """Chunks that are read at once when rows are gathered."""
 
 _FORMAT_2 = {"faces/image": "image", "faces/seen": "seen"}
-"""What format 2 kept among the features and is a column of the rows since."""
+"""Columns that format 2 stored as features."""
 
 
-class OpenFile:
-    """An object with an open file, which it closes at the end of a ``with`` block."""
-
-    _file: Any
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-
-class Cache(OpenFile):
+class Cache(file_format.OpenFile):
     """A cache of format 2 or 3, open for reading; use it as a context manager, or `close` it.
 
     Opening it checks the header, labels and row metadata against their SHA-256; reading features
@@ -100,21 +75,21 @@ class Cache(OpenFile):
         if "format_version" not in attrs or "spec" not in attrs:
             raise FerError(f"{self.path}: not a feature cache", hint="fer extract makes one")
         version = int(attrs["format_version"])
-        if not OLDEST_READ <= version <= FORMAT_VERSION:
+        oldest, newest = file_format.OLDEST_READ, file_format.FORMAT_VERSION
+        if not oldest <= version <= newest:
+            older = "move it away, and extract again; the version that wrote it can read it"
             raise FerError(
-                f"{self.path}: cache format {version}, neither {OLDEST_READ} nor {FORMAT_VERSION}",
-                hint=UPDATE
-                if version > FORMAT_VERSION
-                else "move it away, and extract again; the version that wrote it can read it",
+                f"{self.path}: cache format {version}, neither {oldest} nor {newest}",
+                hint=UPDATE if version > newest else older,
             )
-        text = {name: str(attrs[name]) for name in TEXTS}
+        text = {name: str(attrs[name]) for name in file_format.TEXTS}
         listed = json.loads(text["choices"])
         tables = {f"rows/{name}": self._file[f"rows/{name}"][:] for name in (*ROW_DTYPES, "done")}
         tables |= {f"choices/{one['id']}": self._file[f"choices/{one['id']}"][:] for one in listed}
-        if header_digest(text, tables) != attrs["header_sha256"]:
+        if file_format.header_digest(text, tables) != attrs["header_sha256"]:
             raise damaged(self.path, "its header or labels are not as they were written")
         self.compression = text["compression"]
-        filters(self.compression)  # registers zstd with HDF5
+        file_format.filters(self.compression)  # registers zstd with HDF5
         spec, dataset = json.loads(text["spec"]), json.loads(text["dataset"])
         self.header = Header(spec=spec, dataset=dataset, key=text["key"])
         self.software: list[dict[str, str]] = json.loads(text["software"])
@@ -144,9 +119,10 @@ class Cache(OpenFile):
 
     def done(self, columns: Sequence[str]) -> NDArray[np.bool_]:
         """Whether a row has all of `columns`: bool (N,)."""
-        nothing = np.zeros(len(self), bool)
-        done: NDArray[np.bool_] = np.all([self._done.get(one, nothing) for one in columns], axis=0)
-        return done | nothing
+        found = np.ones(len(self), bool)
+        for name in columns:
+            found &= self._done.get(name, False)
+        return found
 
     def holds(self, source_rows: NDArray[np.int64], columns: Sequence[str]) -> NDArray[np.bool_]:
         """Whether the cache has all of `columns` of rows of the source: bool (M,)."""
@@ -205,7 +181,7 @@ class Cache(OpenFile):
     def dataset(self, **options: Any) -> Any:
         """Features, labels and groups of copies: `fer_features.fit.dataset.labelled_features`.
 
-        It is looked up when called: this room knows no stage.
+        Imported by name when called: this package does not depend on `fit`.
         """
         return resolve_name("fer_features.fit.dataset:labelled_features")(self, **options)
 
@@ -214,7 +190,7 @@ class Cache(OpenFile):
         return self._read("image", rows)
 
     def seen(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint8] | None:
-        """Which images the weights were trained on; None if the weights do not say.
+        """Which images the weights were trained on; None if unknown.
 
         uint8 (n, 2) for weights that hold signatures, the second column 1 where a signature
         matched; else (n, 1). Arguments and errors as for `read`.
@@ -257,8 +233,7 @@ class Cache(OpenFile):
                 dataset.read_direct(out)
                 return out
             chunk, steps = dataset.chunks[0], np.diff(places)
-            apart = steps > chunk
-            apart |= np.diff(places // (chunk * _MOST_CHUNKS)) > 0
+            apart = (steps > chunk) | (np.diff(places // (chunk * _MOST_CHUNKS)) > 0)
             edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(places)]
             for start, stop in pairwise(edges):
                 if stop > start:
@@ -302,10 +277,10 @@ def verify(path: Path) -> int:
     if not path.is_file():
         raise FerError(f"no such cache: {path}", hint="fer extract makes one")
     with path.open("rb") as file:
-        block = file.read(USERBLOCK)
-    intact = block == userblock(content_digest(path))  # before HDF5 reads any of it
+        block = file.read(file_format.USERBLOCK)
+    expected = file_format.userblock(file_format.content_digest(path))
     with Cache(path) as cache:
-        if intact:
+        if block == expected:
             return path.stat().st_size
         for column in cache.columns:
             for places in np.array_split(np.arange(len(cache)), len(cache) // 256 + 1):

@@ -14,7 +14,7 @@ from fer_features.cache.journal import Journal
 from fer_features.cache.record import Rows, RowSelection, merge_selections
 from fer_features.errors import FerError
 
-_NOWHERE = -1
+_MISSING = -1
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Contents:
     def _places(self, name: str) -> NDArray[np.int64]:
         """Where each row of a column comes from: its own entry, else that of an identical image."""
         computed = np.flatnonzero(np.concatenate([one.done([name]) for one in self._sources]))
-        of_image = np.full(self._image.max() + 1, _NOWHERE, np.int64)
+        of_image = np.full(self._image.max() + 1, _MISSING, np.int64)
         of_image[self._image[computed]] = computed
         place = of_image[self._image[self._first]]
         place[np.searchsorted(self.rows.source_row, self._every.source_row[computed])] = computed

@@ -38,7 +38,7 @@ def unreadable(path: Path, error: OSError) -> FerError:
 
 
 def damaged(path: Path, what: str) -> FerError:
-    """The error for a cache with wrong bytes; its hint says what deleting it would lose."""
+    """The error for a cache with wrong bytes; its hint names what deleting it would lose."""
     wait = "if it is still being copied here, wait; else " if "truncated" in what else ""
     size = f"{path.stat().st_size / 1e6:,.1f} MB" if path.exists() else "all"
     return FerError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from fer_features.cache.format import is_cache
 from fer_features.cache.record import RowSelection
 from fer_features.errors import FerError
+from fer_features.runtime.files import write_text
 
 SUFFIX = ".h5"
 JOURNAL_SUFFIX = ".h5.part"
@@ -67,11 +68,9 @@ def latest_cache(folder: Path) -> Path:
 
 def remember(path: Path, selection: RowSelection) -> None:
     """Remember that this selection of this cache was requested last: the default of `fer fit`."""
-    with suppress(OSError):  # a cache on a read-only disk can be used all the same
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f".{LAST}.{path.name}")
-        new.write_text(json.dumps({"cache": path.name, "choice": selection.id}), encoding="utf-8")
-        new.replace(path.with_name(LAST))
+    content = json.dumps({"cache": path.name, "choice": selection.id})
+    with suppress(FerError):  # on a read-only disk nothing is remembered
+        write_text(path.with_name(LAST), content)
 
 
 def last_selection(path: Path) -> str | None:
@@ -102,7 +101,7 @@ def remove_cache(path: Path) -> int:
 
 
 def describe_files(path: Path) -> str:
-    """A cache's files and their size, for people.
+    """A cache's files and their size, as text.
 
     Raises:
         FerError: there is none.

@@ -1,4 +1,4 @@
-"""The parts of the file format that reading, writing and verifying share.
+"""What reading, writing and verifying a cache file share.
 
 The layout is described in ``docs/cache-format.md``.
 """
@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,22 @@ _BLOCK = 4 << 20
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class OpenFile:
+    """An object with an open file, which it closes at the end of a ``with`` block."""
+
+    _file: Any
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
 def to_json(value: Any) -> str:

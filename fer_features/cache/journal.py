@@ -25,8 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.cache.cache import OpenFile
-from fer_features.cache.format import parallel, to_json
+from fer_features.cache.format import OpenFile, parallel, to_json
 from fer_features.cache.record import ROW_DTYPES, Columns, Header, Rows, RowSelection
 from fer_features.errors import UPDATE, FerError
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.cache.cache import Cache
-from fer_features.errors import FerError
-from fer_features.runtime.files import draft_of
+from fer_features.runtime.files import atomic_path
 
 _PREFIX = "learnt-"
 
@@ -30,11 +29,8 @@ def save_keys(folder: Path, weights_sha256: str, keys: NDArray[np.uint64]) -> No
     path = _keys_path(folder, weights_sha256)
     if path.exists():
         return
-    try:
-        with draft_of(path) as draft, draft.open("wb") as file:
-            np.save(file, keys)
-    except OSError as error:
-        raise FerError(f"{path}: cannot be written: {error.strerror or error}") from error
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, keys)
 
 
 def _keys_path(folder: Path, weights_sha256: str) -> Path:

@@ -1,4 +1,4 @@
-"""One writer at a time for each cache, on any file system."""
+"""The write lock of a cache, which works on any file system."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fer_features.errors import FerError
 
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
-    """Be the one process that writes the cache at `path`, as long as the block lasts.
+    """Hold the write lock of the cache at `path` during the block.
 
     The lock is a file that is created exclusively and names its holder, so it works where the locks
     of the operating system and of HDF5 do not. That of a process of this machine that has ended is
@@ -30,7 +30,7 @@ def only_writer(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = SoftFileLock(lock_path, thread_local=False)
-        # Time enough to find that a holder is dead, and to try again.
+        # Enough to find that the holder has ended, and to try again.
         lock.acquire(timeout=0.3, poll_interval=0.05)
     except Timeout:
         raise FerError(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fer_features.cache.format import to_json
 
 Columns = Mapping[str, tuple[tuple[int, ...], str]]
-"""Shape of one row and dtype of each column, by its name: ``image``, or ``layer/pooled``, say."""
+"""Shape of one row and dtype of each column, by its name: ``image``, ``layer/pooled`` and so on."""
 
 ROW_DTYPES = {"emotion": "i1", "usage": "i1", "sha256": "S64", "source_row": "<i8"}
 """The fields of `Rows` and their stored types."""

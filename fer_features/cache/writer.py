@@ -3,7 +3,7 @@
 The new file is written beside the old one, in full, and replaces it only when all of it is on the
 disk: a reader sees the old cache or the new one, and a kill at any moment loses neither the old
 file nor the journal. Its content depends on nothing but the features, rows and selections, so it is
-the same to the bit however often the work was interrupted.
+the same byte for byte however often the work was interrupted.
 """
 
 from __future__ import annotations
@@ -19,18 +19,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from fer_features.cache import format as file_format
 from fer_features.cache.cache import Cache
 from fer_features.cache.contents import Contents
 from fer_features.cache.folder import NEW_SUFFIX, beside, journal_path
-from fer_features.cache.format import (
-    FORMAT_VERSION,
-    USERBLOCK,
-    content_digest,
-    filters,
-    header_digest,
-    to_json,
-    userblock,
-)
 from fer_features.cache.journal import Journal, JournalWriter
 from fer_features.cache.lock import only_writer
 from fer_features.cache.record import ROW_DTYPES, Rows, RowSelection
@@ -42,7 +34,7 @@ _LIBVER = (h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
 
 
 class CacheWriter:
-    """The one writer of a cache; made by `open_writer`.
+    """The writer of a cache; made by `open_writer`.
 
     Attributes:
         path: the cache.
@@ -126,7 +118,7 @@ class CacheWriter:
 
 @contextmanager
 def open_writer(path: Path, *, compression: str | None = None) -> Iterator[CacheWriter]:
-    """Become the one writer of the cache at `path`, and recover its journal if there is one.
+    """Lock the cache at `path` for writing, and recover its journal if there is one.
 
     Args:
         path: the cache; it need not exist yet.
@@ -156,7 +148,7 @@ def _write(path: Path, contents: Contents, compression: str) -> None:
             _write_column(file, name, contents, compression)
     with path.open("r+b") as content, ThreadPoolExecutor(1) as other:
         synced = other.submit(os.fsync, content.fileno())  # the disk works while we hash
-        block = userblock(content_digest(path))
+        block = file_format.userblock(file_format.content_digest(path))
         synced.result()
         content.write(block)
         content.flush()
@@ -164,9 +156,9 @@ def _write(path: Path, contents: Contents, compression: str) -> None:
 
 
 def _create(path: Path) -> Any:
-    """A new file; made by hand, since `h5py.File` stores the time in every group."""
+    """A new file by the low-level API: `h5py.File` would store the time in every group."""
     how = _without_times(h5py.h5p.FILE_CREATE)
-    how.set_userblock(USERBLOCK)
+    how.set_userblock(file_format.USERBLOCK)
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_libver_bounds(*_LIBVER)
     access.set_file_locking(False, True)
@@ -183,22 +175,22 @@ def _without_times(kind: Any) -> Any:
 def _write_header(file: Any, contents: Contents, compression: str) -> None:
     header = contents.header
     text = {
-        "spec": to_json(header.spec),
-        "dataset": to_json(header.dataset),
+        "spec": file_format.to_json(header.spec),
+        "dataset": file_format.to_json(header.dataset),
         "key": header.key,
-        "software": to_json(contents.software),
-        "outputs": to_json(list(contents.columns)),
-        "choices": to_json([one.to_dict() for one in contents.selections]),
+        "software": file_format.to_json(contents.software),
+        "outputs": file_format.to_json(list(contents.columns)),
+        "choices": file_format.to_json([one.to_dict() for one in contents.selections]),
         "compression": compression,
     }
     rows = contents.rows
     tables = {f"rows/{name}": getattr(rows, name).astype(t) for name, t in ROW_DTYPES.items()}
     tables["rows/done"] = contents.done
     tables |= {f"choices/{one.id}": one.rows.astype("<i8") for one in contents.selections}
-    file.attrs["format_version"] = FORMAT_VERSION
+    file.attrs["format_version"] = file_format.FORMAT_VERSION
     for name, value in text.items():
         file.attrs[name] = value
-    file.attrs["header_sha256"] = header_digest(text, tables)
+    file.attrs["header_sha256"] = file_format.header_digest(text, tables)
     for name, array in tables.items():
         file.create_dataset(name, data=array, chunks=array.shape, fletcher32=True)
 
@@ -213,7 +205,7 @@ def _write_column(file: Any, name: str, contents: Contents, compression: str) ->
         dtype=column.dtype,
         chunks=(step, *column.shape),
         fletcher32=True,
-        **filters(compression),
+        **file_format.filters(compression),
     )
     for first in range(0, n, step):
         last = min(first + step, n)

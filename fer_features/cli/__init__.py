@@ -13,7 +13,7 @@ import typer
 from fer_features import __version__
 from fer_features.cli import audit, bench, cache, compare, data, extract, fit, pretrain, report
 from fer_features.cli.flags import add_command
-from fer_features.runtime.console import say
+from fer_features.runtime.console import print_line
 
 app = typer.Typer(
     help="Facial-expression classification in two stages: features cached once, heads in seconds.",
@@ -38,7 +38,7 @@ def _version(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
-        say(__version__)
+        print_line(__version__)
         raise typer.Exit
 
 

@@ -14,7 +14,7 @@ from fer_features.cli.data import open_source, show_notes
 from fer_features.cli.extract import bad_dicts, show_bad
 from fer_features.cli.flags import CacheDir, Json
 from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES, DataConfig
-from fer_features.runtime.console import emit_json, say, table
+from fer_features.runtime.console import emit_json, print_line, table
 from fer_features.runtime.files import write_text
 from fer_features.runtime.progress import show_progress
 
@@ -63,25 +63,21 @@ def audit(
     from fer_features.runtime.figures import save_figure
 
     source = open_source(config)
-    show_notes(source)
-    progress = show_progress
+    show_notes(source.index().notes)
     found, faces = run(
-        source, ferplus=ferplus, threshold=threshold, progress=progress, cache_dir=cache_dir
+        source, ferplus=ferplus, threshold=threshold, progress=show_progress, cache_dir=cache_dir
     )
-    written = []
-    if found.largest_group:  # drawn before anything is written, since it takes a while
+    files = [str(write_rows(found, out / "rows.csv"))]
+    if found.largest_group:
         figure = twin_sheet(faces, found.group, found.twins.groups.exact, name=found.name)
-        written.append(save_figure(figure, out / "worst.png"))
-    written.insert(0, write_rows(found, out / "rows.csv"))
+        files.append(str(save_figure(figure, out / "worst.png")))
     bad = source.index().bad
     if json:
-        files = [str(path) for path in written]
         emit_json({**found.to_dict(), "files": files, "bad_rows": bad_dicts(bad)})
         return
     show_bad(bad)
     show_audit(found)
-    for path in written:
-        say(str(path))
+    print_line("\n".join(files))
 
 
 def twins(
@@ -95,8 +91,8 @@ def twins(
 ) -> None:
     """Find copies of one photograph: exact, near, mirrored, registered, and families.
 
-    Registered copies fit each other when one is shifted, scaled or mirrored. A family has file
-    names that say so, as Training_3908.jpg and Training_3908.jpg3.jpg do, whatever they show.
+    Registered copies fit each other when one is shifted, scaled or mirrored. A family is found by
+    its file names, such as Training_3908.jpg and Training_3908.jpg3.jpg, whatever the images are.
 
     The file has a line for each pair: row_a, row_b, sha256_a, sha256_b, kind, correlation. Rows are
     counted from 0, without the header; the hashes are of the 2,304 pixel bytes.
@@ -104,22 +100,23 @@ def twins(
     from fer_features.data.twin_table import twin_table
 
     source = open_source(config)
-    progress = show_progress
-    found = twin_table(source, cache_dir, progress=progress)
+    found = twin_table(source, cache_dir, progress=show_progress)
     index = source.index()
-    show_notes(source)
+    show_notes(source.index().notes)
     written = None if out is None else str(_write_csv(out, _lines_of_pairs(found)))
     counts = _count_twins(found, index.usage)
     if json:
         emit_json({**counts, "notes": list(index.notes), "pairs_file": written})
         return
-    say(f"{source.name}: {counts['rows']:,} images, {counts['in_a_group']:,} of them with a copy")
+    print_line(
+        f"{source.name}: {counts['rows']:,} images, {counts['in_a_group']:,} of them with a copy"
+    )
     for kind, n in counts["pairs"].items():
-        say(f"{kind + ' pairs':22} {n:,}")
-    say(f"largest group          {counts['largest_group']:,} images\n")
+        print_line(f"{kind + ' pairs':22} {n:,}")
+    print_line(f"largest group          {counts['largest_group']:,} images\n")
     _show_leaks(_leaks(found, index.usage))
     if written:
-        say(written)
+        print_line(written)
 
 
 def show_audit(found: Audit) -> None:
@@ -136,11 +133,11 @@ def show_audit(found: Audit) -> None:
         title=f"{found.name}: {len(found):,} images; near twins correlate above {found.threshold}",
         text_columns=["finding", "meaning"],
     )
-    say(f"surplus exact copies   {found.copies:,}")
+    print_line(f"surplus exact copies   {found.copies:,}")
     for kind, name in list(enumerate(KINDS))[1:]:
-        say(f"{name + ' pairs':22} {found.twins.count(kind):,}")
-    say(f"largest group          {found.largest_group:,} images")
-    say(f"images in a group      {int((found.group > 0).sum()):,}\n")
+        print_line(f"{name + ' pairs':22} {found.twins.count(kind):,}")
+    print_line(f"largest group          {found.largest_group:,} images")
+    print_line(f"images in a group      {int((found.group > 0).sum()):,}\n")
     _show_leaks(found.leaks)
     if found.opinion is not None:
         _show_opinion(found.opinion)
@@ -170,23 +167,21 @@ def _show_opinion(opinion: Opinion) -> None:
     """Print how far the labels agree with the voters' majorities."""
     import numpy as np
 
-    counts = np.vstack([opinion.counts, opinion.counts.sum(axis=0)])
-    no_face = [*opinion.no_face, opinion.no_face.sum()]
-    agree = [*np.diagonal(opinion.counts), np.trace(opinion.counts)]
+    columns = np.column_stack(
+        [
+            opinion.counts.sum(axis=1),
+            opinion.counts[:, :-1].sum(axis=1),
+            np.diagonal(opinion.counts),
+            opinion.no_face,
+        ]
+    )
+    names = [*EMOTIONS, "all"]
+    mostly = [*(_most_others(opinion, code) for code in range(len(EMOTIONS))), ""]
     rows = []
-    for code, name in enumerate([*EMOTIONS, "all"]):
-        known = int(counts[code, :-1].sum())
-        rows.append(
-            [
-                name,
-                f"{counts[code].sum():,}",
-                f"{known:,}",
-                f"{agree[code]:,}",
-                f"{agree[code] / known:.1%}" if known else "–",
-                _most_others(opinion, code) if name != "all" else "",
-                f"{no_face[code]:,}",
-            ]
-        )
+    for name, numbers, others in zip(names, [*columns, columns.sum(axis=0)], mostly, strict=True):
+        images, known, agree, no_face = (f"{n:,}" for n in numbers)
+        share = f"{numbers[2] / numbers[1]:.1%}" if numbers[1] else "–"
+        rows.append([name, images, known, agree, share, others, no_face])
     table(
         ["label", "images", "with majority", "agree", "share", "else mostly", "no face"],
         rows,
@@ -229,37 +224,29 @@ def _leaks(found: TwinTable, usage: NDArray[np.int8]) -> tuple[Leak, ...]:
 def write_rows(found: Audit, path: Path) -> Path:
     """Write a line for each image with a finding, as CSV.
 
-    Raises:
-        FerError: it cannot be written.
-    """
-    return _write_csv(path, _lines_of_rows(found))
-
-
-def _lines_of_rows(found: Audit) -> Iterable[Sequence[object]]:
-    """A line for each image with a finding, for rows.csv.
-
     Columns: ``row``, ``usage``, ``emotion``, ``findings`` with ``; `` between, ``group`` of copies
     (1 is the largest; empty for none), ``first`` row of the same bytes, and with votes ``ferplus``,
     the voters' majority (empty for none).
+
+    Raises:
+        FerError: it cannot be written.
     """
     import numpy as np
 
     voted = found.opinion is not None
-    yield ["row", "usage", "emotion", "findings", "group", "first", *["ferplus"] * voted]
+    lines = [["row", "usage", "emotion", "findings", "group", "first", *["ferplus"] * voted]]
     _, first, of_row = np.unique(found.twins.groups.exact, return_index=True, return_inverse=True)
     for place in np.flatnonzero(np.any(list(found.findings.values()), axis=0)):
         usage = found.usage[place]
         names = "; ".join(name for name, images in found.findings.items() if images[place])
-        line = [
-            found.row[place],
-            USAGES[usage] if usage >= 0 else "",
-            EMOTIONS[found.emotion[place]],
-        ]
-        line += [names, found.group[place] or "", found.row[first[of_row[place]]]]
+        labels = [USAGES[usage] if usage >= 0 else "", EMOTIONS[found.emotion[place]]]
+        copies = [found.group[place] or "", found.row[first[of_row[place]]]]
+        line = [found.row[place], *labels, names, *copies]
         if found.opinion is not None:
             majority = found.opinion.majority[place]
             line.append(EMOTIONS[majority] if majority >= 0 else "")
-        yield line
+        lines.append(line)
+    return _write_csv(path, lines)
 
 
 def _lines_of_pairs(found: TwinTable) -> Iterable[Sequence[object]]:

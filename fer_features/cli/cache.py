@@ -12,7 +12,7 @@ import typer
 from fer_features.cli.flags import CacheDir, CacheFile, Json
 from fer_features.config import CACHE_DIR
 from fer_features.errors import FerError
-from fer_features.runtime.console import emit_json, say, table, tell
+from fer_features.runtime.console import emit_json, print_line, print_message, table
 
 NOT_CONFIRMED = 2
 
@@ -26,11 +26,11 @@ def list_caches(cache_dir: CacheDir = CACHE_DIR, json: Json = False) -> None:
         try:
             found.append(to_dict(path))
         except FerError as error:  # one damaged file must not hide the others
-            tell(f"warning: {error}")
+            print_message(f"warning: {error}")
     if json:
         emit_json({"caches": found})
     elif not found:
-        say(f"no caches in {cache_dir}")
+        print_line(f"no caches in {cache_dir}")
     else:
         columns = ["cache", "data", "tasks", "layers", "spec", "rows", "MB", "state"]
         table(columns, map(_cells, found), text_columns=[*columns[:5], "state"])
@@ -44,22 +44,22 @@ def info(cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json = 
     if json:
         emit_json(found)
         return
-    say(
+    print_line(
         f"{found['cache']}: {found['rows']:,} rows, {found['bytes'] / 1e6:,.1f} MB, "
         f"{_state(found)}, {found['changed']}"
     )
     for name, shape in found["features"].items():
-        say(f"  features/{name}  {' × '.join(str(n) for n in shape)}")
+        print_line(f"  features/{name}  {' × '.join(str(n) for n in shape)}")
     for one in found["choices"]:
-        say(
+        print_line(
             f"selection {one['id']}: task {one['task']['name']}, {one['done']:,} of "
             f"{one['rows']:,} rows, seed {one['seed']}"
         )
     parts = [("spec", found["spec"]), ("dataset", found["dataset"])]
     for part, values in [*parts, *(("software", one) for one in found["software"])]:
-        say(f"{part}:")
+        print_line(f"{part}:")
         for name, value in values.items():
-            say(f"  {name}: {value}")
+            print_line(f"  {name}: {value}")
 
 
 def verify(cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json = False) -> None:
@@ -72,7 +72,7 @@ def verify(cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json 
     if json:
         emit_json({"cache": str(path), "bytes": size, "good": True})
     else:
-        say(f"{path}: all {size:,} bytes are as they were written")
+        print_line(f"{path}: all {size:,} bytes are as they were written")
 
 
 def remove(
@@ -87,11 +87,11 @@ def remove(
     if json and not yes:
         raise FerError(f"with --json, {files} is not deleted without --yes", hint="add --yes")
     if not yes and not _confirmed(f"delete {files}?"):
-        tell("nothing was deleted; --yes deletes without asking")
+        print_message("nothing was deleted; --yes deletes without asking")
         raise typer.Exit(NOT_CONFIRMED)
     with only_writer(cache):
         freed = remove_cache(cache)
-    emit_json({"removed": str(cache), "bytes": freed}) if json else say(f"deleted {files}")
+    emit_json({"removed": str(cache), "bytes": freed}) if json else print_line(f"deleted {files}")
 
 
 def _confirmed(question: str) -> bool:
@@ -99,7 +99,7 @@ def _confirmed(question: str) -> bool:
     try:
         return typer.confirm(question, err=True)
     except typer.Abort:
-        tell("")
+        print_message("")
         return False
 
 

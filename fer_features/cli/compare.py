@@ -12,7 +12,7 @@ import typer
 from fer_features.cli.flags import Json, RunsDir
 from fer_features.config import RUNS_DIR
 from fer_features.errors import FerError
-from fer_features.runtime.console import emit_json, say, table, tell, width
+from fer_features.runtime.console import emit_json, print_line, print_message, table, width
 
 if TYPE_CHECKING:
     from fer_features.runs.compare import Comparison
@@ -32,7 +32,8 @@ def compare(
         bool, typer.Option("--all", help="All runs, whatever images they are about.")
     ] = False,
     all_heads: Annotated[
-        bool, typer.Option("--all-heads", help="All heads, and not only the best on each features.")
+        bool,
+        typer.Option("--all-heads", help="All heads, not only the best for each set of features."),
     ] = False,
     wide: Annotated[
         bool, typer.Option("--wide", help="All columns; CSV and JSON always have them.")
@@ -52,7 +53,7 @@ def compare(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Put runs into one table, the best validation accuracy first."""
+    """Compare runs in one table, the best validation accuracy first."""
     from fer_features.runs.compare import compare as compare_runs
     from fer_features.runs.compare import of_same_data, unseen_only
     from fer_features.runs.figures import write_figures
@@ -61,31 +62,31 @@ def compare(
     format_ = "json" if json else format_
     if format_ not in FORMATS:
         raise FerError(f"no such format: {format_}", hint=f"known are {', '.join(FORMATS)}")
-    found = [read_run(path) for path in run] if run else list_runs(runs_dir, log=tell)
-    found = found if allow_seen else unseen_only(found, log=tell)
+    found = [read_run(path) for path in run] if run else list_runs(runs_dir, log=print_message)
+    found = found if allow_seen else unseen_only(found, log=print_message)
     shown = found if run or everything else of_same_data(found)
     every = compare_runs(shown)
     comparison = every if run or everything else every.newest_seeds()
     _show(comparison, format_, all_heads=all_heads or bool(run), wide=wide)
     for path in write_figures(comparison.tables, figures) if figures else []:
-        tell(f"drew {path}")
+        print_message(f"drew {path}")
     if hidden := len(every.tables) - len(comparison.tables):
-        tell(f"{hidden} tables of other seeds are not shown: fer compare --all")
+        print_message(f"{hidden} tables of other seeds are not shown: fer compare --all")
     if hidden := len(found) - len(shown):
-        tell(f"{hidden} runs on other images are not shown: fer compare --all")
+        print_message(f"{hidden} runs on other images are not shown: fer compare --all")
 
 
 def _show(comparison: Comparison, format_: str, *, all_heads: bool, wide: bool) -> None:
     for one in comparison.tables:
         if len(one.runs) > 1 and one.verdict is None:
-            tell(f"no verdict: {one.judged}")
+            print_message(f"no verdict: {one.judged}")
     match format_:
         case "json":
             emit_json(comparison.to_dict())
         case "csv":
-            say(comparison.to_csv().rstrip("\n"))
+            print_line(comparison.to_csv().rstrip("\n"))
         case "markdown":
-            say(comparison.to_markdown(all_heads=all_heads, wide=wide).rstrip("\n"))
+            print_line(comparison.to_markdown(all_heads=all_heads, wide=wide).rstrip("\n"))
         case _:
             show_comparison(comparison, all_heads=all_heads, wide=wide)
 
@@ -110,19 +111,18 @@ def _show_table(comparison: ComparisonTable, *, all_heads: bool, wide: bool) -> 
         last_apart=comparison.published,
     )
     if hidden := len(comparison.rows()) - len(rows):
-        say(f"  {hidden} more runs: fer compare --all-heads")
-    lines = []
+        print_line(f"  {hidden} more runs: fer compare --all-heads")
     if verdict := comparison.verdict:
-        lines.append(f"= {verdict.text(short=not all_heads)}")
-    lines += [f"· {name}: learnt from {text}" for name, text in comparison.learnt_from.items()]
-    lines += [f"! {text}" for text in comparison.notes]
-    for line in lines:
-        _say_wrapped(line)
-    say()
+        _print_wrapped(f"= {verdict.text(short=not all_heads)}")
+    for name, text in comparison.learnt_from.items():
+        _print_wrapped(f"· {name}: learnt from {text}")
+    for text in comparison.notes:
+        _print_wrapped(f"! {text}")
+    print_line()
 
 
-def _say_wrapped(text: str) -> None:
-    say(textwrap.fill(text, width() - 2, initial_indent="  ", subsequent_indent="    "))
+def _print_wrapped(text: str) -> None:
+    print_line(textwrap.fill(text, width() - 2, initial_indent="  ", subsequent_indent="    "))
 
 
 def show_seeds(found: Sequence[OverSeeds]) -> None:
@@ -140,7 +140,7 @@ def show_seeds(found: Sequence[OverSeeds]) -> None:
             title=f"{title}: mean ± standard deviation over seeds",
             text_columns=["head", "features"],
         )
-        say()
+        print_line()
 
 
 def _show_leaks(leaks: Sequence[LeakEffect]) -> None:
@@ -165,8 +165,8 @@ def _show_leaks(leaks: Sequence[LeakEffect]) -> None:
         title="Splits that leak: accuracy on test images with a copy in training or validation",
         text_columns=["head", "features", "split, seed"],
     )
-    _say_wrapped(
+    _print_wrapped(
         "points is what the images with a copy add: test acc less the accuracy without them. In "
         "brackets 95 % intervals; all of one run, on its own test images."
     )
-    say()
+    print_line()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ import typer
 from fer_features.cli.extract import LONGEST_LIST, show_bad
 from fer_features.cli.flags import Json
 from fer_features.config import EMOTIONS, MAX_SEED, SEED, USAGES, DataConfig, ExtractConfig
-from fer_features.runtime.console import emit_json, say, table, tell
+from fer_features.runtime.console import emit_json, print_line, print_message, table
 
 if TYPE_CHECKING:
     from fer_features.data import FaceSource
@@ -53,11 +54,11 @@ def show(
     from fer_features.runtime.figures import save_figure
 
     source = open_source(config)
-    show_notes(source)
+    show_notes(source.index().notes)
     rows = sample_rows(source.index(), per_emotion=per_emotion, seed=seed)
     figure = faces_grid(read_all(source, rows), title=f"{source.name}, with row numbers")
     path = save_figure(figure, out)
-    emit_json({"picture": str(path), "rows": rows.tolist()}) if json else say(str(path))
+    emit_json({"picture": str(path), "rows": rows.tolist()}) if json else print_line(str(path))
 
 
 def layers(
@@ -90,10 +91,10 @@ def layers(
     table(columns, rows, title=f"layers of {network.name}", text_columns=["layer"])
 
 
-def show_notes(source: FaceSource) -> None:
-    """Print, on stderr, what a user must know of how a source was read."""
-    for text in source.index().notes:
-        tell(f"note: {text}")
+def show_notes(notes: Iterable[str]) -> None:
+    """Print notes on how a source was read, on stderr."""
+    for text in notes:
+        print_message(f"note: {text}")
 
 
 def _show_summary(summary: DataSummary) -> None:
@@ -107,18 +108,18 @@ def _show_summary(summary: DataSummary) -> None:
         text_columns=["emotion"],
         last_apart=True,
     )
-    say(f"image size            {' × '.join(map(str, summary.image_size))}")
+    print_line(f"image size            {' × '.join(map(str, summary.image_size))}")
     if summary.pictures is not None:
         _show_forms(summary.pictures)
     shown = ", ".join(str(row) for row in summary.constant[:LONGEST_LIST])
     more = len(summary.constant) - LONGEST_LIST
     shown += f" and {more} more" if more > 0 else ""
-    say(f"surplus exact copies  {summary.copies:,}")
-    say(f"  with other labels   {summary.conflicts:,} groups")
-    say(f"constant images       {len(summary.constant)}" + (f" (rows {shown})" if shown else ""))
+    print_line(f"surplus exact copies  {summary.copies:,}")
+    print_line(f"  with other labels   {summary.conflicts:,} groups")
+    rows = f" (rows {shown})" if shown else ""
+    print_line(f"constant images       {len(summary.constant)}{rows}")
     show_bad(summary.bad)
-    for text in summary.notes:
-        tell(f"note: {text}")
+    show_notes(summary.notes)
 
 
 def _show_forms(pictures: PictureForms) -> None:
@@ -128,16 +129,18 @@ def _show_forms(pictures: PictureForms) -> None:
     sizes = [f"{width} × {height} ({count:,})" for (width, height), count in pictures.sizes.items()]
     widths, heights = zip(*pictures.sizes, strict=True)
     more = f" and {len(sizes) - 3:,} more" if len(sizes) > 3 else ""
-    say(f"stored width × height {', '.join(sizes[:3])}{more}")
+    print_line(f"stored width × height {', '.join(sizes[:3])}{more}")
     if len(sizes) > 1:
         spans = f"{min(widths)} to {max(widths)} wide, {min(heights)} to {max(heights)} high"
-        say(f"                      {spans}")
-    say(f"stored in colour      {pictures.colour:,}")
+        print_line(f"                      {spans}")
+    print_line(f"stored in colour      {pictures.colour:,}")
     if pictures.resized or pictures.colour:
-        say(
+        print_line(
             "                      all become 48 × 48 grey levels, whatever their aspect, before a "
             "network enlarges them"
         )
     if pictures.long:
         first = pictures.long[0] + (" for one" if len(pictures.long) > 1 else "")
-        say(f"sides above 1 : {LONG}   {len(pictures.long):,}, {first}; squashed to a square")
+        print_line(
+            f"sides above 1 : {LONG}   {len(pictures.long):,}, {first}; squashed to a square"
+        )

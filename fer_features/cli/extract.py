@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_features.cli.flags import Json
 from fer_features.config import ExtractConfig
-from fer_features.runtime.console import emit_json, say, tell
+from fer_features.runtime.console import emit_json, print_line, print_message
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
 
@@ -30,22 +30,17 @@ def extract(config: ExtractConfig, *, json: Json = False) -> None:
     from fer_features.extract.extract import extract as run
 
     with prompt_interrupt(RESUMES):
-        done = run(config, progress=show_progress, log=tell, find_copies=True)
+        done = run(config, progress=show_progress, log=print_message, find_copies=True)
     emit_json(to_dict(done)) if json else show(done)
 
 
 def to_dict(done: Extraction) -> dict[str, Any]:
     """An extraction as plain JSON types."""
+    names = ("rows", "computed", "found", "reused", "precision", "why", "images_per_s")
     return {
         "cache": str(done.cache),
-        "rows": done.rows,
-        "computed": done.computed,
-        "found": done.found,
-        "reused": done.reused,
+        **{name: getattr(done, name) for name in names},
         "engine": done.engine or None,
-        "precision": done.precision,
-        "why": done.why,
-        "images_per_s": done.images_per_s,
         "seconds": None if done.reused else done.seconds,
         "bad_rows": bad_dicts(done.bad),
         "notes": list(done.notes),
@@ -53,16 +48,18 @@ def to_dict(done: Extraction) -> dict[str, Any]:
 
 
 def show(done: Extraction) -> None:
-    """Print what an extraction did, in one line."""
+    """Print the result of an extraction in one line."""
     show_bad(done.bad)
     if done.reused:
         packed = "; the file was recompressed" if done.packed else ""
-        say(f"{done.cache}: {done.rows:,} images, all cached already; nothing to compute{packed}")
+        print_line(
+            f"{done.cache}: {done.rows:,} images, all cached already; nothing to compute{packed}"
+        )
         return
     seconds = done.seconds
     speed = f" at {done.images_per_s:.1f} images/s" if done.images_per_s else ""
     found = f", {done.found:,} cached already" if done.found else ""
-    say(
+    print_line(
         f"{done.cache}: {done.rows:,} images{found}, {done.computed:,} computed{speed} "
         f"(run {seconds['run']:.1f} s, waited for images {seconds['read']:.1f} s, for the disk "
         f"{seconds['write']:.1f} s; preparation {seconds['prepare']:.1f} s)"
@@ -73,11 +70,11 @@ def show_bad(bad: Sequence[BadRow]) -> None:
     """Print the rows that were left out, on stderr."""
     if not bad:
         return
-    tell(f"bad rows left out: {len(bad)}")
+    print_message(f"bad rows left out: {len(bad)}")
     for one in bad[:LONGEST_LIST]:
-        tell(f"  row {one.row}: {one.reason}")
+        print_message(f"  row {one.row}: {one.reason}")
     if len(bad) > LONGEST_LIST:
-        tell(f"  and {len(bad) - LONGEST_LIST} more (--json lists all)")
+        print_message(f"  and {len(bad) - LONGEST_LIST} more (--json lists all)")
 
 
 def bad_dicts(bad: Sequence[BadRow]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_features.cli.flags import Json
 from fer_features.config import FitConfig
-from fer_features.runtime.console import emit_json, say, tell
+from fer_features.runtime.console import emit_json, print_line, print_message
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
 
@@ -34,9 +34,8 @@ def fit(config: FitConfig, *, json: Json = False) -> None:
     config = replace(config, cache=path)
     runs = []
     on_epoch = functools.partial(epoch_progress, cache=path)
-    copies = show_progress
     with prompt_interrupt(RUNS_KEPT):
-        for one in fit_each(config, on_epoch=on_epoch, log=tell, progress=copies):
+        for one in fit_each(config, on_epoch=on_epoch, log=print_message, progress=show_progress):
             runs.append(one)
             if not json:
                 show_run(one)
@@ -47,20 +46,20 @@ def fit(config: FitConfig, *, json: Json = False) -> None:
 
 
 def epoch_progress(head: str, *, cache: Path) -> Callable[[int, dict[str, float]], None]:
-    """Tell that a head is being fitted, and of its epochs every few seconds, on stderr."""
+    """Print on stderr that a head is being fitted; returns a callback that prints its epochs."""
     begun = last = time.perf_counter()
-    tell(f"fitting {head} on {cache}")
+    print_message(f"fitting {head} on {cache}")
 
-    def told(epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch(epoch: int, logs: dict[str, float]) -> None:
         nonlocal last
         now = time.perf_counter()
-        if now - last < 2:
+        if now - last < SECONDS_BETWEEN_LINES:
             return
         last = now
         losses = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
-        tell(f"  epoch {epoch}: {losses}; {epoch / (now - begun):.2f} epochs/s")
+        print_message(f"  epoch {epoch}: {losses}; {epoch / (now - begun):.2f} epochs/s")
 
-    return told
+    return on_epoch
 
 
 def run_dict(run: Run) -> dict[str, Any]:
@@ -86,22 +85,22 @@ def show_run(run: Run) -> None:
     record = run.record
     validation, test, interval = record.validation, record.test, record.intervals["accuracy"]
     accuracy = with_interval(test.accuracy, interval) if interval else f"{test.accuracy:.4f}"
-    say(
+    print_line(
         f"{record.head.name}: validation accuracy {validation.accuracy:.4f}, "
         f"test accuracy {accuracy}, F1 {test.f1:.4f}; "
         f"fitted in {record.seconds.fit:.1f} s; {run.path}"
     )
-    say(f"  features of {record.base_features}, learnt from {record.learnt_from}")
+    print_line(f"  features of {record.base_features}, learnt from {record.learnt_from}")
     gone = ", ".join(f"{n:,} {name}" for name, n in record.data.dropped.items())
     if gone:
-        say(f"  rows left out: {gone}")
+        print_line(f"  rows left out: {gone}")
     for part, n in record.seen_parts.items():
-        say(
+        print_line(
             f"  SEEN IMAGES: the weights have learnt from {n:,} of the "
             f"{getattr(record.split, part):,} {part} images"
         )
     if record.provenance_unknown:
-        say(
+        print_line(
             f"  {UNKNOWN}: which images the weights have learnt from is not known, or copies of "
             "them cannot be recognised"
         )
@@ -112,26 +111,26 @@ def _show_extras(record: RunRecord) -> None:
     """Print cross-validation, calibration, learning curve and threshold, where there are any."""
     if record.cv:
         mean, std = record.cv.mean, record.cv.std
-        say(
+        print_line(
             f"  {record.cv.folds} folds: accuracy {mean['accuracy']:.4f} "
             f"± {std['accuracy']:.4f}, F1 {mean['f1']:.4f} ± {std['f1']:.4f} (mean ± standard "
             "deviation)"
         )
     if record.calibration:
         before = record.calibration.before.test
-        say(
+        print_line(
             f"  calibrated ({record.calibration.method}): test log loss "
             f"{before.log_loss:.4f} → {record.test.log_loss:.4f}, ECE {before.ece:.4f} → "
             f"{record.test.ece:.4f}"
         )
     if record.sizes:
         steps = ", ".join(f"{one.rows:,}: {one.validation_accuracy:.4f}" for one in record.sizes)
-        say(f"  validation accuracy by training images: {steps}")
+        print_line(f"  validation accuracy by training images: {steps}")
     if operate := record.operate:
         if operate.test is None or operate.threshold is None:
-            say(f"  {operate.unmet}")
+            print_line(f"  {operate.unmet}")
             return
-        say(
+        print_line(
             f"  {operate.target} {operate.value:g} on validation: threshold "
             f"{operate.threshold:.4f}; test precision {operate.test.precision:.4f}, recall "
             f"{operate.test.recall:.4f}"

@@ -15,11 +15,11 @@ from typing import Annotated, Any
 import typer
 
 from fer_features.errors import FerError
-from fer_features.runtime.console import tell
+from fer_features.runtime.console import print_message
 from fer_features.runtime.flags import Flag
 from fer_features.runtime.interrupt import INTERRUPTED
 
-CALLERS_MISTAKE = 2
+USAGE_ERROR = 2
 PIPE_CLOSED = 141
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -35,19 +35,16 @@ def add_command(app: typer.Typer, function: Callable[..., None], *, name: str = 
 
     A first parameter whose type is a configuration (a dataclass whose fields have a `Flag`) stands
     for an option or argument for each of its fields. Exceptions become lines on stderr: exit status
-    2 for a mistake of the caller, 130 for an interruption; never a traceback.
+    2 for a `FerError` or `OSError`, 130 for an interruption; never a traceback.
     """
     own = list(inspect.signature(function, eval_str=True).parameters.values())
     config: Any = own[0].annotation if own else None
     flags = _flags(config) if hasattr(config, "__dataclass_fields__") else {}
 
     def command(**values: Any) -> None:
-        with _mistakes_as_lines():
-            if flags:
-                values = {"config": config(**_parsed(flags, values))} | values
-                function(values.pop("config"), **values)
-            else:
-                function(**values)
+        with _errors_as_lines():
+            configs = [config(**_parsed(flags, values))] if flags else []
+            function(*configs, **values)
 
     made = [parameter for field, flag in flags.values() for parameter in _parameters(field, flag)]
     parameters = made + [
@@ -61,24 +58,24 @@ def add_command(app: typer.Typer, function: Callable[..., None], *, name: str = 
 
 
 @contextmanager
-def _mistakes_as_lines() -> Iterator[None]:
+def _errors_as_lines() -> Iterator[None]:
     try:
         yield
     except FerError as error:
-        tell(f"error: {error.message}")
+        print_message(f"error: {error.message}")
         if error.hint:
-            tell(f"hint: {error.hint}")
-        raise typer.Exit(CALLERS_MISTAKE) from None
+            print_message(f"hint: {error.hint}")
+        raise typer.Exit(USAGE_ERROR) from None
     except KeyboardInterrupt:
-        tell("interrupted; no half-written file was left behind")
+        print_message("interrupted; no half-written file was left behind")
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:  # for example `fer compare | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(PIPE_CLOSED) from None
     except OSError as error:  # a full disk, a folder that cannot be written
         place = f"{error.filename}: " if error.filename else ""
-        tell(f"error: {place}{error.strerror or error}")
-        raise typer.Exit(CALLERS_MISTAKE) from None
+        print_message(f"error: {place}{error.strerror or error}")
+        raise typer.Exit(USAGE_ERROR) from None
 
 
 def _flags(config: Any) -> dict[str, tuple[Field[Any], Flag]]:
@@ -106,11 +103,11 @@ def _parameters(field: Field[Any], flag: Flag) -> Iterator[inspect.Parameter]:
     elif flag.parse is not None:
         kind = str | None
     option = flag.name or f"--{field.name.replace('_', '-')}"
-    limits: dict[str, Any] = {"min": flag.min, "max": flag.max, "help": flag.help}
-    limits["metavar"] = flag.metavar
-    info: Any = typer.Option(option, show_default=shown or False, **limits)
-    if flag.argument:
-        info = typer.Argument(show_default=shown or False, **limits)
+    about: dict[str, Any] = {
+        name: getattr(flag, name) for name in ("help", "metavar", "min", "max")
+    }
+    about["show_default"] = shown or False
+    info: Any = typer.Argument(**about) if flag.argument else typer.Option(option, **about)
     yield _keyword(field.name, default, Annotated[kind, info])
     if flag.hidden:
         old = typer.Option(flag.hidden, hidden=True)

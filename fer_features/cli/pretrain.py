@@ -6,28 +6,28 @@ from typing import TYPE_CHECKING
 
 from fer_features.cli.flags import Json
 from fer_features.config import PretrainConfig
-from fer_features.runtime.console import emit_json, say, tell
+from fer_features.runtime.console import emit_json, print_line, print_message
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
 
 if TYPE_CHECKING:
     from fer_features.training.run import Pretrained
 
-INTERRUPTED = "interrupted; the same command resumes after the last whole epoch"
+INTERRUPTED = "interrupted; the same command resumes after the last finished epoch"
 
 
 def pretrain(config: PretrainConfig, *, json: Json = False) -> None:
-    """Train a small backbone, and write its weights with a record of the images they have seen.
+    """Train a small backbone, and write its weights with a record of its training images.
 
     It learns from FER2013's Training part without copies of images of the other two (from 60 % of
-    data that names no parts). Stopped at any moment, the same command resumes after the last whole
-    epoch, with the same result. `fer extract --backbone fernet --weights FILE` uses the weights; a
-    picture of the learning curves is put beside them.
+    data that names no parts). Stopped at any moment, the same command resumes after the last
+    finished epoch, with the same result. `fer extract --backbone fernet --weights FILE` uses the
+    weights; a picture of the learning curves is put beside them.
     """
     from fer_features.training.run import pretrain as run
 
     with prompt_interrupt(INTERRUPTED):
-        trained = run(config, progress=show_progress, log=tell)
+        trained = run(config, progress=show_progress, log=print_message)
     if json:
         emit_json({"weights": str(trained.path), "found": trained.found, **trained.provenance})
     else:
@@ -41,12 +41,12 @@ def show_pretrained(trained: Pretrained) -> None:
     provenance, data = trained.provenance, trained.provenance["data"]
     minutes = provenance["seconds"] / 60
     state = "there already" if trained.found else f"trained in {minutes:.1f} minutes"
-    say(f"{trained.path}: {state}; learnt from {data['train']:,} images of {data['name']}")
+    print_line(f"{trained.path}: {state}; learnt from {data['train']:,} images of {data['name']}")
     for part, scores in provenance["scores"].items():
-        say(
+        print_line(
             f"  {part}, {scores['n']:,} images and their mirror images: accuracy "
             f"{scores['accuracy']:.4f}, balanced {scores['balanced_accuracy']:.4f}, log loss "
             f"{scores['log_loss']:.4f}"
         )
     if not trained.found:
-        say(f"  learning curves: {curves_path(trained.path)}")
+        print_line(f"  learning curves: {curves_path(trained.path)}")

@@ -12,7 +12,7 @@ import typer
 from fer_features.cli.flags import CacheDir, Json, RunsDir
 from fer_features.config import CACHE_DIR, EMOTIONS, RUNS_DIR, USAGES
 from fer_features.errors import FerError
-from fer_features.runtime.console import emit_json, say, tell
+from fer_features.runtime.console import emit_json, print_line, print_message
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,24 +42,18 @@ def report(
     from fer_features.runs.compare import of_same_data
     from fer_features.runs.run import list_runs, read_run
 
-    found = [read_run(path) for path in run] if run else list_runs(runs_dir, log=tell)
+    found = [read_run(path) for path in run] if run else list_runs(runs_dir, log=print_message)
     shown = found if run else of_same_data(found)
     faces = partial(find_faces, cache_dir=cache_dir)
-    written = write_report(shown, out, every_seed=bool(run), faces=faces, log=tell)
-    if len(shown) < len(found):
-        tell(f"{len(found) - len(shown)} runs on other images are not shown: name them to see them")
+    written = write_report(shown, out, every_seed=bool(run), faces=faces, log=print_message)
+    if hidden := len(found) - len(shown):
+        print_message(f"{hidden} runs on other images are not shown: name them to see them")
+    counts = {"bytes": written.size, "runs": written.runs, "faces": written.faces}
     if json:
-        emit_json(
-            {
-                "report": str(written.path),
-                "bytes": written.size,
-                "runs": written.runs,
-                "faces": written.faces,
-            }
-        )
+        emit_json({"report": str(written.path), **counts})
     else:
         size = f"{written.size / 1024:.0f} KiB"
-        say(f"{written.path}: {written.runs} runs, {written.faces} faces, {size}")
+        print_line(f"{written.path}: {written.runs} runs, {written.faces} faces, {size}")
 
 
 def find_faces(run: Run, rows: NDArray[np.int64], *, cache_dir: Path) -> dict[int, Face]:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from fer_features.config import NEAR, REGISTERED
 from fer_features.data.faces import Faces, FaceSource, read_all
 from fer_features.data.twins import Groups, Twins, find_twins
-from fer_features.runtime.files import draft_of
+from fer_features.errors import FerError
+from fer_features.runtime.files import atomic_path
 from fer_features.runtime.progress import Progress, no_progress
 
 VERSION = 1
@@ -95,8 +96,7 @@ def make_table(
     # a plain dtype: that of HDF5 carries metadata, which NumPy does not save
     plain = np.array(sha256.tolist(), "S64")
     table = TwinTable(row=row, sha256=plain, twins=twins)
-    with suppress(OSError):  # where nothing can be written it is searched again the next time
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FerError):  # where nothing can be written it is searched again the next time
         _write(path, table)
     return table
 
@@ -123,7 +123,7 @@ def read_table(path: Path) -> TwinTable | None:
 
 def _write(path: Path, table: TwinTable) -> None:
     twins = table.twins
-    with draft_of(path) as draft, draft.open("wb") as file:
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
             file,
             about=np.array(json.dumps(about())),

@@ -52,18 +52,15 @@ class GraphSpec:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        backbone = self.backbone
-        backbone.check_size(self.size)
-        for layer in self.layers:
-            if layer not in backbone.layers:
-                raise FerError(
-                    f"{backbone.name} has no layer {layer}",
-                    hint=f"fer data layers {backbone.name} lists those it has",
-                )
+        self.backbone.check_size(self.size)
+        name = self.backbone.name
+        for layer in sorted(set(self.layers) - set(self.backbone.layers)):
+            hint = f"fer data layers {name} lists those it has"
+            raise FerError(f"{name} has no layer {layer}", hint=hint)
 
 
 class Engine(ABC):
-    """A compiled graph from bytes to features, run on threads of its own.
+    """A compiled graph from bytes to features, run on its own threads.
 
     Attributes:
         name: the engine and its device, for tables and for the cache's provenance.

@@ -33,7 +33,7 @@ def build_graph(spec: GraphSpec) -> Any:
         x = ops.image.resize(x, (spec.size, spec.size), interpolation="bilinear", antialias=False)
     if spec.backbone.channels == 3:
         # Grey to RGB. A convolution with ones does what `repeat` does, for which OpenVINO has no
-        # fast kernel: 3 % of the whole network's time.
+        # fast kernel: 3 % of the network's time.
         x = ops.conv(x, np.ones((1, 1, 1, 3), np.float32), padding="valid")
     if spec.preprocess == "keras":
         x = spec.backbone.preprocess(x)

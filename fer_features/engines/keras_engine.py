@@ -138,8 +138,4 @@ def _compile_torch(spec: GraphSpec, devices: Sequence[Any]) -> Compiled:
     return model, run
 
 
-COMPILERS: dict[str, Callable[[GraphSpec, Sequence[Any]], Compiled]] = {
-    "tensorflow": _compile_tensorflow,
-    "jax": _compile_jax,
-    "torch": _compile_torch,
-}
+COMPILERS = {"tensorflow": _compile_tensorflow, "jax": _compile_jax, "torch": _compile_torch}

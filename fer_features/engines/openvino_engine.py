@@ -26,7 +26,7 @@ BATCH = 32
 GRAPH_VERSION = 2
 """Part of a graph's key: to be raised when `build_graph` makes another one from the same spec."""
 
-TEMPORARY = ".draft-"
+TEMPORARY = ".part-"
 LEFTOVER_S = 3600
 """Age from which temporary folders are taken for those of killed processes."""
 
@@ -155,7 +155,7 @@ def find_graph(spec: GraphSpec, graphs: Path, *, log: Log = no_log) -> Path:
 
 def _export(spec: GraphSpec, folder: Path) -> None:
     from fer_features.engines.graph import build_graph
-    from fer_features.runtime.keras_runtime import keras_settings, without_chatter
+    from fer_features.runtime.keras_runtime import keras_settings, suppressed_native_logs
 
     model = build_graph(replace(spec, precision="float32"))  # OpenVINO converts it by itself
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +164,7 @@ def _export(spec: GraphSpec, folder: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
     try:
-        with without_chatter(), keras_settings():
+        with suppressed_native_logs(), keras_settings():
             model.export(str(temporary / "graph.xml"), format="openvino", verbose=False)
         digests = {path.name: file_sha256(path) for path in temporary.iterdir()}
         (temporary / "sha256.json").write_text(json.dumps(digests, indent=2), encoding="utf-8")

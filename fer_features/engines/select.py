@@ -31,7 +31,7 @@ class EngineChoice:
     Attributes:
         engine: ``keras``, ``openvino`` or ``descriptors``.
         precision: ``float32`` or ``bfloat16``.
-        why: the reasons where ``auto`` was asked for; else empty.
+        why: the reasons for what ``auto`` chose; else empty.
     """
 
     engine: str
@@ -68,9 +68,9 @@ def choose_engine(engine: str = "auto", precision: str = "auto") -> EngineChoice
     Raises:
         FerError: no such engine or precision, or not available here.
     """
-    for flag, asked, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
-        if asked not in ("auto", *known):
-            raise FerError(f"no such {flag}: {asked}", hint=f"known are auto, {', '.join(known)}")
+    for flag, value, known in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
+        if value not in ("auto", *known):
+            raise FerError(f"no such {flag}: {value}", hint=f"known are auto, {', '.join(known)}")
     if engine == "openvino" and not has_openvino():
         raise FerError(
             "the engine openvino is not installed",

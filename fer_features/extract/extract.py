@@ -1,4 +1,4 @@
-"""Stage 1: images in, a feature cache out; nothing computed twice, nothing lost."""
+"""Stage 1: images in, a feature cache out; what a cache already holds is not computed again."""
 
 from __future__ import annotations
 
@@ -33,14 +33,8 @@ from fer_features.data import IMAGE_SIZE, BadRow
 from fer_features.data.twin_table import twin_table
 from fer_features.engines import Engine, Features, make_engine
 from fer_features.errors import FerError
-from fer_features.extract.pipeline import (
-    READ_ROWS,
-    Batch,
-    check_finite,
-    clock,
-    read_batches,
-    run_pipeline,
-)
+from fer_features.extract import pipeline
+from fer_features.extract.pipeline import Batch, clock
 from fer_features.extract.plan import Pass, Plan, plan_extraction
 from fer_features.runtime.flags import make_config
 from fer_features.runtime.progress import Log, Progress, no_log, no_progress
@@ -48,15 +42,15 @@ from fer_features.runtime.progress import Log, Progress, no_log, no_progress
 
 @dataclass
 class Extraction:
-    """What an extraction did.
+    """The result of an extraction.
 
     Attributes:
         cache: the cache file.
         rows: how many rows were requested.
         precision: ``float32`` or ``bfloat16``.
-        why: why this engine and this precision, as far as the program chose them.
+        why: the reasons for what ``auto`` chose; else empty.
         bad: rows of the source that were left out.
-        notes: how the source was read, as far as a user must know.
+        notes: remarks on how the source was read, for the user.
         computed: how many images went through the network, each view counted.
         found: how many rows were there before, with all that was requested.
         engine: what ran the network; empty if nothing had to be run.
@@ -131,7 +125,7 @@ def extract(
         config: what to compute.
         progress: progress callback.
         log: called with each line that the user should see.
-        find_copies: also search the whole data set for copies, once, for the splits of all fits;
+        find_copies: also search the data set for copies, once, for the splits of all fits;
             otherwise the first fit searches the cache's rows.
 
     Raises:
@@ -164,13 +158,12 @@ def extract(
     else:
         done.found = done.rows
         if journal_path(plan.path).exists():
-            with suppress(FerError), open_writer(plan.path):  # or whoever is writing it recovers it
+            with suppress(FerError), open_writer(plan.path):  # recovers it; or its writer does
                 pass
     if plan.seen is not None:
         save_keys(plan.path.parent, plan.spec.weights_sha256, plan.seen.keys)
     if find_copies:
-        folder = plan.path.parent
-        twin_table(plan.source, folder, progress=progress)
+        twin_table(plan.source, plan.path.parent, progress=progress)
     return done
 
 
@@ -195,16 +188,16 @@ def _run_pass(
 
     def write(batch: Batch, features: Features) -> None:
         named = {name: features[of_engine] for name, of_engine in work.features.items()}
-        check_finite(named, batch.rows.source_row)
+        pipeline.check_finite(named, batch.rows.source_row)
         named["image"] = batch.images
         if plan.seen and "seen" in work.columns:
             named["seen"] = plan.seen.marks(batch.images, batch.rows.sha256)
         journal.append(batch.rows, named)
 
     copies: list[Rows] = []
-    size = engine.batch_size if engine else READ_ROWS
+    size = engine.batch_size if engine else pipeline.READ_ROWS
     known = writer.images_with(work.columns)
-    batches = read_batches(plan.source, work.rows, size=size, known=known, copies=copies)
+    batches = pipeline.read_batches(plan.source, work.rows, size=size, known=known, copies=copies)
     with (
         closing(engine) if engine else nullcontext(),
         progress("extracting", len(work.rows), "images") as advance,
@@ -216,7 +209,9 @@ def _run_pass(
         ) as journal,
     ):
         depth = engine.depth if engine else 1
-        run_pipeline(batches, run, write, depth=depth, seconds=done.seconds, advance=advance)
+        pipeline.run_pipeline(
+            batches, run, write, depth=depth, seconds=done.seconds, advance=advance
+        )
         advance(sum(map(len, copies)))
     with clock(done.seconds, "write"):
         writer.compact(copies=copies)
@@ -227,7 +222,7 @@ def _make_engine(plan: Plan, work: Pass, log: Log) -> Engine:
         plan.engine.engine,
         plan.graph(work.features),
         batch_size=plan.config.batch_size,
-        graphs=Path(plan.config.cache_dir) / GRAPHS,
+        graphs=plan.path.parent / GRAPHS,
         log=log,
     )
 

@@ -126,7 +126,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         try:
             features = stored(path, images, compute)
         except (OSError, sqlite3.DatabaseError) as error:
-            if type(error) is not sqlite3.DatabaseError:  # its subclasses: a full disk, say
+            if type(error) is not sqlite3.DatabaseError:  # a subclass, such as for a full disk
                 raise FerError(
                     f"{path}: features cannot be stored: {error}",
                     hint="make room, or take another cache_dir",
@@ -181,10 +181,8 @@ def as_images(X: ArrayLike) -> NDArray[np.uint8]:
         FerError: `X` is of another type or shape, or empty.
     """
     images = np.asarray(X)
-    if images.dtype != np.uint8 or images.shape[1:] not in (
-        (IMAGE_SIZE, IMAGE_SIZE),
-        (IMAGE_SIZE**2,),
-    ):
+    shapes = (IMAGE_SIZE, IMAGE_SIZE), (IMAGE_SIZE**2,)
+    if images.dtype != np.uint8 or images.shape[1:] not in shapes:
         raise FerError(
             f"images must be uint8 of shape (N, {IMAGE_SIZE}, {IMAGE_SIZE}) or "
             f"(N, {IMAGE_SIZE**2}), not {images.dtype} of shape {images.shape}",

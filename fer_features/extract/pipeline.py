@@ -1,4 +1,4 @@
-"""Read, run and write at once: the network never waits for the disk, nor memory for the network."""
+"""Read, run and write at the same time, with a bounded number of batches in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READ_ROWS = 256
 """Rows that are decoded at a time."""
 
 AHEAD = 4
-"""Batches that are read before the network asks for them, and that may wait to be written."""
+"""Batches that are read ahead of the network, and that may wait to be written."""
 
 Run = Callable[[NDArray[np.uint8]], "Future[Features]"]
 """Starts to compute the features of images, uint8 (N, H, W)."""
@@ -92,9 +92,9 @@ def run_pipeline(
     """Run all batches, and write their features, in their order.
 
     Args:
-        batches: what to compute; read on a thread of its own.
+        batches: what to compute; read on another thread.
         run: starts to compute a batch.
-        write: called on a thread of its own with each batch and its features.
+        write: called on a third thread with each batch and its features.
         depth: batches worth computing at once.
         seconds: the time spent waiting for each step is added to ``read``, ``run`` and ``write``.
         advance: called with the number of images of each batch that has been written.

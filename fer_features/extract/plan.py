@@ -36,7 +36,7 @@ class Plan:
         index: the source's labels and row numbers.
         backbone: the network or descriptor.
         weights: its weights.
-        seen: the images that the weights were trained on; None if they do not say.
+        seen: the images that the weights were trained on; None if unknown.
         spec: all that changes a feature's value.
         engine: what runs the backbone, and why.
         selection: the rows and their features.
@@ -156,6 +156,7 @@ def plan_extraction(config: ExtractConfig) -> Plan:
     )
     index = source.index()
     rows = index.row[choose_rows(task, index.emotion, per_class=config.per_class, seed=config.seed)]
+    info = _selection_info(config, task, index)
     plan = Plan(
         config=config,
         source=source,
@@ -165,9 +166,7 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         seen=seen_images(weights),
         spec=spec,
         engine=engine,
-        selection=RowSelection(
-            _selection_info(config, task, index), _feature_names(config, backbone), rows
-        ),
+        selection=RowSelection(info, _feature_names(config, backbone), rows),
         path=_path(config.cache_dir, source, spec),
     )
     plan.graph(plan.selection.features)  # checks the layers
@@ -181,9 +180,8 @@ def _check_names(config: ExtractConfig, backbone: Backbone) -> None:
         ("views", config.views, VIEWS),
     )
     for option, names, allowed in known:
-        for name in names:
-            if name not in allowed:
-                raise FerError(f"no such {option}: {name}", hint=f"known are {', '.join(allowed)}")
+        for name in sorted(set(names) - set(allowed)):
+            raise FerError(f"no such {option}: {name}", hint=f"known are {', '.join(allowed)}")
     if config.compression is not None:
         filters(config.compression)
     if backbone.descriptors is not None and config.preprocess != ExtractConfig.preprocess:
@@ -229,18 +227,15 @@ def _path(folder: Path, source: FaceSource, spec: FeatureSpec) -> Path:
 
 
 def _find_complete(plan: Plan) -> Plan:
-    """The plan, or its like in another precision, if that cache is complete and any will do."""
+    """The plan; with precision ``auto``, that of another precision whose cache is complete."""
     if plan.path.exists() or plan.config.precision != "auto":
         return replace(plan, complete=_is_complete(plan))
     for precision in PRECISIONS:
         spec = replace(plan.spec, precision=precision)
         why = f"a cache in {precision} holds all that was requested"
-        other = replace(
-            plan,
-            spec=spec,
-            engine=EngineChoice(plan.engine.engine, precision, why),
-            path=_path(plan.config.cache_dir, plan.source, spec),
-        )
+        engine = EngineChoice(plan.engine.engine, precision, why)
+        path = _path(plan.config.cache_dir, plan.source, spec)
+        other = replace(plan, spec=spec, engine=engine, path=path)
         if _is_complete(other):
             return replace(other, complete=True)
     return plan
@@ -252,10 +247,11 @@ def _is_complete(plan: Plan) -> bool:
         return False
     with Cache(plan.path) as cache:
         check_same(cache, spec=plan.spec.identity, dataset={"sha256": plan.source.digest()})
-        noted = [one for one in cache.selections if one.id == plan.selection.id]
         return (
-            bool(noted)
+            any(
+                one.id == plan.selection.id and set(plan.selection.features) <= set(one.features)
+                for one in cache.selections
+            )
             and plan.config.compression in (None, cache.compression)
-            and set(plan.selection.features) <= set(noted[0].features)
             and plan.found(cache) == len(plan.selection.rows)
         )

@@ -22,7 +22,7 @@ from fer_features.heads.training import (
     measures,
     outputs,
 )
-from fer_features.runtime.keras_runtime import import_keras, keras_settings, without_chatter
+from fer_features.runtime.keras_runtime import import_keras, keras_settings, suppressed_native_logs
 
 CURVES = {
     "loss": "cross_entropy",
@@ -225,7 +225,7 @@ class KerasHead(Head):
             "moments": self.moments_ and [each.tolist() for each in self.moments_],
         } | {key: getattr(self, name, None) for key, name in SAVED.items()}
         # Saving imports TensorFlow on whichever backend.
-        with without_chatter(), keras_settings():
+        with suppressed_native_logs(), keras_settings():
             self.model_.save(path)
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr(ENTRY, json.dumps(entry, allow_nan=False))

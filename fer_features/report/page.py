@@ -9,13 +9,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fer_features import __version__
-from fer_features.errors import FerError, reason_of
 from fer_features.report.formats import cell, chosen, listed, seconds, settings
 from fer_features.report.gather import gather
 from fer_features.report.view import FindFaces, Report
 from fer_features.runs.predictions import ENOUGH
 from fer_features.runs.run import Run
-from fer_features.runtime.files import draft_of
+from fer_features.runtime.files import atomic_path
 from fer_features.runtime.progress import Log, no_log
 
 
@@ -58,15 +57,8 @@ def write_report(
     """
     report = gather(runs, every_seed=every_seed, faces=faces, log=log)
     content = page(report).encode()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft_of(path) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise FerError(
-            f"{path} cannot be written: {reason_of(error)}",
-            hint="make room there, or name another with --out",
-        ) from error
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
     return Written(
         path, len(content), report.runs, sum(len(one.rows_shown) for one in report.images)
     )

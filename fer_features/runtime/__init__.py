@@ -1,1 +1,1 @@
-"""Keras and OpenVINO imported quietly, console, progress, atomic files."""
+"""Keras and OpenVINO imported without log lines, console, progress, atomic files."""

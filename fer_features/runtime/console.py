@@ -1,4 +1,4 @@
-"""What a person or a program reads on stdout: tables, lines, or one JSON object."""
+"""Output: tables, lines or one JSON object on stdout, messages on stderr."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from fer_features.errors import FerError, reason_of
 from fer_features.runtime.text import plain_text
 
 FILE_WIDTH = 180
-"""Columns assumed where stdout is no terminal, so that nothing is folded in a file."""
+"""Width assumed if stdout is no terminal, so that no line is wrapped in a file."""
 
-WIDEST_WHOLE_WORD = 20
+LONGEST_UNBROKEN_WORD = 20
 """Longer words of a text column may be broken, so that no column of numbers is pushed out."""
 
+_NO_MARKUP: Any = {"highlight": False, "markup": False, "emoji": False}
+"""Options of rich: brackets and colons in a name are no markup."""
 
-_AS_IT_IS: Any = {"highlight": False, "markup": False, "emoji": False}
-"""Brackets and colons in a name are no markup."""
 
-
-def say(text: str = "") -> None:
+def print_line(text: str = "") -> None:
     """Print to stdout; what cannot be printed is shown as escapes."""
     _print(plain_text(text, keep="\n"))
 
@@ -32,7 +31,7 @@ def say(text: str = "") -> None:
 _PLAIN = str.maketrans(
     {"–": "-", "─": "-", "…": "...", "·": "*", "±": "+-", "→": "->", "×": "x", "’": "'"}
 )
-"""What stands for characters of ours that an output's encoding lacks."""
+"""Replacements of characters that an output's encoding lacks."""
 
 
 def _print(text: str) -> None:
@@ -43,7 +42,7 @@ def _print(text: str) -> None:
         text = text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
     try:
         print(text)
-    except BrokenPipeError:  # the reader has had enough
+    except BrokenPipeError:  # the reader has closed it
         raise
     except OSError as error:
         raise FerError(
@@ -52,12 +51,12 @@ def _print(text: str) -> None:
         ) from error
 
 
-def tell(text: str) -> None:
-    """Print to stderr, where progress and remarks go, in the same way."""
+def print_message(text: str) -> None:
+    """Print to stderr; what cannot be printed is shown as escapes."""
     print(plain_text(text, keep="\n"), file=sys.stderr, flush=True)
 
 
-def hush_matplotlib() -> None:
+def silence_matplotlib() -> None:
     """Drop Matplotlib's warning that its cache goes to a temporary folder (a read-only home)."""
     logging.getLogger("matplotlib").addFilter(_not_about_folders)
 
@@ -85,7 +84,7 @@ def table(
         columns: headings.
         rows: cells as text.
         title: a line above the table.
-        text_columns: headings of the columns that are set to the left; the others hold numbers.
+        text_columns: headings of the columns that are aligned left; the others hold numbers.
         last_apart: draw a line above the last row.
     """
     from rich import box
@@ -106,23 +105,23 @@ def table(
         if name in text_columns:
             words = [word for row in cells for word in row[place].split()]
             longest = max(map(len, words), default=1)
-            drawn.add_column(name, overflow="fold", min_width=min(longest, WIDEST_WHOLE_WORD))
+            drawn.add_column(name, overflow="fold", min_width=min(longest, LONGEST_UNBROKEN_WORD))
         else:
             longest = max(map(len, (name, *(row[place] for row in cells))))
             drawn.add_column(name, justify="right", no_wrap=True, min_width=longest)
     for place, row in enumerate(cells):
         drawn.add_row(*map(plain_text, row), end_section=last_apart and place == len(cells) - 2)
     text, terminal = io.StringIO(), sys.stdout.isatty()
-    console = Console(file=text, width=width(), force_terminal=terminal, **_AS_IT_IS)
+    console = Console(file=text, width=width(), force_terminal=terminal, **_NO_MARKUP)
     unlimited = console.options.update(max_width=sys.maxsize)
     needed = Measurement.get(console, unlimited, drawn).minimum
     if needed > console.width and not terminal:
         console.width = needed
     elif needed > console.width:
-        say(title)
+        print_line(title)
         for name, *row in cells:
             pairs = zip(columns[1:], row, strict=True)
-            say("\n".join([name, *(f"  {heading}: {cell}" for heading, cell in pairs)]))
+            print_line("\n".join([name, *(f"  {heading}: {cell}" for heading, cell in pairs)]))
         return
     console.print(drawn)
     for line in text.getvalue().splitlines():
@@ -130,5 +129,5 @@ def table(
 
 
 def width() -> int:
-    """How many columns a table may take: the terminal's, or `FILE_WIDTH` where there is none."""
+    """The width of the terminal in characters; `FILE_WIDTH` if stdout is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else FILE_WIDTH

@@ -1,4 +1,4 @@
-"""The house style of all pictures: quiet, colour-blind safe, legible in grey print.
+"""The style of all figures: colour-blind safe, legible in grey print.
 
 Figures are made without pyplot: no global state, no window, no display needed.
 """
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_features.errors import FerError, reason_of
-from fer_features.runtime.console import hush_matplotlib
-from fer_features.runtime.files import draft_of
+from fer_features.errors import FerError
+from fer_features.runtime.console import silence_matplotlib
+from fer_features.runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ LINES: tuple[dict[str, Any], ...] = (
     {"color": BLACK, "ls": "-", "marker": "|", "lw": 1},
     {"color": ORANGE, "ls": (0, (10, 3)), "marker": "_"},
 )
-"""Looks of lines that are told apart by their dashes and markers as well as by their colours."""
+"""Styles of lines, which differ in dashes and markers as well as in colour."""
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -57,7 +57,7 @@ _NO_MATH: dict[Any, Any] = {"text.parse_math": False}
 @contextmanager
 def new_figure(width: float, height: float) -> Iterator[Figure]:
     """An empty figure of that many inches, in the house style."""
-    hush_matplotlib()
+    silence_matplotlib()
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -77,15 +77,8 @@ def save_figure(figure: Figure, path: Path) -> Path:
     kind = path.suffix.removeprefix(".").lower()
     if kind not in known:
         raise FerError(f"{path}: not a picture's name", hint="give a name that ends in .png")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft_of(path) as draft, mpl.rc_context(_NO_MATH):
-            figure.savefig(draft, format=kind)
-    except OSError as error:
-        raise FerError(
-            f"{path} cannot be written: {reason_of(error)}",
-            hint="make room there, or name another place",
-        ) from error
+    with atomic_path(path) as temporary, mpl.rc_context(_NO_MATH):
+        figure.savefig(temporary, format=kind)
     return path
 
 
@@ -101,7 +94,7 @@ def learning_curves(
     """Loss and accuracy by epoch, training and validation.
 
     Args:
-        history: a `KerasHead`'s, or what has the same names.
+        history: ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, a value per epoch each.
         title: what was trained.
         mark_best: mark the epoch of the lowest validation loss, as the one that was kept.
     """

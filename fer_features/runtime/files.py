@@ -1,43 +1,43 @@
-"""Files that are there complete or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fer_features.errors import FerError, reason_of
 
 
 @contextmanager
-def draft_of(path: Path) -> Iterator[Path]:
-    """A temporary name in the same folder; what is written there replaces `path` at the end.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary file in the same folder, which replaces `path` at the end of the block.
 
-    If the block fails, `path` is as it was and the temporary file is removed.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    draft.unlink(missing_ok=True)  # a link of that name would be followed
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file in UTF-8, complete or not at all; missing folders are made.
+    Missing folders are made. If the block fails, `path` is unchanged and the temporary file is
+    removed.
 
     Raises:
         FerError: it cannot be written.
     """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft_of(path) as draft:
-            draft.write_text(text, encoding="utf-8")
+        temporary.unlink(missing_ok=True)  # a link of that name would be followed
+        yield temporary
+        temporary.replace(path)
     except OSError as error:
         raise FerError(
             f"{path} cannot be written: {reason_of(error)}",
             hint="make room there, or name another place",
         ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file in UTF-8; errors as for `atomic_path`."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path

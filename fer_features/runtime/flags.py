@@ -21,7 +21,7 @@ class Flag:
 
     Attributes:
         help: its description.
-        name: the option, if other than the field's name; ``hidden`` ones are still understood.
+        name: the option, if other than the field's name; the one in ``hidden`` is still accepted.
         metavar: what its value is called.
         min, max: bounds of a number, both included.
         parse: makes the field's value of the text, or of the texts if it can be given repeatedly.
@@ -46,16 +46,15 @@ def make_config(kind: type[C], caller: str, options: Mapping[str, Any]) -> C:
     """
     import msgspec
 
-    def decode(wanted: type, value: Any) -> Any:  # msgspec knows all types but paths
-        return wanted(value)
-
     known = set(kind.__dataclass_fields__)
     for name in options.keys() - known:
         raise FerError(
             f"{caller} has no option {name!r}", hint=f"its options are {', '.join(sorted(known))}"
         )
     try:
-        return msgspec.convert(dict(options), kind, dec_hook=decode)
+        return msgspec.convert(
+            dict(options), kind, dec_hook=lambda of, value: of(value)
+        )  # for paths
     except msgspec.ValidationError as error:
         raise FerError(
             f"{caller}: {error}", hint=f"the options are those of fer {caller} --help"

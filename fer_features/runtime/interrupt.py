@@ -1,4 +1,4 @@
-"""Ctrl-C that ends the program at once, whatever library has the processor."""
+"""Ctrl-C that ends the program at once, even during a long call into a library."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fer_features.runtime.console import tell
+from fer_features.runtime.console import print_message
 
 INTERRUPTED = 130
 """Exit status of an interrupted process."""
 
 GRACE_S = 1.2
-"""Seconds that Python is given to handle the interruption by itself."""
+"""Seconds to wait for Python to handle the interruption by itself."""
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def prompt_interrupt(message: str) -> Iterator[None]:
         # An interruption inside a library's callback may surface as any exception.
         if not (watch.interrupted.is_set() or isinstance(error, KeyboardInterrupt)):
             raise
-        watch.print_message()
+        watch.print_once()
         if watch.interrupted.wait(0.2):  # a signal, not an exception that some code has raised
             os._exit(INTERRUPTED)  # Python's own end takes seconds with large libraries loaded
         raise SystemExit(INTERRUPTED) from None
@@ -88,11 +88,11 @@ class _Watch:
         if not issubclass(error.exc_type, KeyboardInterrupt):
             self._hook(error)
 
-    def print_message(self) -> None:
+    def print_once(self) -> None:
         """Print the message, once."""
         if self._printed.acquire(blocking=False):
             sys.stderr.write(_reset())
-            tell(self._message)
+            print_message(self._message)
 
     def stop(self) -> None:
         """Stop waiting; an interruption that has been received still ends the process."""

@@ -15,14 +15,15 @@ import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from fer_features.errors import FerError, install_hint
-from fer_features.runtime.console import hush_matplotlib
+from fer_features.runtime.console import silence_matplotlib
 
 BACKENDS = ("tensorflow", "jax", "torch")
 """The Keras backends that can train a head."""
@@ -42,7 +43,7 @@ SETTINGS: dict[str, Any] = {
 
 # Log lines of C++ through absl: severity and date ("I0000 00:00:1795381792.194609 ..."), and the
 # lines that come with them.
-_CHATTER = re.compile(
+_NATIVE_LOGS = re.compile(
     r"[IWE]\d{4} \d\d:\d\d:\d|WARNING: All log messages before absl|To enable the following instr"
 )
 
@@ -62,8 +63,8 @@ def import_keras() -> ModuleType:
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", QUIET) == QUIET:
         for name in ("absl", "tensorflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
-    hush_matplotlib()  # Keras imports it
-    with without_chatter():
+    silence_matplotlib()  # Keras imports it
+    with suppressed_native_logs():
         return _checked(_import())
 
 
@@ -107,42 +108,37 @@ class _Override:
     def begin(self, config: Any) -> None:
         with self._lock:
             if not self._open:
-                self._before = _current_settings(config)
-                _set(config, {name: SETTINGS[name] for name in self._before})
+                accessors = _accessors(config)
+                self._before = {name: get() for name, (get, _) in accessors.items()}
+                for name, (_, put) in accessors.items():
+                    put(SETTINGS[name])
             self._open += 1
 
     def end(self, config: Any) -> None:
         with self._lock:
             self._open -= 1
             if not self._open:
-                _set(config, self._before)
+                for name, (_, put) in _accessors(config).items():
+                    put(self._before[name])
 
 
 _OVERRIDE = _Override()
 
 
-def _current_settings(config: Any) -> dict[str, Any]:
+def _accessors(config: Any) -> dict[str, tuple[Callable[[], Any], Callable[[Any], None]]]:
+    """What reads and what sets each of `SETTINGS` that this version of Keras has."""
     known = [name for name in SETTINGS if hasattr(config, f"set_{name}")]
-    values = {name: getattr(config, name)() for name in known}
+    found = {name: (getattr(config, name), getattr(config, f"set_{name}")) for name in known}
     if config.backend() == "jax":
         import jax
 
-        values["jax_enable_x64"] = jax.config.jax_enable_x64  # it changes what JAX draws
-    return values
-
-
-def _set(config: Any, values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        if name == "jax_enable_x64":
-            import jax
-
-            jax.config.update(name, value)
-        else:
-            getattr(config, f"set_{name}")(value)
+        x64 = "jax_enable_x64"  # it changes what JAX draws
+        found[x64] = partial(getattr, jax.config, x64), partial(jax.config.update, x64)
+    return found
 
 
 @contextmanager
-def without_chatter() -> Iterator[None]:
+def suppressed_native_logs() -> Iterator[None]:
     """Drop log lines of C++ that are written to file descriptor 2 in the block.
 
     For code that may import TensorFlow: its first messages come before it reads
@@ -167,7 +163,7 @@ def without_chatter() -> Iterator[None]:
             os.close(kept)
             held.seek(0)
             for line in held.read().decode(errors="replace").splitlines(keepends=True):
-                if not _CHATTER.match(line):
+                if not _NATIVE_LOGS.match(line):
                     os.write(2, line.encode())
 
 

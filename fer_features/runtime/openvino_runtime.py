@@ -11,8 +11,8 @@ from types import ModuleType
 def import_openvino() -> ModuleType:
     """Import OpenVINO without its telemetry, and with a thread library that others can share.
 
-    OpenVINO's converter reports each conversion to its makers, from a process of its own. Without
-    the package ``openvino_telemetry`` it uses an empty stub instead, and so it does here.
+    OpenVINO's converter reports each conversion to its makers, from another process. Without the
+    package ``openvino_telemetry`` it uses an empty stub instead, and so it does here.
 
     OpenVINO brings a copy of the thread library TBB that can be older than the one of
     scikit-learn-intelex, which fits heads. A process has only one, the first that is loaded. The

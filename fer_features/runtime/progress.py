@@ -1,4 +1,4 @@
-"""How long work shows itself: a bar on a terminal, plain lines elsewhere; always on stderr."""
+"""Progress on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TextIO
 
 Advance = Callable[[int], None]
 """Called with how many units have been done since the last call."""
@@ -21,23 +20,19 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def show_progress(
-    title: str, total: int, unit: str, *, stream: TextIO | None = None
-) -> Iterator[Advance]:
+def show_progress(title: str, total: int, unit: str) -> Iterator[Advance]:
     """Show the progress of `total` units of work, with the rate and the time left.
 
     Args:
         title: what is being done.
         total: how many units there are.
         unit: what a unit is, in the plural.
-        stream: where to show it (default: stderr).
     """
-    stream = stream or sys.stderr
-    if stream.isatty():
-        with _bar(title, total, unit, stream) as advance:
+    if sys.stderr.isatty():
+        with _bar(title, total, unit) as advance:
             yield advance
     else:
-        yield _lines(title, total, unit, stream)
+        yield _lines(title, total, unit)
 
 
 @contextmanager
@@ -51,21 +46,20 @@ def no_log(text: str) -> None:
 
 
 @contextmanager
-def _bar(title: str, total: int, unit: str, stream: TextIO) -> Iterator[Advance]:
+def _bar(title: str, total: int, unit: str) -> Iterator[Advance]:
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        Remaining(),
-        TextColumn("left"),
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TextColumn("{task.fields[rate]}"),
+        rich.TimeRemainingColumn(),
+        rich.TextColumn("left"),
     )
     rate = _Rate()
-    with Progress(*columns, console=Console(file=stream), transient=True) as progress:
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(title, total=total, rate="")
 
         def advance(n: int) -> None:
@@ -75,7 +69,7 @@ def _bar(title: str, total: int, unit: str, stream: TextIO) -> Iterator[Advance]
         yield advance
 
 
-def _lines(title: str, total: int, unit: str, stream: TextIO) -> Advance:
+def _lines(title: str, total: int, unit: str) -> Advance:
     rate = _Rate()
     last = time.perf_counter()
 
@@ -90,7 +84,7 @@ def _lines(title: str, total: int, unit: str, stream: TextIO) -> Advance:
         if rate.per_s:
             left = clock((total - rate.done) / rate.per_s)
             text += f", {rate.per_s:.1f} {unit}/s, {left} left"
-        print(text, file=stream, flush=True)
+        print(text, file=sys.stderr, flush=True)
 
     return advance
 

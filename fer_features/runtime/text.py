@@ -1,4 +1,4 @@
-"""Text that comes out of a file and becomes a title, a file's name or a line on a terminal."""
+"""Text from files, checked or escaped for titles, file names and terminals."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def plain_text(text: str, *, keep: str = "") -> str:
 
     Args:
         text: any text.
-        keep: characters that are left as they are; line ends, say.
+        keep: characters that are left as they are, such as line ends.
     """
     if is_printable(text):
         return text

@@ -1,1 +1,1 @@
-"""Training a backbone of one's own on faces, and the file that its weights go into."""
+"""Training a backbone on faces, and the weights file that it writes."""

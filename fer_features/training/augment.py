@@ -1,4 +1,4 @@
-"""Augmentation of training images: rotation, scale, shift, light, a hole, mirroring.
+"""Augmentation of training images: rotation, scale, shift, brightness, cut-out, mirroring.
 
 It is computed with the network, in the compiled step. Its random numbers are drawn outside, by
 NumPy, so that each step's are known from its number, on every Keras backend alike.

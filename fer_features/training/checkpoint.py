@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fer_features.errors import FerError
-from fer_features.runtime.files import draft_of
+from fer_features.runtime.files import atomic_path
 from fer_features.runtime.keras_runtime import import_keras
 
 SUFFIX = ".part.npz"
@@ -53,7 +53,7 @@ def save_checkpoint(
     to_numpy = import_keras().ops.convert_to_numpy
     arrays = {f"v{number}": to_numpy(one.value) for number, one in enumerate(variables)}
     note = json.dumps({"identity": identity, "state": vars(state)}, allow_nan=False)
-    with draft_of(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, note=np.array(note), **arrays)
 
 

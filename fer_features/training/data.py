@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer_features.config import CACHE_DIR
 from fer_features.data import USAGES, Faces, FaceSource, read_all
 from fer_features.data.ferplus import COLUMNS, read_ferplus
-from fer_features.data.splits import GROUPED, make_split
+from fer_features.data.splits import GROUPED, Split, make_split
 from fer_features.data.tasks import OUTSIDE, Task
 from fer_features.data.twin_table import twin_table
 from fer_features.errors import FerError
@@ -28,10 +28,7 @@ class TrainingData:
         label: class codes (N,).
         sha256: ``S64`` (N,), of the images.
         votes: float32 (N, 10), shares of FER+'s votes; None without.
-        split: the split's name.
-        train: rows that are learnt from: no known copy of theirs is in the other parts.
-        validation: rows for choices.
-        test: rows that are scored once, if at all.
+        split: training, validation and test rows; no row has a known copy in a later part.
     """
 
     task: Task
@@ -39,10 +36,7 @@ class TrainingData:
     label: NDArray[np.int64]
     sha256: NDArray[np.bytes_]
     votes: NDArray[np.float32] | None
-    split: str
-    train: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    test: NDArray[np.int64]
+    split: Split
 
     @property
     def outputs(self) -> int:
@@ -57,9 +51,9 @@ class TrainingData:
                 2016).
         """
         classes = len(self.task.classes)
-        hard = np.eye(classes, dtype=np.float32)[self.label[self.train]]
+        hard = np.eye(classes, dtype=np.float32)[self.label[self.split.train]]
         smooth = hard * np.float32(1 - smoothing) + np.float32(smoothing / classes)
-        return smooth if self.votes is None else np.hstack([smooth, self.votes[self.train]])
+        return smooth if self.votes is None else np.hstack([smooth, self.votes[self.split.train]])
 
 
 def load_training_data(
@@ -106,17 +100,7 @@ def load_training_data(
         seed=seed,
         remove_twins=True,
     )
-    return TrainingData(
-        task=task,
-        images=faces.images,
-        label=label,
-        sha256=faces.sha256,
-        votes=votes,
-        split=split.name,
-        train=split.train,
-        validation=split.validation,
-        test=split.test,
-    )
+    return TrainingData(task, faces.images, label, faces.sha256, votes, split)
 
 
 def _vote_shares(ferplus: Path, faces: Faces, source_rows: int) -> NDArray[np.float32]:
@@ -132,6 +116,5 @@ def _has_parts(label: NDArray[np.int64], usage: NDArray[np.int8]) -> bool:
 
     A folder of ``train/`` and ``test/`` alone does: validation is then cut from training.
     """
-    classes = len(np.unique(label))
-    found = [len(np.unique(label[usage == part])) for part in range(len(USAGES))]
-    return found[0] == found[2] == classes and found[1] in (0, classes)
+    train, validation, test = (len(np.unique(label[usage == p])) for p in range(len(USAGES)))
+    return train == test == len(np.unique(label)) and validation in (0, train)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from fer_features.backbones import Backbone
 from fer_features.backbones.weights_file import WeightsFile, assign
@@ -50,6 +51,5 @@ def probabilities(
         for view in (batch, batch[:, :, ::-1]):
             # Not `predict`: on JAX it donates the variables' arrays, which others may hold.
             found = to_numpy(logits(view)).astype(np.float64)[:, :classes]
-            odds = np.exp(found - found.max(axis=1, keepdims=True))
-            probability[start : start + BATCH] += odds / odds.sum(axis=1, keepdims=True) / 2
+            probability[start : start + BATCH] += softmax(found, axis=1) / 2
     return probability

@@ -40,15 +40,18 @@ def write_trained(
     The scores are those of the rounded weights. A picture of the learning curves is written beside
     the file.
     """
+    top = arrays_of(trainer.top.variables)
     content = WeightsFile(
         network=arrays_of(trainer.network.variables),
-        top={n.rpartition("/")[2]: one for n, one in arrays_of(trainer.top.variables).items()},
-        seen=np.unique(image_keys(data.sha256[data.train])),
+        top={name.rpartition("/")[2]: array for name, array in top.items()},
+        seen=np.unique(image_keys(data.sha256[data.split.train])),
         provenance=_provenance(config, data, state, identity),
-        signatures=signature_list(data.images[data.train]),
+        signatures=signature_list(data.images[data.split.train]),
     )
     content.provenance["data"]["seen"] = len(content.seen)
-    scores = score_rows(model_of(get_backbone(config.backbone), content), data, data.validation)
+    scores = score_rows(
+        model_of(get_backbone(config.backbone), content), data, data.split.validation
+    )
     content.provenance["scores"] = {"validation": scores.to_dict()}
     write_weights(config.out, content)
     figure = learning_curves(
@@ -68,10 +71,8 @@ def _provenance(
         "data": {
             "name": Path(config.data).name,
             "sha256": identity["data"],
-            "split": data.split,
-            "train": len(data.train),
-            "validation": len(data.validation),
-            "test": len(data.test),
+            "split": data.split.name,
+            **{part: len(getattr(data.split, part)) for part in ("train", "validation", "test")},
         },
         "command": command(config),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -90,7 +91,7 @@ def _provenance(
 def add_test_scores(config: PretrainConfig, data: TrainingData) -> dict[str, Any]:
     """Score the test part with a finished file's weights, and add that to its provenance."""
     content = read_weights(config.out)
-    scores = score_rows(model_of(get_backbone(config.backbone), content), data, data.test)
+    scores = score_rows(model_of(get_backbone(config.backbone), content), data, data.split.test)
     content.provenance["scores"]["test"] = scores.to_dict()
     write_weights(config.out, content)
     return content.provenance

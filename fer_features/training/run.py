@@ -1,16 +1,17 @@
-"""Train a backbone on faces, and write its weights with the record of what they have seen."""
+"""Train a backbone on faces, and write its weights with a record of the training images."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import time
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fer_features.backbones import get_backbone
 from fer_features.backbones.weights_file import is_weights_file, read_weights
@@ -19,8 +20,8 @@ from fer_features.config import MAX_SEED, PretrainConfig
 from fer_features.data import FaceSource, open_faces
 from fer_features.data.tasks import load_task
 from fer_features.data.twin_table import about
-from fer_features.errors import FerError
-from fer_features.runtime.hardware import keras_has_bfloat16
+from fer_features.engines import choose_engine
+from fer_features.errors import FerError, reason_of
 from fer_features.runtime.keras_runtime import backend_name, import_keras, keras_settings
 from fer_features.runtime.progress import Log, Progress, clock, no_log, no_progress
 from fer_features.training.augment import Augmentation
@@ -29,9 +30,7 @@ from fer_features.training.data import TrainingData, load_training_data
 from fer_features.training.record import add_test_scores, score_rows, write_trained
 from fer_features.training.trainer import Trainer, batches, make_trainer
 
-MOST = 1_000_000
-LARGEST = float(np.finfo(np.float32).max)
-BELOW_1 = 0.999999
+MOST, LARGEST, BELOW_1 = 1_000_000, float(np.finfo(np.float32).max), 0.999999
 RANGES = {
     "seed": (0, MAX_SEED),
     "epochs": (1, MOST),
@@ -69,7 +68,7 @@ def pretrain(
 ) -> Pretrained:
     """Train a backbone and write its weights.
 
-    Killed at any moment, the same call resumes after the last whole epoch, with the same result.
+    Killed at any moment, the same call resumes after the last finished epoch, with the same result.
 
     Args:
         config: what to train, on what and how.
@@ -96,8 +95,8 @@ def pretrain(
     )
     if found is None:
         log(
-            f"{len(data.train):,} images to learn from, {len(data.validation):,} to validate "
-            f"on (split {data.split}, copies removed)"
+            f"{len(data.split.train):,} images to learn from, {len(data.split.validation):,} to "
+            f"validate on (split {data.split.name}, copies removed)"
         )
         found = _train(config, data, identity, progress, log)
     return Pretrained(config.out, add_test_scores(config, data) if config.test else found)
@@ -113,35 +112,26 @@ def _check(config: PretrainConfig) -> None:
         if not low <= value <= high:
             flag = name.replace("_", "-")
             raise FerError(f"--{flag} {value!s:.20} is not from {low:g} to {high:.8g}")
-    if config.precision not in ("auto", "float32", "bfloat16"):
-        raise FerError(
-            f"no such precision: {config.precision}", hint="known are auto, float32 and bfloat16"
-        )
-    out = config.out
+    _check_out(config.out)
+
+
+def _check_out(out: Path) -> None:
+    """Raise a `FerError` if a checkpoint and the weights cannot be written."""
     if out.suffix != ".h5":
         raise FerError(f"--out {out}: the name of a weights file ends in .h5")
-    if not out.parent.is_dir():
-        raise FerError(f"no such folder: {out.parent}")
     if os.path.lexists(out) and not out.is_file():
         raise FerError(f"--out {out} exists, and is no file")
-    _check_writable(out.parent)
-
-
-def _check_writable(folder: Path) -> None:
-    """Raise a `FerError` if a checkpoint and the weights cannot be written to a folder."""
+    folder, elsewhere = out.parent, "name a file in another folder with --out"
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise FerError(
-            f"{folder} cannot be written: {error.strerror or error}",
-            hint="name a file in another folder with --out",
-        ) from error
+        raise FerError(f"{folder} cannot be written: {reason_of(error)}", hint=elsewhere) from error
     free = free_bytes(folder)
     if free < SPACE:
         raise FerError(
             f"{folder}: about {SPACE / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free",
-            hint="make room, or name a file in another folder with --out",
+            hint=f"make room, or {elsewhere}",
         )
 
 
@@ -149,16 +139,12 @@ def _identity(config: PretrainConfig, source: FaceSource) -> dict[str, Any]:
     """All that two trainings must have in common to give the same weights."""
     # The source's digest depends on the ignored and mapped classes.
     left_out = ("data", "out", "test", "skip_bad", "ignore", "classes")
-    values = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in left_out}
-    precision = config.precision
-    if precision == "auto":
-        precision = "bfloat16" if keras_has_bfloat16() else "float32"
-    return {
-        **values,
+    identity = {name: value for name, value in vars(config).items() if name not in left_out}
+    return identity | {
+        "precision": choose_engine("keras", config.precision).precision,
         "ferplus": config.ferplus is not None,
         "data": source.digest(),
         "copies": about(),
-        "precision": precision,
         "augmentation": Augmentation().to_dict(),
         "backend": backend_name(),
     }
@@ -185,11 +171,11 @@ def _train(
     progress: Progress,
     log: Log,
 ) -> dict[str, Any]:
-    steps = len(data.train) // config.batch_size
+    n = len(data.split.train)
+    steps = n // config.batch_size
     if not steps:
         raise FerError(
-            f"{len(data.train)} images to learn from fill no batch of {config.batch_size}",
-            hint="lower --batch-size",
+            f"{n} images fill no batch of {config.batch_size}", hint="lower --batch-size"
         )
     trainer = make_trainer(
         config,
@@ -200,67 +186,43 @@ def _train(
     )
     checkpoint = checkpoint_path(config.out)
     state = load_checkpoint(checkpoint, trainer.variables, identity=identity)
-    first = state.epoch
-    if first:
-        log(f"resuming after epoch {first} of {config.epochs}")
-    images, targets = data.images[data.train], data.targets(config.smoothing)
-    begun = time.perf_counter()
+    if state.epoch:
+        log(f"resuming after epoch {state.epoch} of {config.epochs}")
+    images, targets = data.images[data.split.train], data.targets(config.smoothing)
+    of_epoch = partial(batches, images, targets, size=config.batch_size, seed=config.seed)
     while state.epoch < config.epochs:
         started = time.perf_counter()
-        values = _train_epoch(config, trainer, data, (images, targets), state.epoch, progress)
+        training = of_epoch(epoch=state.epoch)
+        title = f"epoch {state.epoch + 1} of {config.epochs}"
+        with progress(title, steps * config.batch_size, "images") as advance:
+            values = _train_epoch(trainer, training, partial(advance, config.batch_size))
+        with trainer.averaged(training):
+            scores = score_rows(trainer.logits, data, data.split.validation)
+        values |= {"val_loss": scores.log_loss, "val_accuracy": scores.accuracy}
         for name, value in values.items():
             state.history.setdefault(name, []).append(value)
         state.epoch += 1
         state.seconds += time.perf_counter() - started
         save_checkpoint(checkpoint, state, trainer.variables, identity=identity)
-        per_epoch = (time.perf_counter() - begun) / (state.epoch - first)
+        left_s = (config.epochs - state.epoch) * state.seconds / state.epoch
         log(
             f"epoch {state.epoch} of {config.epochs}: loss {values['loss']:.4f}, accuracy "
             f"{values['accuracy']:.4f}; validation loss {values['val_loss']:.4f}, accuracy "
-            f"{values['val_accuracy']:.4f}; {clock((config.epochs - state.epoch) * per_epoch)} left"
+            f"{values['val_accuracy']:.4f}; {clock(left_s)} left"
         )
-    with trainer.averaged(_batches(config, images, targets, config.epochs - 1)):
+    with trainer.averaged(of_epoch(epoch=config.epochs - 1)):
         provenance = write_trained(config, data, trainer, state, identity)
     checkpoint.unlink(missing_ok=True)
     return provenance
 
 
-def _batches(
-    config: PretrainConfig, images: NDArray[np.uint8], targets: NDArray[np.float32], epoch: int
-) -> Any:
-    return batches(images, targets, size=config.batch_size, seed=config.seed, epoch=epoch)
-
-
-def _train_epoch(
-    config: PretrainConfig,
-    trainer: Trainer,
-    data: TrainingData,
-    training: tuple[NDArray[np.uint8], NDArray[np.float32]],
-    epoch: int,
-    progress: Progress,
-) -> dict[str, float]:
-    """Train for one epoch; return its losses and accuracies."""
-    keras: Any = import_keras()
-    training_batches = _batches(config, *training, epoch)
-    images = len(training_batches) * config.batch_size
-    with progress(f"epoch {epoch + 1} of {config.epochs}", images, "images") as advance:
-        callback = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda batch, logs: advance(config.batch_size)
-        )
-        history = trainer.model.fit(
-            training_batches, epochs=1, shuffle=False, verbose=0, callbacks=[callback]
-        ).history
-    loss = float(history["loss"][-1])
-    if not np.isfinite(loss):
-        raise FerError(
-            f"training diverged: the loss of epoch {epoch + 1} is not finite",
-            hint="lower --learning-rate",
-        )
-    with trainer.averaged(training_batches):
-        scores = score_rows(trainer.logits, data, data.validation)
-    return {
-        "loss": loss,
-        "accuracy": float(history["accuracy"][-1]),
-        "val_loss": scores.log_loss,
-        "val_accuracy": scores.accuracy,
-    }
+def _train_epoch(trainer: Trainer, data: Any, on_batch: Callable[[], None]) -> dict[str, float]:
+    """Train for one epoch; return its loss and accuracy."""
+    callback = import_keras().callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: on_batch()
+    )
+    history = trainer.model.fit(data, epochs=1, shuffle=False, verbose=0, callbacks=[callback])
+    found = {name: float(history.history[name][-1]) for name in ("loss", "accuracy")}
+    if not np.isfinite(found["loss"]):
+        raise FerError("training diverged: the loss is not finite", hint="lower --learning-rate")
+    return found

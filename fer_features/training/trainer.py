@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from fer_features.backbones import get_backbone
 from fer_features.config import PretrainConfig
-from fer_features.runtime.keras_runtime import import_keras, keras_settings, without_chatter
+from fer_features.runtime.keras_runtime import import_keras, keras_settings, suppressed_native_logs
 from fer_features.training.augment import DRAWS, Augmentation
 
 STATISTICS_BATCHES = 40
@@ -84,11 +85,11 @@ def make_trainer(
         config: the backbone and the optimiser's parameters.
         outputs: logits: those of the classes, then those of the votes, if there are any.
         classes: number of classes.
-        steps: of the whole training.
+        steps: number of steps of the training.
         precision: ``float32`` or ``bfloat16``; variables are float32 either way.
     """
     keras: Any = import_keras()
-    with without_chatter(), suppress(ImportError):
+    with suppressed_native_logs(), suppress(ImportError):
         importlib.import_module("tensorflow")  # as Keras's `fit` does, on every backend
     ops = keras.ops
     backbone = get_backbone(config.backbone)
@@ -136,30 +137,22 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def _loss(classes: int, *, votes_weight: float) -> Any:
-    keras: Any = import_keras()
+    cross_entropy = partial(import_keras().losses.categorical_crossentropy, from_logits=True)
 
     def loss(true: Any, logits: Any) -> Any:
-        total = keras.losses.categorical_crossentropy(
-            true[:, :classes], logits[:, :classes], from_logits=True
-        )
+        total = cross_entropy(true[:, :classes], logits[:, :classes])
         if logits.shape[-1] > classes:
-            votes = keras.losses.categorical_crossentropy(
-                true[:, classes:], logits[:, classes:], from_logits=True
-            )
-            total = total + votes_weight * votes
+            total = total + votes_weight * cross_entropy(true[:, classes:], logits[:, classes:])
         return total
 
     return loss
 
 
 def _accuracy(classes: int) -> Any:
-    ops: Any = import_keras().ops
+    metrics: Any = import_keras().metrics
 
     def accuracy(true: Any, logits: Any) -> Any:
-        right = ops.equal(
-            ops.argmax(true[:, :classes], axis=-1), ops.argmax(logits[:, :classes], axis=-1)
-        )
-        return ops.cast(right, "float32")
+        return metrics.categorical_accuracy(true[:, :classes], logits[:, :classes])
 
     return accuracy
 
@@ -199,7 +192,7 @@ def one_cycle(*, peak: float, steps: int, warm_up: float) -> Any:
 
     Args:
         peak: the highest rate.
-        steps: of the whole training.
+        steps: number of steps of the training.
         warm_up: the part of it with a rising rate.
     """
     keras: Any = import_keras()

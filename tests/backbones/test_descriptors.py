@@ -175,7 +175,7 @@ def test_a_flat_image_has_no_gradient_and_one_pattern() -> None:
 
 
 @pytest.mark.parametrize("name", ["hog", "lbp", "pixels"])
-def test_every_layer_has_the_shape_it_says_and_no_row_depends_on_another(
+def test_every_layer_has_its_documented_shape_and_no_row_depends_on_another(
     name: str, faces: np.ndarray
 ) -> None:
     backbone = get_backbone(name)
@@ -243,7 +243,7 @@ def test_a_cache_of_descriptors_is_like_any_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"weights": "random:0"}, "hog takes no weights"),
         ({"engine": "keras"}, "hog is run by no engine"),
@@ -254,7 +254,7 @@ def test_a_cache_of_descriptors_is_like_any_other(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_apply_to_descriptors_is_refused(
-    change: dict[str, object], told: str
+    change: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(FerError, match=told):
+    with pytest.raises(FerError, match=message):
         plan_extraction(ExtractConfig(**{"backbone": "hog", **change}))

@@ -94,23 +94,23 @@ def test_its_layers_have_these_shapes() -> None:
     }
 
 
-def test_its_weights_are_small_and_say_where_they_come_from() -> None:
+def test_its_weights_are_small_and_record_their_provenance() -> None:
     weights = resolve_weights(None, FERNET)
     assert (weights.kind, weights.label) == ("shipped", "shipped")
     assert weights.path is not None
     assert weights.path.stat().st_size <= MOST_BYTES
     content = read_weights(weights.path)
-    told = content.provenance
-    assert told["command"].startswith("fer pretrain fer2013.csv")
-    assert told["data"]["split"] == "usage"
-    assert told["data"]["train"] == 27_368
-    assert len(content.seen) == told["data"]["seen"]
+    provenance = content.provenance
+    assert provenance["command"].startswith("fer pretrain fer2013.csv")
+    assert provenance["data"]["split"] == "usage"
+    assert provenance["data"]["train"] == 27_368
+    assert len(content.seen) == provenance["data"]["seen"]
     seen = seen_images(weights)
     assert seen is not None
     assert (np.diff(seen.keys.astype(object)) > 0).all()
     assert seen.signatures is not None
     assert seen.signatures.shape == (26_366, 12)
-    assert set(told["scores"]) == {"validation", "test"}
+    assert set(provenance["scores"]) == {"validation", "test"}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -126,8 +126,8 @@ def test_the_shipped_file_gives_known_features(
 
 def test_the_shipped_file_gives_known_classes(images: np.ndarray) -> None:
     content = read_weights(FERNET.shipped.path)  # type: ignore[union-attr]
-    said = probabilities(model_of(FERNET, content), images, classes=7)
-    np.testing.assert_allclose(said, KNOWN_PROBABILITIES, atol=2e-3)
+    predicted = probabilities(model_of(FERNET, content), images, classes=7)
+    np.testing.assert_allclose(predicted, KNOWN_PROBABILITIES, atol=2e-3)
 
 
 def test_a_damaged_file_is_never_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

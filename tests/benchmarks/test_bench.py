@@ -140,7 +140,7 @@ def test_a_callers_mistake_in_a_round_comes_through_too() -> None:
             worker.run()
 
 
-def test_a_child_that_dies_is_told_with_its_last_words() -> None:
+def test_a_child_that_ends_early_is_an_error_with_its_last_line() -> None:
     with fake(dies=True) as worker:
         worker.start()
         with pytest.raises(FerError) as caught:
@@ -151,7 +151,7 @@ def test_a_child_that_dies_is_told_with_its_last_words() -> None:
             worker.run()  # nobody is there to hear it
 
 
-def test_a_child_that_the_system_kills_is_told_of_as_such() -> None:
+def test_a_killed_child_is_an_error_with_its_signal() -> None:
     command = (sys.executable, "-c", "import os; os.kill(os.getpid(), 9)")
     with Worker("the fake", {}, command=command) as worker, pytest.raises(FerError) as caught:
         worker.start()
@@ -164,7 +164,7 @@ def test_all_take_their_turns_in_each_round() -> None:
         for worker in (one, other):
             worker.start()
         answers = take_turns([one, other], rounds=2)
-    assert [[told["images"] for told in each] for each in answers] == [[10, 20], [10, 20]]
+    assert [[answer["images"] for answer in each] for each in answers] == [[10, 20], [10, 20]]
 
 
 # --- the arithmetic ---
@@ -259,7 +259,7 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert not any("did not sleep" in line for line in lines)
 
 
-def test_who_does_not_sleep_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_busy_waiting_process_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     restless = measured("timm", "bfloat16", 1, 1, 1)
     restless.rounds = [Round(2, 2.0, idle_cpu_s=3.0)] * 3
     show_speed(Speed(**{**vars(SPEED), "contenders": [*SPEED.contenders, restless]}))
@@ -267,17 +267,17 @@ def test_who_does_not_sleep_is_told_of(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_the_json_has_every_round() -> None:
-    told = json.loads(json.dumps(SPEED.to_dict(), allow_nan=False))
-    ours = told["contenders"][1]
+    found = json.loads(json.dumps(SPEED.to_dict(), allow_nan=False))
+    ours = found["contenders"][1]
     assert [turn["images"] for turn in ours["rounds"]] == [200, 40, 140]
     assert ours["images_per_s"] == {"median": 70, "least": 20, "greatest": 100}
     assert ours["to_naive"] is None
     assert ours["to_naive_float32_across_precisions"]["median"] == 7
     assert ours["share_of_matrix_products"] == 0.5
-    assert told["matrix_products"][0]["gflops"] == [400, 100, 100]
+    assert found["matrix_products"][0]["gflops"] == [400, 100, 100]
 
 
-def test_a_round_is_whole_batches_that_take_about_three_seconds() -> None:
+def test_a_round_is_full_batches_that_take_about_three_seconds() -> None:
     assert [whole_batches(n, 32) for n in (1, 32, 33)] == [32, 32, 64]
     assert images_for(1.0, of=64, step=64) == 192
     assert images_for(10.0, of=64, step=64) == 64  # one step, however slow
@@ -290,7 +290,7 @@ def test_operations_grow_with_the_area() -> None:
     assert network.gflop_at(278) == pytest.approx(4 * 4.52)
 
 
-def test_operations_that_nobody_counted(tiny: Backbone) -> None:
+def test_operations_that_are_not_counted(tiny: Backbone) -> None:
     assert tiny.gflop_at(12) is None
 
 
@@ -327,7 +327,7 @@ def test_a_peer_that_cannot_be(tmp_path: Path) -> None:
     assert mistake(engines=("tpu",)).hint == "known are keras, openvino"
 
 
-def test_a_peer_is_asked_for_with_its_own_python(tmp_path: Path) -> None:
+def test_a_peer_is_started_with_its_own_python(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\n")  # nothing is missing
     python.chmod(0o755)
@@ -401,8 +401,8 @@ def test_the_peer_takes_the_batch_size_that_is_fastest(monkeypatch: pytest.Monke
     assert about["tried"] == {"8": 8.0, "16": 16.0, "32": 8.0, "64": 8.0}
     assert compiled == [(139, "float32")] * 5  # each once, and the best again
     assert peer.run() == {"images": 48, "seconds": 3.0}  # about three seconds
-    asked = timm_network.Network({**PEER_JOB, "batch_size": 32, "images": 40})
-    assert (asked.describe()["tried"], asked.run()["images"]) == ({}, 64)
+    requested = timm_network.Network({**PEER_JOB, "batch_size": 32, "images": 40})
+    assert (requested.describe()["tried"], requested.run()["images"]) == ({}, 64)
 
 
 def test_a_precision_that_the_peer_would_emulate_is_left_out(
@@ -415,7 +415,7 @@ def test_a_precision_that_the_peer_would_emulate_is_left_out(
     assert timm_network.has_bfloat16(stub_torch)
 
 
-def test_the_peers_script_says_what_is_left_out(
+def test_the_peers_script_reports_what_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "torch.py").write_text(
@@ -460,11 +460,11 @@ def job(tmp_path: Path, **more: object) -> Message:
 
 
 @pytest.mark.long
-def test_the_usual_recipe_runs_whole_batches_of_32(tiny: Backbone, tmp_path: Path) -> None:
+def test_the_usual_recipe_runs_full_batches_of_32(tiny: Backbone, tmp_path: Path) -> None:
     contender = NaiveContender(job(tmp_path, precision="float32"))
-    told = contender.run()
-    assert told["images"] == 64
-    assert told["seconds"] > 0
+    found = contender.run()
+    assert found["images"] == 64
+    assert found["seconds"] > 0
     assert contender.describe()["precision"] == "float32"
 
 
@@ -491,13 +491,13 @@ def test_every_image_of_an_engines_round_is_another_one(tiny: Backbone, tmp_path
     assert len(np.unique(images.reshape(48, -1), axis=0)) == 48
 
 
-def test_an_engine_runs_whole_batches_of_its_own(tiny: Backbone, tmp_path: Path) -> None:
+def test_an_engine_runs_full_batches_of_its_size(tiny: Backbone, tmp_path: Path) -> None:
     contender = EngineContender(job(tmp_path, engine="keras", precision="float32"))
     assert contender.run()["images"] == 48
     assert contender.describe()["batch_size"] == 16
 
 
-def test_a_cold_engine_runs_exactly_what_it_is_told(tiny: Backbone, tmp_path: Path) -> None:
+def test_a_cold_engine_runs_exactly_the_given_images(tiny: Backbone, tmp_path: Path) -> None:
     contender = EngineContender(job(tmp_path, engine="keras", precision="float32", cold=True))
     assert contender.run()["images"] == 40
 
@@ -541,7 +541,7 @@ def test_the_speed_of_all_that_is_here(tmp_path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.long
 @pytest.mark.usefixtures("tiny_children")
-def test_a_whole_extraction_and_its_network_alone(
+def test_a_complete_extraction_and_its_network_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = WholeConfig(
@@ -561,13 +561,13 @@ def test_a_whole_extraction_and_its_network_alone(
     assert len(list((tmp_path / "graphs").iterdir())) == 1
     show_whole(whole)
     assert "reading and writing cost" in capsys.readouterr().out
-    told = json.loads(json.dumps(whole.to_dict()))
-    assert told["medians"]["wall_s"] == one.wall_s
-    assert told["medians"]["rows_per_s"] == 20 / one.wall_s
-    assert told["building_s"] == whole.building_s >= 0
+    found = json.loads(json.dumps(whole.to_dict()))
+    assert found["medians"]["wall_s"] == one.wall_s
+    assert found["medians"]["rows_per_s"] == 20 / one.wall_s
+    assert found["building_s"] == whole.building_s >= 0
 
 
-def test_a_wrong_extraction_is_told_of_before_anything_is_prepared(
+def test_a_wrong_extraction_is_an_error_before_anything_is_prepared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(FerError, match=r"nosuch\.csv"):
@@ -637,5 +637,5 @@ def test_what_a_precision_costs(
     out = capsys.readouterr().out
     assert "80 images" in out
     assert "RANDOM WEIGHTS" in out
-    told = cost.to_dict()["accuracies"]["logreg"]["bfloat16"]
-    assert told["mean"] == pytest.approx(median(told["test_accuracy"]))
+    found = cost.to_dict()["accuracies"]["logreg"]["bfloat16"]
+    assert found["mean"] == pytest.approx(median(found["test_accuracy"]))

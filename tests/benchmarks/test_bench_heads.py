@@ -67,9 +67,9 @@ def test_scikit_learns_best_thread_setting_counts_by_wall_and_by_processor_time(
     assert cpu is not None
     assert cpu.median == 10.0  # 40 / 4: not the 56 of the fastest setting
     assert speed.best_stock("ensemble") is None
-    told = speed.to_dict()["contenders"]
-    assert [one["fastest_stock"] for one in told] == [False, False, False, True, False]
-    assert (told[0]["times_stock"]["median"], told[0]["times_stock_cpu"]["median"]) == (15, 10)
+    found = speed.to_dict()["contenders"]
+    assert [one["fastest_stock"] for one in found] == [False, False, False, True, False]
+    assert (found[0]["times_stock"]["median"], found[0]["times_stock_cpu"]["median"]) == (15, 10)
 
 
 def test_thread_settings_are_one_all_and_fits_side_by_side() -> None:
@@ -81,7 +81,7 @@ def test_thread_settings_are_one_all_and_fits_side_by_side() -> None:
     assert stock_settings(1) == (Setting(1, 1),)
 
 
-def test_the_table_says_how_many_times_as_fast(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_shows_how_many_times_as_fast(capsys: pytest.CaptureFixture[str]) -> None:
     show_heads(measured())
     shown = capsys.readouterr().out
     row = next(line for line in shown.splitlines() if line.startswith(" svm")).split()
@@ -120,7 +120,7 @@ def test_a_thread_setting_does_not_change_what_is_fitted() -> None:
     np.testing.assert_array_equal(one, same)
 
 
-def test_libsvms_cache_holds_the_whole_kernel() -> None:
+def test_libsvms_cache_holds_the_full_kernel() -> None:
     parts = synthetic_features(rows=10_200, features=2, seed=0)
     model = STOCK["svm"](parts.X, parts.y)[0]
     assert model.cache_size * 2**20 > 4 * 10_200**2
@@ -144,15 +144,15 @@ def test_a_head_on_maps_is_refused() -> None:
         measure_heads(HeadsConfig(heads=("dense",)))
 
 
-def test_heads_are_measured_in_processes_of_their_own() -> None:
+def test_heads_are_measured_in_separate_processes() -> None:
     arguments = ["heads", "--stock", "--head", "ridge", "--rounds", "2", "--rows", "300"]
     done = CliRunner().invoke(app, [*arguments, "--features", "24", "--json"])
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    ours, *stock = told["contenders"]
+    found = json.loads(done.stdout)
+    ours, *stock = found["contenders"]
     assert (ours["stock"], len(ours["rounds"])) == (False, 2)
     assert [(one["stock"], len(one["rounds"])) for one in stock] == [(True, 1)] * len(stock)
-    settings = [str(one) for one in stock_settings(told["machine"]["cores"])]
+    settings = [str(one) for one in stock_settings(found["machine"]["cores"])]
     assert [one["setting"] for one in stock] == settings
     for ratio, seconds in (("times_stock", "fit_s"), ("times_stock_cpu", "fit_cpu_s")):
         best = min(one["rounds"][0][seconds] for one in stock)

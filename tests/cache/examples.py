@@ -53,14 +53,14 @@ def features(*images: int, columns: Columns = COLUMNS) -> dict[str, np.ndarray]:
 def journal(
     path: Path,
     batches: Sequence[Sequence[int]],
-    asked: RowSelection,
+    requested: RowSelection,
     *,
     columns: Columns = COLUMNS,
     header: Header = HEADER,
 ) -> None:
     """Leave a journal beside a cache, with batches of rows that all show images of their own."""
     path.parent.mkdir(exist_ok=True)
-    about = {"header": header, "selection": asked, "software": SOFTWARE, "columns": columns}
+    about = {"header": header, "selection": requested, "software": SOFTWARE, "columns": columns}
     with JournalWriter(journal_path(path), **about) as writer:
         for batch in batches:
             writer.append(rows(*batch), features(*batch, columns=columns))

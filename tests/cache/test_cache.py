@@ -104,13 +104,13 @@ def test_a_truncated_file_is_an_error(path: Path, kept: int) -> None:
         Cache(path)
 
 
-@pytest.mark.parametrize(("version", "told"), [(4, "up to date"), (1, "move it away")])
-def test_another_format_is_an_error(path: Path, version: int, told: str) -> None:
+@pytest.mark.parametrize(("version", "message"), [(4, "up to date"), (1, "move it away")])
+def test_another_format_is_an_error(path: Path, version: int, message: str) -> None:
     with h5py.File(path, "a") as file:
         file.attrs["format_version"] = version
     with pytest.raises(FerError, match=f"format {version}") as caught:
         Cache(path)
-    assert told in caught.value.hint
+    assert message in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_rows_without_the_feature_are_never_read_as_zeros(path: Path) -> None:
             cache.read("low", "pooled")
 
 
-def test_an_interrupted_choice_is_an_error_that_says_how_far_it_is(path: Path) -> None:
+def test_an_interrupted_selection_is_an_error_with_its_progress(path: Path) -> None:
     journal(path, [[1]], selection(1, 2, 4, task="more"))
     merge(path)
     with Cache(path) as cache:
@@ -208,13 +208,15 @@ BROKEN_DISK = "Can't read data (errno = 5, error message = 'Input/output error')
         (BROKEN_DISK, "Input/output error"),
     ],
 )
-def test_a_file_that_may_be_whole_is_not_to_be_deleted(path: Path, text: str, message: str) -> None:
+def test_the_hint_for_a_file_that_may_be_intact_does_not_name_deleting(
+    path: Path, text: str, message: str
+) -> None:
     found = unreadable(path, OSError(text))
     assert message in found.message
     assert "delete" not in found.hint
 
 
-def test_a_damaged_cache_says_what_deleting_it_loses(path: Path) -> None:
+def test_a_damaged_cache_names_what_deleting_it_loses(path: Path) -> None:
     size = path.stat().st_size - 1
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(FerError, match="is damaged") as caught:

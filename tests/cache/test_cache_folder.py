@@ -28,14 +28,14 @@ def test_the_latest_cache_is_the_one_asked_for_last(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("noted", ["", "[]", "{}", '{"cache": "gone.h5", "choice": "x"}'])
-def test_a_note_that_says_nothing_is_no_error(tmp_path: Path, noted: str) -> None:
+def test_an_unreadable_last_json_is_ignored(tmp_path: Path, noted: str) -> None:
     path = make_cache(tmp_path / "one.h5", [4])
     (tmp_path / "last.json").write_text(noted)
     assert latest_cache(tmp_path) == path
     assert last_selection(path) is None
 
 
-def test_no_cache_at_all_says_what_makes_one(tmp_path: Path) -> None:
+def test_a_folder_without_caches_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FerError) as caught:
         latest_cache(tmp_path)
     assert "fer extract" in caught.value.hint

@@ -109,7 +109,7 @@ def test_it_is_extended_as_format_3_and_nothing_is_computed_again(
 
 def test_images_that_a_cache_lacks_are_added_without_the_network(tmp_path: Path) -> None:
     path = Path(shutil.copy(GOLDEN / "v2" / "no-images" / PIXELS, tmp_path))
-    with Cache(path) as cache, pytest.raises(FerError, match="holds no image"):
+    with Cache(path) as cache, pytest.raises(FerError, match="does not hold its images"):
         cache.images()
     done = extract(config(tmp_path))
     assert (done.engine, done.computed, done.found) == ("no network", 0, 0)

@@ -12,9 +12,9 @@ from fer_features.errors import FerError
 
 
 def write(path: Path, *batches: list[int]) -> bytes:
-    asked = selection(*range(20))
+    requested = selection(*range(20))
     with JournalWriter(
-        path, header=HEADER, selection=asked, software=SOFTWARE, columns=COLUMNS
+        path, header=HEADER, selection=requested, software=SOFTWARE, columns=COLUMNS
     ) as writer:
         for batch in batches:
             writer.append(rows(*batch), features(*batch))
@@ -36,7 +36,7 @@ def test_what_was_added_is_read(tmp_path: Path) -> None:
         assert not journal.torn
 
 
-def test_a_journal_cut_anywhere_keeps_its_whole_records(tmp_path: Path) -> None:
+def test_a_journal_cut_anywhere_keeps_its_complete_records(tmp_path: Path) -> None:
     path = tmp_path / "one.h5.part"
     ends = [len(write(path)), len(write(path, [1, 2])), len(write(path, [1, 2], [3]))]
     content = path.read_bytes()

@@ -29,7 +29,7 @@ def hold(path: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_second_writer_is_told_who_holds_the_lock_and_a_dead_ones_is_taken_over(
+def test_a_held_lock_is_an_error_and_that_of_an_ended_process_is_replaced(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "sub" / "one.h5"

@@ -31,7 +31,7 @@ def test_no_flipped_bit_passes_as_good_nor_gives_other_numbers(
     path: Path, rng: np.random.Generator
 ) -> None:
     good, whole = path.read_bytes(), content_of(path)
-    told = 0
+    detected = 0
     for place, bit in zip(
         rng.integers(len(good), size=FLIPS), rng.integers(8, size=FLIPS), strict=True
     ):
@@ -43,8 +43,8 @@ def test_no_flipped_bit_passes_as_good_nor_gives_other_numbers(
         try:
             assert content_of(path) == whole, f"bit {bit} of byte {place}"
         except FerError:
-            told += 1
-    assert told > FLIPS / 20  # the others hit what nobody reads, such as free space
+            detected += 1
+    assert detected > FLIPS / 20  # the others hit bytes that are never read, such as free space
 
 
 def test_every_byte_of_the_first_block_counts(path: Path) -> None:
@@ -72,7 +72,7 @@ def test_what_can_no_longer_be_read_is_named(path: Path) -> None:
         verify(path)
 
 
-def test_a_foreign_file_is_told_as_such(path: Path) -> None:
+def test_a_file_that_is_no_cache_is_an_error(path: Path) -> None:
     path.write_text("text")
     with pytest.raises(FerError, match="not a readable HDF5 file"):
         verify(path)

@@ -29,8 +29,8 @@ def test_a_layer_is_added_to_the_rows_that_are_there(tmp_path: Path) -> None:
     with Cache(path) as cache:
         before = cache.read("top", "map").tobytes()
     low = {"low/pooled": ((3,), "float32")}
-    asked = selection(4, 9, features=list(low), task="other")
-    journal(path, [[4, 9]], asked, columns=low)
+    requested = selection(4, 9, features=list(low), task="other")
+    journal(path, [[4, 9]], requested, columns=low)
     merge(path)
     with Cache(path) as cache:
         assert cache.features == ("low/pooled", "top/map", "top/pooled")
@@ -179,7 +179,7 @@ def test_packed_features_are_the_same_and_stay_packed(
         assert (cache.read("top", "map") == expected).all()
 
 
-def test_without_hdf5plugin_the_error_says_what_to_install(
+def test_without_hdf5plugin_the_hint_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "hdf5plugin", None)

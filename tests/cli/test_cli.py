@@ -65,7 +65,7 @@ def test_the_version_is_printed() -> None:
 
 
 @pytest.mark.long
-def test_weights_of_ones_own(folder: Path) -> None:
+def test_weights_from_a_file(folder: Path) -> None:
     small = ["pretrain", "--task", "binary", "--epochs", "1", "--batch-size", "64"]
     small += ["--out", "mine.h5"]
     made = ok(*small)
@@ -86,7 +86,7 @@ def test_weights_of_ones_own(folder: Path) -> None:
     assert run["data"]["seen"]["test"] == 0
 
 
-def test_the_whole_job(tiny: Backbone, folder: Path) -> None:
+def test_extract_fit_and_compare(tiny: Backbone, folder: Path) -> None:
     done = ok(*EXTRACT)
     assert done["rows"] == 80
     assert done["reused"] is False
@@ -139,7 +139,7 @@ def test_formats_of_a_comparison(tiny: Backbone) -> None:
     assert fer("compare", "--format", "xml").exit_code == 2
 
 
-def test_other_images_are_shown_apart_and_only_when_asked(tiny: Backbone) -> None:
+def test_runs_on_other_images_are_shown_apart_and_only_on_request(tiny: Backbone) -> None:
     for seed in ("0", "1"):
         ok(*EXTRACT, "--seed", seed)
         ok("fit", "--head", "logreg")
@@ -210,7 +210,7 @@ def test_a_cache_that_is_being_written_is_listed_as_such(
     assert ok("cache", "list")["caches"][0]["writer"] == "process 7 on a"
 
 
-def test_a_task_whose_rows_are_not_in_the_cache_says_what_adds_them(tiny: Backbone) -> None:
+def test_a_task_whose_rows_are_not_in_the_cache_is_an_error(tiny: Backbone) -> None:
     ok(*EXTRACT)
     result = fer("fit", "--task", "seven", "--head", "logreg")
     assert result.exit_code == 2
@@ -266,14 +266,16 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("args", "told"), MISTAKES, ids=[" ".join(args) for args, _ in MISTAKES])
-def test_a_callers_mistake_is_two_lines_and_status_2(args: list[str], told: str) -> None:
+@pytest.mark.parametrize(
+    ("args", "message"), MISTAKES, ids=[" ".join(args) for args, _ in MISTAKES]
+)
+def test_a_usage_error_is_two_lines_and_status_2(args: list[str], message: str) -> None:
     result = fer(*args)
     assert result.exit_code == 2
     assert result.stdout == ""
     lines = result.stderr.splitlines()
     assert lines[0].startswith("error: ")
-    assert told in lines[0]
+    assert message in lines[0]
     assert len(lines) <= 2
     assert all(line.startswith("hint: ") for line in lines[1:])
 

@@ -1,4 +1,4 @@
-"""Folders of pictures through the commands: classes left out or mapped, and what is told."""
+"""Folders of pictures through the commands: classes left out or mapped, and what is printed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize("choice", [["--ignore", "nosuch"], ["--map", "nosuch=sad"]], ids=str)
-def test_every_command_that_reads_data_takes_the_choice_of_classes(
+def test_every_command_that_reads_data_takes_ignore_and_map(
     command: list[str], choice: list[str]
 ) -> None:
     result = fer(*command, "faces", "--ignore", "contempt", *choice)
@@ -68,7 +68,7 @@ def test_data_info_lists_its_notes() -> None:
     assert [line[:6] for line in shown.stderr.splitlines()] == ["note: "] * 2
 
 
-def test_caches_of_other_choices_of_classes_are_apart_and_say_which() -> None:
+def test_caches_of_other_classes_are_apart_and_named() -> None:
     notes: list[str] = []
     left_out = ExtractConfig(data="faces", ignore=("contempt",), **ALL)
     mapped = ExtractConfig(data="faces", classes={"contempt": "fear"}, **ALL)
@@ -97,7 +97,7 @@ def test_a_cache_of_data_without_notes_does_not_mention_them() -> None:
         ]
 
 
-def test_a_folder_of_train_and_test_splits_as_it_says() -> None:
+def test_a_folder_of_train_and_test_splits_by_its_folders() -> None:
     extract(ExtractConfig(data="faces", ignore=("contempt",), **ALL))
     notes: list[str] = []
     config = FitConfig(heads=("ridge",), split="usage", seed=3)

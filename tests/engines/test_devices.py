@@ -75,11 +75,11 @@ def test_a_batch_is_cut_among_all_devices(backend: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["devices"] == 2
-    assert told["batch"] == 8
-    assert told["name"] == f"keras/{backend} on GPU × 2"
-    assert told["depth"] == 2
-    assert set(told["rows"]) == {7}
-    assert told["worst"] < 1e-5
-    assert told["spread"] > 1e-3  # the second device's images are others
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["devices"] == 2
+    assert report["batch"] == 8
+    assert report["name"] == f"keras/{backend} on GPU × 2"
+    assert report["depth"] == 2
+    assert set(report["rows"]) == {7}
+    assert report["worst"] < 1e-5
+    assert report["spread"] > 1e-3  # the second device's images are others

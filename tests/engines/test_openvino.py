@@ -179,11 +179,11 @@ class TestGraphs:
     def test_what_a_killed_export_has_left_is_removed_in_time(
         self, tiny: Backbone, tmp_path: Path
     ) -> None:
-        for name, age in ((".draft-old", 7200), (".draft-new", 60)):
+        for name, age in ((".part-old", 7200), (".part-new", 60)):
             (tmp_path / name).mkdir()
             os.utime(tmp_path / name, (time.time() - age,) * 2)
         find_graph(spec(tiny), tmp_path)
-        assert [one.name for one in tmp_path.glob(".draft-*")] == [".draft-new"]
+        assert [one.name for one in tmp_path.glob(".part-*")] == [".part-new"]
 
 
 @needs_bfloat16

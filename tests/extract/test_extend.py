@@ -95,7 +95,7 @@ def test_a_layer_is_added_without_touching_what_is_there(config: ExtractConfig) 
     ).all()
 
 
-def test_what_takes_long_is_told_beforehand(config: ExtractConfig) -> None:
+def test_what_takes_long_is_logged_beforehand(config: ExtractConfig) -> None:
     lines: list[str] = []
     extract(config, log=lines.append)
     assert lines == [
@@ -138,7 +138,7 @@ def test_identical_images_are_computed_once(config: ExtractConfig) -> None:
         assert (maps == maps[first[group]]).all()
 
 
-def test_a_copy_of_what_an_earlier_choice_computed_is_not_computed(config: ExtractConfig) -> None:
+def test_a_copy_of_an_image_of_an_earlier_selection_is_not_computed(config: ExtractConfig) -> None:
     """Half of the sample's copies lie in the rows that `seven` adds to `binary`, or copy them."""
     first = extract(config)
     second = extract(replace(config, task="seven", per_class="all"))
@@ -169,7 +169,7 @@ def test_the_mirrored_view_is_added_later_too(config: ExtractConfig) -> None:
     )
 
 
-def test_what_was_interrupted_goes_on_and_leaves_no_trace(config: ExtractConfig) -> None:
+def test_an_interrupted_extraction_resumes_to_the_same_file(config: ExtractConfig) -> None:
     # Small batches: some that are under way are still written when the interruption comes.
     config = replace(config, batch_size=4)
     whole = extract(config).cache.read_bytes()
@@ -187,7 +187,7 @@ def test_what_was_interrupted_goes_on_and_leaves_no_trace(config: ExtractConfig)
     assert not journal_path(done.cache).exists()
 
 
-def test_another_command_takes_up_what_was_interrupted(config: ExtractConfig) -> None:
+def test_another_command_recovers_the_journal(config: ExtractConfig) -> None:
     with pytest.raises(KeyboardInterrupt):
         extract(config, progress=Passes(stop_after=64))
     passes = Passes()
@@ -230,7 +230,7 @@ def test_auto_takes_what_is_there_in_another_precision(
     assert more.precision == "bfloat16"
 
 
-def test_a_disk_without_room_is_told_before_the_work(
+def test_a_full_disk_is_an_error_before_the_work(
     config: ExtractConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fer_features.extract.extract.free_bytes", lambda folder: 1000)
@@ -261,7 +261,7 @@ def test_another_compression_packs_what_is_there_anew(config: ExtractConfig) -> 
         assert cache.compression == "gzip"
         assert cache.read("second", "map").tobytes() == before
     assert not extract(replace(config, compression="gzip")).packed
-    assert not extract(config).packed  # nothing is said: it stays as it is
+    assert not extract(config).packed  # not requested: it stays as it is
     with Cache(done.cache) as cache:
         assert cache.compression == "gzip"
 

@@ -112,7 +112,7 @@ def test_random_weights_repeat_by_seed(tiny: Backbone, rng: np.random.Generator)
     assert not np.allclose(first, other)
 
 
-def test_a_cache_holds_what_the_network_says(tmp_path: Path, tiny: Backbone) -> None:
+def test_a_cache_holds_what_the_network_computes(tmp_path: Path, tiny: Backbone) -> None:
     done = extract(replace(CONFIG, cache_dir=tmp_path))
     assert done.rows == 40
     assert done.cache.parent == tmp_path
@@ -187,7 +187,7 @@ def test_a_file_with_another_caches_name_is_an_error(tmp_path: Path, tiny: Backb
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"backbone": "resnet"}, "no such backbone"),
         ({"preprocess": "caffe"}, "no such preprocess"),
@@ -210,10 +210,10 @@ def test_a_file_with_another_caches_name_is_an_error(tmp_path: Path, tiny: Backb
         ({"views": ("upside-down",)}, "no such views: upside-down"),
     ],
 )
-def test_a_mistake_is_told(
-    tmp_path: Path, tiny: Backbone, change: dict[str, object], told: str
+def test_a_mistake_is_an_error(
+    tmp_path: Path, tiny: Backbone, change: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(FerError, match=told):
+    with pytest.raises(FerError, match=message):
         extract(replace(CONFIG, **({"cache_dir": tmp_path} | change)))
     assert list(tmp_path.iterdir()) == []
 

@@ -212,9 +212,9 @@ def test_a_full_disk_loses_nothing(
     """In the first bytes of the journal, and in its middle."""
     folder = folder_with_graph(whole, tmp_path / "full")
     process = child(folder, 0, room)
-    _, said = process.communicate()
+    _, output = process.communicate()
     assert process.returncode == 1
-    last = said.splitlines()[-1]
+    last = output.splitlines()[-1]
     assert last.startswith("fer_features.errors.FerError")
     assert "File too large" in last
     assert ".h5.part" in last

@@ -20,7 +20,7 @@ MOMENTS = {
     "in a library": "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)",
     "waiting": "threading.Event().wait(30)",
     "computing": "sum(1 for _ in iter(int, 1))",
-    "with a thread that goes on": "threading.Thread(target=time.sleep, args=(30,)).start()\n"
+    "with a running thread": "threading.Thread(target=time.sleep, args=(30,)).start()\n"
     "    time.sleep(30)",
 }
 # A shell that starts a job in the background has it ignore Ctrl-C; these processes must not.
@@ -28,7 +28,7 @@ LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler
 CHILD = f"""{LISTEN}
 import hashlib, sys, threading, time
 from fer_features.runtime.interrupt import prompt_interrupt
-with prompt_interrupt("stopped; the same command goes on"):
+with prompt_interrupt("stopped; the same command resumes"):
     print("begun", flush=True)
     {{moment}}
 """
@@ -47,19 +47,19 @@ def start(program: list[str], *, until: str) -> subprocess.Popen[str]:
 
 
 def interrupt(process: subprocess.Popen[str]) -> tuple[float, str]:
-    """Seconds until the process has ended, and what it said on stderr."""
+    """Seconds until the process has ended, and its stderr."""
     process.send_signal(signal.SIGINT)
     begun = time.monotonic()
-    _, said = process.communicate(timeout=30)
-    return time.monotonic() - begun, said
+    _, output = process.communicate(timeout=30)
+    return time.monotonic() - begun, output
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_ends_within_two_seconds_with_one_line(moment: str) -> None:
     process = start(["-c", CHILD.format(moment=MOMENTS[moment])], until="begun")
-    seconds, said = interrupt(process)
+    seconds, output = interrupt(process)
     assert seconds < LIMIT_S
-    assert said == "stopped; the same command goes on\n"
+    assert output == "stopped; the same command resumes\n"
     assert process.returncode == 130
 
 
@@ -74,7 +74,7 @@ def test_what_ends_by_itself_is_left_alone() -> None:
     assert done.stderr == ""
 
 
-def test_an_extraction_says_how_to_go_on(tmp_path: Path) -> None:
+def test_an_interrupted_extraction_prints_how_to_resume(tmp_path: Path) -> None:
     """The real command; the network is made slow, so that Ctrl-C comes in the middle."""
     program = f"""{LISTEN}
 import sys, time
@@ -97,9 +97,9 @@ app(["extract", "--backbone", "tiny", "--weights", "random:0", "--engine", "kera
 """
     arguments = ["-c", program, str(Path(__file__).parents[1]), str(tmp_path)]
     process = start(arguments, until="the second batch")
-    seconds, said = interrupt(process)
+    seconds, output = interrupt(process)
     assert seconds < LIMIT_S
-    assert said.splitlines() == [RESUMES]
+    assert output.splitlines() == [RESUMES]
     assert process.returncode == 130
     assert [one.suffix for one in tmp_path.glob("*.part")] == [".part"]
 

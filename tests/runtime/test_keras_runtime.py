@@ -17,7 +17,7 @@ from fer_features.runtime.keras_runtime import (
     backend_name,
     import_keras,
     keras_settings,
-    without_chatter,
+    suppressed_native_logs,
 )
 
 USE_KERAS = """
@@ -92,16 +92,16 @@ def test_an_unknown_backend_is_refused_with_the_known_ones():
 
 def test_only_log_lines_are_held_back(monkeypatch, capfd):
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
-    with without_chatter():
+    with suppressed_native_logs():
         os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called\n")
         os.write(2, b"I0000 00:00:1795381792.194609    3256 port.cc:153] oneDNN is on.\n")
         os.write(2, b"a word of our own\n")
     assert capfd.readouterr().err == "a word of our own\n"
 
 
-def test_whoever_sets_the_log_level_sees_what_it_lets_through(monkeypatch, capfd):
+def test_a_log_level_of_the_user_is_kept(monkeypatch, capfd):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    with without_chatter():
+    with suppressed_native_logs():
         os.write(2, b"I0000 00:00:1795381792.194609    3256 port.cc:153] oneDNN is on.\n")
     assert "oneDNN" in capfd.readouterr().err
 

@@ -12,7 +12,7 @@ from fer_features.data.csv import CsvFaces
 from fer_features.data.folder import FolderFaces
 from fer_features.data.tasks import BINARY, Task, load_task
 from fer_features.errors import FerError, install_hint
-from fer_features.runtime.console import say, table, tell
+from fer_features.runtime.console import print_line, print_message, table
 from fer_features.runtime.text import checked_name, file_stem, plain_text
 
 
@@ -73,8 +73,8 @@ def test_stems_of_different_texts_differ() -> None:
 
 def test_nothing_moves_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     hostile = "\x1b[2J[/red]:smile:\ud800"
-    say(f"{hostile}\nnext")
-    tell(hostile)
+    print_line(f"{hostile}\nnext")
+    print_message(hostile)
     table(["a"], [[hostile]], title=hostile, text_columns=["a"])
     out, err = capsys.readouterr()
     shown = r"\x1b[2J[/red]:smile:\ud800"
@@ -98,7 +98,7 @@ def test_a_full_output_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("sys.stdout", Full())
     with pytest.raises(FerError, match="standard output cannot be written"):
-        say("a")
+        print_line("a")
 
 
 def test_extras_are_installed_from_the_source() -> None:

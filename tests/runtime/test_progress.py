@@ -17,33 +17,36 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_elsewhere_than_on_a_terminal_it_is_a_line_every_ten_seconds(clock: list[float]) -> None:
-    out = io.StringIO()
-    with progress.show_progress("extracting", 100, unit="images", stream=out) as advance:
+def test_elsewhere_than_on_a_terminal_it_is_a_line_every_ten_seconds(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress.show_progress("extracting", 100, "images") as advance:
         for second in range(1, 26):
             clock[0] = second
             advance(2)
-    assert out.getvalue().splitlines() == [
+    assert capsys.readouterr().err.splitlines() == [
         "extracting: 20 of 100 images, 2.0 images/s, 0:40 left",
         "extracting: 40 of 100 images, 2.0 images/s, 0:30 left",
     ]
 
 
-def test_the_first_batch_which_waits_for_the_compiler_does_not_count(clock: list[float]) -> None:
-    out = io.StringIO()
-    with progress.show_progress("extracting", 7232, unit="images", stream=out) as advance:
+def test_the_first_batch_which_waits_for_the_compiler_does_not_count(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress.show_progress("extracting", 7232, "images") as advance:
         clock[0] = 500  # half a minute would be long; this cannot be overlooked
         advance(32)
         clock[0] = 510
         advance(100)
-    first, second = out.getvalue().splitlines()
+    first, second = capsys.readouterr().err.splitlines()
     assert first == "extracting: 32 of 7232 images"
     assert second == "extracting: 132 of 7232 images, 10.0 images/s, 11:50 left"
 
 
-def test_on_a_terminal_it_is_a_bar() -> None:
+def test_on_a_terminal_it_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     out = Terminal()
-    with progress.show_progress("extracting", 10, unit="images", stream=out) as advance:
+    monkeypatch.setattr("sys.stderr", out)
+    with progress.show_progress("extracting", 10, "images") as advance:
         advance(5)
         advance(5)
     assert "10/10" in out.getvalue()

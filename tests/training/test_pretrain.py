@@ -54,7 +54,7 @@ def stop_in_epoch(number: int) -> Any:
 
 
 @pytest.mark.long
-def test_a_killed_training_goes_on_to_the_same_weights(made: Path, tmp_path: Path) -> None:
+def test_a_killed_training_resumes_to_the_same_weights(made: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed.h5"
     config = replace(SMALL, out=out)
     log: list[str] = []
@@ -86,11 +86,11 @@ def test_the_images_learnt_from_are_recorded_and_no_others(made: Path) -> None:
     data = load_training_data(source, BINARY, seed=0)
     faces = read_all(source)
     seen = seen_by(content.seen, faces.sha256)
-    assert set(faces.sha256[seen].tolist()) == set(data.sha256[data.train].tolist())
-    held = np.concatenate([data.validation, data.test])
+    assert set(faces.sha256[seen].tolist()) == set(data.sha256[data.split.train].tolist())
+    held = np.concatenate([data.split.validation, data.split.test])
     assert not seen_by(content.seen, data.sha256[held]).any()
     assert content.provenance["data"]["seen"] == len(content.seen)
-    expected = signature_list(data.images[data.train])
+    expected = signature_list(data.images[data.split.train])
     np.testing.assert_array_equal(content.signatures, expected)
 
 
@@ -119,17 +119,19 @@ def test_the_test_part_is_scored_only_when_asked_for(made: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_file_alone_gives_the_scores_that_it_tells(made: Path, tmp_path: Path) -> None:
+def test_the_file_alone_gives_its_recorded_scores(made: Path, tmp_path: Path) -> None:
     """What the learner scores at its end and what a network of the file's arrays does is one."""
     copy = tmp_path / "copy.h5"
     copy.write_bytes(made.read_bytes())
     data = load_training_data(open_faces("sample"), BINARY, seed=0)
     model = model_of(get_backbone("fernet"), read_weights(copy))
-    said = probabilities(model, data.images[data.validation], classes=2)
-    again = score(data.label[data.validation], said, classes=BINARY.class_names, positive="happy")
-    told = read_weights(made).provenance["scores"]["validation"]
-    assert again.accuracy == told["accuracy"]
-    assert again.log_loss == pytest.approx(told["log_loss"], abs=1e-4)
+    predicted = probabilities(model, data.images[data.split.validation], classes=2)
+    again = score(
+        data.label[data.split.validation], predicted, classes=BINARY.class_names, positive="happy"
+    )
+    recorded = read_weights(made).provenance["scores"]["validation"]
+    assert again.accuracy == recorded["accuracy"]
+    assert again.log_loss == pytest.approx(recorded["log_loss"], abs=1e-4)
 
 
 @pytest.mark.long
@@ -167,16 +169,16 @@ def test_a_folder_of_train_and_test_is_never_learnt_from_its_test_part(
     source = open_faces(tmp_path / "data")
     data = load_training_data(source, BINARY, seed=0, cache_dir=tmp_path)
     usage = source.index().usage
-    assert data.split == "usage"
-    assert set(usage[data.train]) == set(usage[data.validation]) == {0}
-    assert set(usage[data.test]) == {2}
-    assert [len(data.train), len(data.validation), len(data.test)] == [18, 6, 8]
+    assert data.split.name == "usage"
+    assert set(usage[data.split.train]) == set(usage[data.split.validation]) == {0}
+    assert set(usage[data.split.test]) == {2}
+    assert [len(data.split.train), len(data.split.validation), len(data.split.test)] == [18, 6, 8]
 
 
 def test_parts_that_lack_a_class_are_drawn_anew() -> None:
     data = load_training_data(open_faces("sample"), SEVEN, seed=0)
-    assert data.split == "grouped"
-    for part in (data.train, data.validation, data.test):
+    assert data.split.name == "grouped"
+    for part in (data.split.train, data.split.validation, data.split.test):
         assert len(np.unique(data.label[part])) == 7
 
 
@@ -247,7 +249,7 @@ def test_keys_are_the_first_64_bits() -> None:
 
 
 @pytest.mark.long
-def test_training_does_not_go_on_from_the_averages(tmp_path: Path) -> None:
+def test_training_does_not_continue_from_the_averages(tmp_path: Path) -> None:
     """Keras puts them in the weights' place at the end of each `fit`, and an epoch is one."""
     config = replace(SMALL, out=tmp_path / "begun.h5")
     with pytest.raises(KeyboardInterrupt):

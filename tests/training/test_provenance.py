@@ -105,14 +105,14 @@ def two_classes(folder: Path) -> Path:
 
 def test_copies_of_learnt_images_are_marked(faces: Faces, jpegs: Path, tmp_path: Path) -> None:
     weights = write(tmp_path / "some.h5", faces, signatures=True)
-    asked = config(jpegs, weights, tmp_path)
-    with Cache(asked.cache) as cache:  # type: ignore[arg-type]
+    requested = config(jpegs, weights, tmp_path)
+    with Cache(requested.cache) as cache:  # type: ignore[arg-type]
         found = cache.seen()
     first = [1] * LEARNT + [0] * 20
     assert found.tolist() == [[one, one] for one in first + first]
     with pytest.raises(FerError, match="the weights have learnt from images that would be scored"):
-        list(fit_each(asked))
-    (one,) = fit_each(replace(asked, allow_seen=True))
+        list(fit_each(requested))
+    (one,) = fit_each(replace(requested, allow_seen=True))
     expected = Provenance(state="known", exact=0, copies=2 * LEARNT)
     assert one.record.data.provenance == expected
     assert one.record.marks == ["SEEN IMAGES"]
@@ -122,13 +122,13 @@ def test_a_file_with_hashes_alone_is_marked_in_every_output(
     faces: Faces, jpegs: Path, tmp_path: Path
 ) -> None:
     weights = write(tmp_path / "some.h5", faces, signatures=False)
-    asked = config(jpegs, weights, tmp_path)
-    (one,) = fit_each(asked)
+    requested = config(jpegs, weights, tmp_path)
+    (one,) = fit_each(requested)
     expected = Provenance(state="unknown", exact=0, copies=None)
     assert one.record.data.provenance == expected
-    runs = ["--runs-dir", str(asked.runs_dir)]
+    runs = ["--runs-dir", str(requested.runs_dir)]
     for arguments in (
-        ["fit", str(asked.cache), "--head", "ridge", *runs],
+        ["fit", str(requested.cache), "--head", "ridge", *runs],
         ["compare", *runs],
         ["compare", *runs, "--format", "markdown"],
         ["compare", *runs, "--format", "csv"],
@@ -171,7 +171,7 @@ def test_runs_of_older_versions(weights: str, seen: dict[str, int] | None, unkno
     assert run(weights=weights, seen=seen).record.provenance_unknown is unknown
 
 
-def test_tables_name_the_weights_that_say_nothing(tmp_path: Path) -> None:
+def test_tables_mark_weights_of_unknown_provenance(tmp_path: Path) -> None:
     comparison = compare([run("svm", weights="mine.keras"), run("ridge", weights="random:0")])
     notes = [log for log in comparison.tables[0].notes if UNKNOWN in log]
     assert len(notes) == 1
@@ -182,7 +182,7 @@ def test_tables_name_the_weights_that_say_nothing(tmp_path: Path) -> None:
     assert (rows["svm"], rows["ridge"]) == (UNKNOWN, "RANDOM WEIGHTS")
 
 
-def test_pictures_say_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_mark_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     titles: list[str] = []
 
     def keep(figure: Any, path: Path) -> Path:

@@ -66,7 +66,7 @@ def test_extraction_marks_each_row(config: FitConfig, weights: Path) -> None:
         assert 0 < seen.sum() < len(seen)
 
 
-def test_weights_that_say_nothing_mark_nothing(tmp_path: Path) -> None:
+def test_weights_without_a_record_mark_nothing(tmp_path: Path) -> None:
     done = extract(ExtractConfig(backbone="pixels", cache_dir=tmp_path))
     with Cache(done.cache) as cache:
         assert cache.seen() is None
@@ -74,39 +74,39 @@ def test_weights_that_say_nothing_mark_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("split", ["grouped", "reference"])
-def test_the_guard_fires(config: FitConfig, split: str) -> None:
+def test_seen_images_are_not_scored(config: FitConfig, split: str) -> None:
     with Cache(config.cache) as cache:  # type: ignore[arg-type]
         dataset = load_dataset(cache, config)
         with pytest.raises(FerError, match="the weights have learnt from images that would be"):
             make_problem(dataset, replace(config, split=split), seed=0)
         allowed = replace(config, split=split, allow_seen=True)
-        told = make_problem(dataset, allowed, seed=0).seen
-    assert told is not None
-    assert told["validation"] > 0
-    assert told["test"] > 0
+        seen = make_problem(dataset, allowed, seed=0).seen
+    assert seen is not None
+    assert seen["validation"] > 0
+    assert seen["test"] > 0
 
 
-def test_the_honest_split_is_chosen_by_itself_with_a_word_why(config: FitConfig) -> None:
+def test_usage_without_copies_is_chosen_and_logged(config: FitConfig) -> None:
     notes: list[str] = []
     with Cache(config.cache) as cache:  # type: ignore[arg-type]
         dataset = load_dataset(cache, config)
         settled = settle_split(config, dataset.seen, usage=dataset.metadata.usage, log=notes.append)
         assert (settled.split, settled.drop) == ("usage", ("twins",))
-        told = make_problem(dataset, settled, seed=0).seen
-        asked = replace(config, split="grouped")
-        assert settle_split(asked, dataset.seen, usage=dataset.metadata.usage) == asked
+        seen = make_problem(dataset, settled, seed=0).seen
+        requested = replace(config, split="grouped")
+        assert settle_split(requested, dataset.seen, usage=dataset.metadata.usage) == requested
     assert "the weights have learnt from" in notes[0]
-    assert told is not None
-    assert (told["validation"], told["test"]) == (0, 0)
-    assert told["train"] > 0
+    assert seen is not None
+    assert (seen["validation"], seen["test"]) == (0, 0)
+    assert seen["train"] > 0
 
 
-def test_every_table_says_so(config: FitConfig, tmp_path: Path) -> None:
-    flattered = replace(config, split="grouped", allow_seen=True, runs_dir=tmp_path / "runs")
-    (one,) = fit_each(flattered)
+def test_every_table_is_marked(config: FitConfig, tmp_path: Path) -> None:
+    on_seen = replace(config, split="grouped", allow_seen=True, runs_dir=tmp_path / "runs")
+    (one,) = fit_each(on_seen)
     assert "--allow-seen" in one.record.command
     (table,) = compare([one]).tables
-    assert any("SEEN IMAGES" in log for log in table.notes)
+    assert any("SEEN IMAGES" in note for note in table.notes)
 
     result = CliRunner().invoke(app, ["compare", "--runs-dir", str(tmp_path / "runs")])
     assert result.exit_code == 2
@@ -117,14 +117,14 @@ def test_every_table_says_so(config: FitConfig, tmp_path: Path) -> None:
     assert "SEEN IMAGES" in result.stdout
 
 
-def test_a_comparison_leaves_flattered_runs_out() -> None:
+def test_a_comparison_leaves_such_runs_out() -> None:
     notes: list[str] = []
     clean = run("svm", seen={"train": 6, "validation": 0, "test": 0})
-    flattered = run("dense", seen={"train": 0, "validation": 1, "test": 1})
-    assert unseen_only([clean, flattered], log=notes.append) == [clean]
+    on_seen = run("dense", seen={"train": 0, "validation": 1, "test": 1})
+    assert unseen_only([clean, on_seen], log=notes.append) == [clean]
     assert "1 of 2 runs" in notes[0]
     with pytest.raises(FerError):
-        unseen_only([flattered], log=notes.append)
+        unseen_only([on_seen], log=notes.append)
 
 
 def test_weights_of_another_network_are_an_error(weights: Path, tmp_path: Path) -> None:
@@ -159,13 +159,13 @@ def test_a_damaged_file_is_never_read(weights: Path, tmp_path: Path, at: int) ->
 
 
 def test_a_cross_validation_scores_training_images_too(config: FitConfig, tmp_path: Path) -> None:
-    asked = replace(config, cv=3, runs_dir=tmp_path / "runs")
+    requested = replace(config, cv=3, runs_dir=tmp_path / "runs")
     with pytest.raises(FerError, match=r"would be scored, .* of the train part"):
-        list(fit_each(asked))
-    (one,) = fit_each(replace(asked, allow_seen=True))
+        list(fit_each(requested))
+    (one,) = fit_each(replace(requested, allow_seen=True))
     assert one.record.scored_seen > 0
-    assert any("SEEN IMAGES" in log for log in compare([one]).tables[0].notes)
-    (plain,) = fit_each(replace(asked, cv=0))
+    assert any("SEEN IMAGES" in note for note in compare([one]).tables[0].notes)
+    (plain,) = fit_each(replace(requested, cv=0))
     assert plain.record.scored_seen == 0
 
 
@@ -175,10 +175,10 @@ def test_unseen_images_are_split_as_asked(tmp_path: Path) -> None:
         ExtractConfig(backbone="fernet", engine="keras", outputs=("pooled",), cache_dir=tmp_path)
     )
     with Cache(done.cache) as cache:
-        asked = replace(FIT, cache=done.cache)
-        dataset = load_dataset(cache, asked)
+        requested = replace(FIT, cache=done.cache)
+        dataset = load_dataset(cache, requested)
         usage = dataset.metadata.usage
-        assert settle_split(asked, dataset.seen, usage=usage, log=notes.append) == asked
+        assert settle_split(requested, dataset.seen, usage=usage, log=notes.append) == requested
     assert notes == []
 
 
@@ -197,7 +197,7 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
     network = get_backbone("fernet").build(48)
     learnt = image_keys(pixel_sha256(images[:6]))
     write_weights(weights, WeightsFile(arrays_of(network.variables), {}, np.unique(learnt), {}))
-    asked = ExtractConfig(
+    requested = ExtractConfig(
         data=str(tmp_path / "some.csv"),
         backbone="fernet",
         weights=str(weights),
@@ -205,7 +205,7 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
         outputs=("pooled",),
         cache_dir=tmp_path,
     )
-    done = extract(asked, find_copies=True)
+    done = extract(requested, find_copies=True)
     with Cache(done.cache) as cache:
         dataset = load_dataset(cache, FIT)
         assert dataset.seen is not None
@@ -214,7 +214,7 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
         with pytest.raises(FerError, match="1 of the test part"):
             make_problem(dataset, replace(FIT, split="usage"), seed=0)
         clean = make_problem(dataset, replace(FIT, split="usage", drop=("twins",)), seed=0)
-    hog = extract(replace(asked, backbone="hog", weights=None), find_copies=True)
+    hog = extract(replace(requested, backbone="hog", weights=None), find_copies=True)
     with Cache(hog.cache) as cache:
         dataset = load_dataset(cache, FIT)
         assert dataset.seen is None
