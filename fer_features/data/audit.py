@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES
-from fer_features.data.drop import conflicting, rows_to_drop
 from fer_features.data.faces import Faces, FaceSource, read_all
 from fer_features.data.ferplus import NO_MAJORITY, Votes, majority, not_a_face, read_ferplus
+from fer_features.data.tasks import conflicting, rows_to_drop
 from fer_features.data.twin_table import twin_table
 from fer_features.data.twins import KINDS, MIRRORED, Groups, Twins, find_twins
 from fer_features.errors import FerError

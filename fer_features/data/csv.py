@@ -14,8 +14,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.csv_pixels import BLOCK_ROWS, decode_pixels
-from fer_features.data.csv_rows import PIXELS, VALUES, WANTED, RowError, Table
+from fer_features.data.csv_rows import (
+    BLOCK_ROWS,
+    PIXELS,
+    VALUES,
+    WANTED,
+    RowError,
+    Table,
+    decode_pixels,
+)
 from fer_features.data.faces import IMAGE_SIZE, BadRow, FaceIndex, Faces
 from fer_features.data.labels import IGNORED, Labels
 from fer_features.data.unpack import Member, file_errors, find_member, open_csv

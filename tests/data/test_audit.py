@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from fer_features.cli import app
 from fer_features.cli.audit import show_audit, write_rows
+from fer_features.cli.figures import twin_sheet
 from fer_features.data import FaceIndex, Faces
 from fer_features.data.audit import Audit, Leak, audit
 from fer_features.data.faces import pixel_sha256
 from fer_features.data.ferplus import COLUMNS
-from fer_features.data.figures import twin_sheet
 from fer_features.errors import FerError
 from fer_features.runtime.progress import Advance
 

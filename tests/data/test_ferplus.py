@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 
 from fer_features.config import EMOTIONS
-from fer_features.data.drop import conflicting, rows_to_drop
 from fer_features.data.faces import pixel_sha256
 from fer_features.data.ferplus import (
     COLUMNS,
@@ -20,6 +19,7 @@ from fer_features.data.ferplus import (
     read_ferplus,
     soft,
 )
+from fer_features.data.tasks import conflicting, rows_to_drop
 from fer_features.errors import FerError
 
 HEADER = f"Usage,Image name,{','.join(COLUMNS)}"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fer_features.data.csv_pixels import BLOCK_ROWS, decode_pixels
+from fer_features.data.csv_rows import BLOCK_ROWS, decode_pixels
 
 NUMBER = st.integers(0, 255).flatmap(
     lambda value: st.sampled_from([f"{value}", f"{value:02d}", f"{value:03d}"])
