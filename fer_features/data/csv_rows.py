@@ -20,12 +20,10 @@ from fer_features.runtime.text import plain_text, shortened
 PIXELS = IMAGE_SIZE * IMAGE_SIZE
 """Pixels of a row."""
 
-VALUES = (
+_VALUES = (
     "pixels must be whole numbers from 0 to 255 with blanks between them; multiply fractions of 1 "
     "by 255, and round them"
 )
-"""What to do if the pixels of all rows cannot be decoded."""
-
 _USAGE_CODES = {usage.lower().encode(): code for code, usage in enumerate(USAGES)}
 _FIELDS = "every row needs one field for each column; quote a field that has a comma in it"
 _LABELS = f"labels must be 0 to 6 for {', '.join(EMOTIONS)}, or these names"
@@ -44,15 +42,13 @@ class RowError(ValueError):
     """Why a row cannot be used.
 
     Args:
-        reason: what is wrong with this row.
-        remedy: what to do if all rows have this fault; the same for the same kind of fault.
-        hint: what to do about this row besides skipping it; may be empty.
+        reason: what is wrong with it.
+        hint: how to fix it.
     """
 
-    def __init__(self, reason: str, *, remedy: str, hint: str = "") -> None:
+    def __init__(self, reason: str, *, hint: str) -> None:
         super().__init__(reason)
-        self.remedy = remedy
-        self.hint = f"{hint or 'fix it'}; or leave bad rows out: --skip-bad"
+        self.hint = hint
 
 
 class Table:
@@ -94,33 +90,25 @@ class Table:
         """
         fields = _split(line)
         if len(fields) != self._columns:
-            raise RowError(f"{len(fields)} fields instead of {self._columns}", remedy=_FIELDS)
+            raise RowError(f"{len(fields)} fields instead of {self._columns}", hint=_FIELDS)
         emotion, pixels = self._code(fields[self._emotion]), fields[self._pixels]
         if emotion == IGNORED:
             return IGNORED, -1, pixels
         found = count_pixels(pixels, PIXELS)
         if found != PIXELS:
-            raise RowError(f"{found} pixels instead of {PIXELS}", remedy=_SIZE)
+            raise RowError(f"{found} pixels instead of {PIXELS}", hint=_SIZE)
         if self._usage is None:
             return emotion, -1, pixels
         usage = _USAGE_CODES.get(fields[self._usage].lower())
         if usage is None:
             shown = _shown(fields[self._usage])
-            raise RowError(f"usage is {shown}, none of {', '.join(USAGES)}", remedy=_PARTS)
+            raise RowError(f"usage is {shown}, none of {', '.join(USAGES)}", hint=_PARTS)
         return emotion, usage, pixels
 
     def pixels(self, line: bytes) -> bytes:
         """The text of the pixels of a row that was parsed before; empty if it has changed."""
         fields = _split(line)
         return fields[self._pixels] if len(fields) == self._columns else b""
-
-    def fault(self, line: bytes) -> str | None:
-        """The remedy for a row's kind of fault; None for a good row."""
-        try:
-            self.parse(line)
-        except RowError as error:
-            return error.remedy
-        return None
 
     def counts(self) -> dict[str, int]:
         """Number of rows of each label parsed."""
@@ -132,13 +120,8 @@ class Table:
             text = label.decode("utf-8", "backslashreplace")
             known = self._labels.code(text)
             if known is None:
-                named = any(character.isalpha() for character in text)
-                wanted = (
-                    f"none of {', '.join(EMOTIONS)}" if named else "not a whole number from 0 to 6"
-                )
-                raise RowError(
-                    f"emotion is {_shown(label)}, {wanted}", remedy=_LABELS, hint=rule_hint(text)
-                )
+                hint = "; ".join(filter(None, (_LABELS, rule_hint(text))))
+                raise RowError(f"emotion is {_shown(label)}, none of the labels", hint=hint)
             self._codes[label] = known
         self._counts[label] += 1
         return known
@@ -180,7 +163,7 @@ def count_pixels(text: bytes, expected: int) -> int:
     return expected if blanks + 1 == expected else len(text.split())
 
 
-def decode_pixels(texts: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, str]:
+def decode_pixels(texts: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, RowError]:
     """Decode each of `texts` into its row of `out`.
 
     Args:
@@ -188,10 +171,10 @@ def decode_pixels(texts: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, s
         out: uint8 (len(texts), P), C-contiguous, filled in place.
 
     Returns:
-        The reason for each text that cannot be decoded, by its index. Their rows of `out` are
+        The error of each text that cannot be decoded, by its index. Their rows of `out` are
         undefined.
     """
-    wrong: dict[int, str] = {}
+    wrong: dict[int, RowError] = {}
     for start in range(0, len(texts), BLOCK_ROWS):
         block = texts[start : start + BLOCK_ROWS]
         rows = out[start : start + len(block)]
@@ -202,8 +185,8 @@ def decode_pixels(texts: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, s
         for place, text in enumerate(block, start):
             try:
                 out[place] = _decode_row(text, out.shape[1])
-            except ValueError as error:
-                wrong[place] = str(error)
+            except RowError as error:
+                wrong[place] = error.with_traceback(None)  # its frames hold the row
     return wrong
 
 
@@ -239,12 +222,13 @@ def _decode_block(texts: Sequence[bytes], out: NDArray[np.uint8]) -> bool:
 
 
 def _decode_row(text: bytes, pixels: int) -> list[int]:
-    """Decode one row, slowly; the `ValueError` of a bad row names its first bad pixel."""
+    """Decode one row, slowly; the `RowError` of a bad row names its first bad pixel."""
     numbers = [number for number in text.split(b" ") if number]
     if len(numbers) != pixels:
-        raise ValueError(f"{len(numbers)} pixels instead of {pixels}")
+        raise RowError(f"{len(numbers)} pixels instead of {pixels}", hint=_SIZE)
     for place, number in enumerate(numbers):
         if not (number.isdigit() and len(number) <= 3 and int(number) <= 255):
             shown = number[:20].decode("ascii", "backslashreplace")
-            raise ValueError(f"pixel {place} is {shown!r}, not a whole number from 0 to 255")
+            reason = f"pixel {place} is {shown!r}, not a whole number from 0 to 255"
+            raise RowError(reason, hint=_VALUES)
     return [int(number) for number in numbers]

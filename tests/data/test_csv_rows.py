@@ -18,7 +18,7 @@ ODD_BYTE = st.sampled_from([bytes([code]) for code in b'019 -+.,e\t\n"\0\x80\xff
 def decode(fields: list[bytes], pixels: int) -> tuple[list[list[int]], dict[int, str]]:
     out = np.zeros((len(fields), pixels), np.uint8)
     wrong = decode_pixels(fields, out)
-    return out.tolist(), wrong
+    return out.tolist(), {place: str(error) for place, error in wrong.items()}
 
 
 def by_int(field: bytes, pixels: int) -> list[int] | None:
