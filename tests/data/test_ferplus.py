@@ -268,9 +268,9 @@ def test_rows_to_drop_by_each_reason() -> None:
     assert found["notface"].tolist() == [False, False, False, True, False]
 
 
-def test_a_reason_that_cannot_be_used_is_told() -> None:
+def test_a_reason_that_cannot_be_used_is_an_error() -> None:
     nothing = {"emotion": np.zeros(1, np.int8), "sha256": np.array([b"a"])}
-    with pytest.raises(FerError, match="told by votes"):
+    with pytest.raises(FerError, match="notface"):
         rows_to_drop(["notface"], **nothing)
     with pytest.raises(FerError, match="no such rows to drop: ugly"):
         rows_to_drop(["ugly"], **nothing)
