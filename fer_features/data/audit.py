@@ -83,13 +83,13 @@ class Audit:
     Attributes:
         name: the source's name.
         digest: hex SHA-256 of the source.
-        threshold: images whose pixels correlate more than this were taken as near twins.
+        threshold: images whose pixels correlate more than this are near copies.
         row: int64 (N,), row numbers in the source.
         usage: int8 (N,), a place in `USAGES`, or -1.
         emotion: int8 (N,), a place in `EMOTIONS`.
-        twins: groups of exact and near twins.
-        group: int64 (N,), 1 for the worst group of twins, 2 for the next, 0 for an image without
-            a twin. Groups with several labels come first, and of those the largest.
+        twins: the copies.
+        group: int64 (N,), 1 for the worst group of copies, 2 for the next, 0 for an image without
+            a copy. Groups with several labels come first, and of those the largest.
         findings: for each finding bool (N,), the images concerned.
         leaks: copies between official parts; only those that the source has.
         opinion: FER+ votes, if given.
@@ -117,7 +117,7 @@ class Audit:
 
     @property
     def largest_group(self) -> int:
-        """How many images the largest group of twins has; 0 if there are no twins."""
+        """Number of images of the largest group of copies; 0 if there are no copies."""
         return int(np.bincount(self.group, minlength=2)[1:].max())
 
     def groups(self, finding: str) -> int:
@@ -158,7 +158,7 @@ def audit(
     Args:
         source: of the images.
         ferplus: FER+'s votes on the rows of the source, in its order.
-        threshold: images whose pixels correlate more than this are near twins; 0.5 to below 1.
+        threshold: images whose pixels correlate more than this are near copies; 0.5 to below 1.
         progress: progress bar.
         cache_dir: where the table of copies is kept, unless the threshold is not the usual one.
 
@@ -166,13 +166,12 @@ def audit(
         What was found, and the images.
 
     Raises:
-        FerError: the source or the votes cannot be read or do not go together, or there is no such
-            threshold.
+        FerError: the source or the votes cannot be read or do not match, or the threshold is out of
+            range.
     """
     if not 0.5 <= threshold < 1:
         raise FerError(
-            f"images cannot be near twins above a correlation of {threshold}",
-            hint="--threshold takes 0.5 to below 1",
+            f"no threshold of near copies: {threshold}", hint="--threshold takes 0.5 to below 1"
         )
     votes = None if ferplus is None else read_ferplus(ferplus)
     with progress("reading", len(source.index()), "images") as advance:
@@ -252,7 +251,7 @@ def leaks_between(usage: NDArray[np.int8], groups: Groups) -> tuple[Leak, ...]:
 
 
 def _worst_first(linked: NDArray[np.int64], emotion: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Groups numbered from 1, those with several labels first, then by size; 0 for no twin."""
+    """Groups numbered from 1, those with several labels first, then by size; 0 for no copy."""
     _, first, group = np.unique(linked, return_index=True, return_inverse=True)
     size, several = np.bincount(group), conflicting(emotion, linked)[first]
     order = np.lexsort((first, -size, ~several, size == 1))

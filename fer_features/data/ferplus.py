@@ -121,7 +121,7 @@ def _check_agreement(votes: Votes, rows: NDArray[np.int64], emotion: NDArray[np.
         raise FerError(
             f"from about row {first:,} of {USAGES[votes.usage[odd.first]]} to row {last:,} only "
             f"{odd.agreement:.0%} of the voters' majorities agree with the labels, elsewhere "
-            f"{odd.usual:.0%}: there the votes are of other rows",
+            f"{odd.usual:.0%}: the votes of these rows are of others",
             hint=f"look for a row that is missing or twice near row {first:,}; {_ORDER_HINT}",
         )
     if share < least and binom.cdf(share * known.sum(), known.sum(), usual) < _FEW_ROWS:
@@ -203,7 +203,7 @@ def read_ferplus(path: Path) -> Votes:
     ``Image name`` is not used: in the published file many of the names are wrong.
 
     Raises:
-        FerError: there is no such file, a column is missing or there twice, or a line cannot be
+        FerError: there is no such file, a column is missing or repeated, or a line cannot be
             understood.
     """
     try:

@@ -1,6 +1,6 @@
 """Copies of one photograph that only fit when one is shifted, scaled or mirrored.
 
-Two steps. *Search*: a difference of Gaussians takes the light away, and what is left of the middle
+Two steps. *Search*: a difference of Gaussians removes the light, and what is left of the middle
 of each image is described by its lowest 63 cosine waves. Those of one image are compared with those
 of all others at 25 shifts, two scales and both mirrorings, as matrix products over half of the
 pairs. *Alignment*: each pair found is compared again at full resolution around the pose that the

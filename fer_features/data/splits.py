@@ -189,7 +189,7 @@ def folds(*, label: Rows, group: Rows, k: int, seed: int) -> Iterator[tuple[Rows
 
 
 def nested_parts(*, label: Rows, group: Rows, shares: Sequence[float], seed: int) -> list[Rows]:
-    """Stratified parts of rows by ascending share, each within the next, whole groups in each.
+    """Stratified parts of rows by ascending share, each within the next; groups are never divided.
 
     Args:
         label: class codes (N,).
@@ -207,9 +207,9 @@ def nested_parts(*, label: Rows, group: Rows, shares: Sequence[float], seed: int
 
 
 def _units(label: Rows, group: Rows) -> tuple[Rows, Rows]:
-    """What is drawn as one: each row's unit (N,), and each unit's label, its first row's.
+    """The groups as units to draw: each row's unit (N,), each unit's label, its first row's.
 
-    Drawing whole units with scikit-learn's stratified splitters takes milliseconds where
+    Drawing units with scikit-learn's stratified splitters takes milliseconds where
     StratifiedGroupKFold takes seconds, for parts that are a few rows off their exact sizes.
     """
     _, first, unit = np.unique(group, return_index=True, return_inverse=True)

@@ -25,7 +25,7 @@ SKETCH_SIZE = 1024
 
 _KNOWN_SHARE = 0.5
 _FEWEST = 5
-"""Comparable images below which nothing can be said. The sketch spans 3 % of all keys: of 1,000
+"""Fewest comparable images. The sketch spans 3 % of all keys: of 1,000
 images of FER2013 some 30 are comparable, of 500 fewer than 5 in one draw of 1,000."""
 
 

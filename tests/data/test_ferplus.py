@@ -180,7 +180,7 @@ def test_votes_that_slip_by_a_row_for_300_rows_are_refused(first: int, known: bo
     usage = some.usage if known else np.full(5000, -1)
     rows = np.arange(5000)
     assert len(some.of(rows, usage=usage, emotion=emotion, total=5000)) == 5000
-    with pytest.raises(FerError, match="there the votes are of other rows") as caught:
+    with pytest.raises(FerError, match="the votes of these rows are of others") as caught:
         slipped(some, first, first + 300).of(rows, usage=usage, emotion=emotion)
     found = re.search(r"row ([\d,]+) of (\w+) to row ([\d,]+)", caught.value.message)
     assert found
@@ -206,7 +206,7 @@ def test_a_slip_is_found_among_the_rows_of_a_task_that_has_half_of_them() -> Non
     some = made_up(emotion)
     chosen = {"usage": some.usage[rows], "emotion": emotion[rows]}
     assert len(some.of(rows, **chosen)) == len(rows)
-    with pytest.raises(FerError, match="there the votes are of other rows"):
+    with pytest.raises(FerError, match="the votes of these rows are of others"):
         slipped(some, 2000, 3000).of(rows, **chosen)
 
 
