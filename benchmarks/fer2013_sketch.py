@@ -12,7 +12,7 @@ import numpy as np
 
 import fer_features.data
 from fer_features.data import open_faces, read_all
-from fer_features.data.fer2013 import sketch
+from fer_features.data.summary import sketch
 
 if __name__ == "__main__":
     keys = sketch(read_all(open_faces(sys.argv[1])).sha256)

@@ -58,8 +58,8 @@ def audit(
     json: Json = False,
 ) -> None:
     """Find copies, leaks between the official parts, conflicting labels and empty images."""
+    from fer_features.cli.figures import twin_sheet
     from fer_features.data.audit import audit as run
-    from fer_features.data.figures import twin_sheet
     from fer_features.runtime.figures import save_figure
 
     source = open_source(config)

@@ -48,8 +48,8 @@ def show(
     json: Json = False,
 ) -> None:
     """Draw a labelled grid of images."""
+    from fer_features.cli.figures import faces_grid
     from fer_features.data import read_all
-    from fer_features.data.figures import faces_grid
     from fer_features.data.summary import sample_rows
     from fer_features.runtime.figures import save_figure
 

@@ -1,4 +1,4 @@
-"""What to know of a data set before trusting a score on it: twins, leaks, labels, empty images."""
+"""Audit of a data set: copies, leaks between its parts, disputed labels, constant images."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES
-from fer_features.data.drop import conflicting, rows_to_drop
 from fer_features.data.faces import Faces, FaceSource, read_all
 from fer_features.data.ferplus import NO_MAJORITY, Votes, majority, not_a_face, read_ferplus
+from fer_features.data.tasks import conflicting, rows_to_drop
 from fer_features.data.twin_table import twin_table
 from fer_features.data.twins import KINDS, MIRRORED, Groups, Twins, find_twins
 from fer_features.errors import FerError
 from fer_features.runtime.progress import Progress, no_progress
 
 LEAKS = ((1, (0,)), (2, (0,)), (2, (0, 1)))
-"""Official parts that are scored, each with the parts whose images it must not show again."""
+"""Official parts that are scored, each with parts whose images it must not have."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Leak:
 
     Attributes:
         part: the part that is scored.
-        others: parts whose images it should not show again.
+        others: parts whose images it should not have.
         images: images of the part.
-        exact: with an exact copy.
-        near: with an exact, near or mirrored one.
-        linked: with a copy of any kind.
+        exact: images with an exact copy.
+        near: images with an exact, near or mirrored copy.
+        linked: images with a copy of any kind.
     """
 
     part: str
@@ -45,17 +45,35 @@ class Leak:
 
 @dataclass(frozen=True, eq=False)
 class Opinion:
-    """What FER+'s voters say of the images.
+    """FER+ votes on the images.
 
     Attributes:
-        majority: int8 (N,), the emotion that most voters chose, or `NO_MAJORITY`.
+        majority: int8 (N,), the emotion with the most votes, or `NO_MAJORITY`.
         counts: int64 (7, 8), images by label and by majority; those without one are the last.
-        no_face: int64 (7,), images by label that most voters call no face.
+        no_face: int64 (7,), images by label that are no face by most votes.
     """
 
     majority: NDArray[np.int8]
     counts: NDArray[np.int64]
     no_face: NDArray[np.int64]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Counts as plain JSON types, without the images' majorities."""
+        agree, known = np.diagonal(self.counts), self.counts[:, :-1].sum(axis=1)
+        return {
+            "majorities": int(known.sum()),
+            "agree": int(agree.sum()),
+            "by_emotion": {
+                emotion: {
+                    "images": int(self.counts[code].sum()),
+                    "majorities": int(known[code]),
+                    "agree": int(agree[code]),
+                    "no_face": int(self.no_face[code]),
+                    "majority": dict(zip(EMOTIONS, self.counts[code, :-1].tolist(), strict=True)),
+                }
+                for code, emotion in enumerate(EMOTIONS)
+            },
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,16 +83,16 @@ class Audit:
     Attributes:
         name: the source's name.
         digest: hex SHA-256 of the source.
-        threshold: images whose pixels correlate more than this were taken as near twins.
+        threshold: images whose pixels correlate more than this are near copies.
         row: int64 (N,), row numbers in the source.
         usage: int8 (N,), a place in `USAGES`, or -1.
         emotion: int8 (N,), a place in `EMOTIONS`.
-        twins: groups of exact and near twins.
-        group: int64 (N,), 1 for the worst group of twins, 2 for the next, 0 for an image without
-            a twin. Groups with several labels come first, and of those the largest.
-        findings: what is wrong, each with bool (N,), the images that it is about.
-        leaks: official parts that show images of other parts again; those present only.
-        opinion: what voters say, if their votes were given.
+        twins: the copies.
+        group: int64 (N,), 1 for the worst group of copies, 2 for the next, 0 for an image without
+            a copy. Groups with several labels come first, and of those the largest.
+        findings: for each finding bool (N,), the images concerned.
+        leaks: copies between official parts; only those that the source has.
+        opinion: FER+ votes, if given.
     """
 
     name: str
@@ -99,16 +117,13 @@ class Audit:
 
     @property
     def largest_group(self) -> int:
-        """How many images the largest group of twins has; 0 if there are no twins."""
+        """Number of images of the largest group of copies; 0 if there are no copies."""
         return int(np.bincount(self.group, minlength=2)[1:].max())
 
     def groups(self, finding: str) -> int:
-        """How many pictures, twins counted once, a finding is about."""
-        groups = self.twins.groups
-        kind = finding.partition(" ")[0]
-        group = {"near": groups.near, "similar,": groups.near, "registered": groups.linked}.get(
-            kind, groups.exact
-        )
+        """Number of pictures of a finding, copies counted once."""
+        kinds = {"near": "near", "similar,": "near", "registered": "linked"}
+        group = getattr(self.twins.groups, kinds.get(finding.split()[0], "exact"))
         return len(np.unique(group[self.findings[finding]]))
 
     def to_dict(self) -> dict[str, Any]:
@@ -126,28 +141,8 @@ class Audit:
                 for name, found in self.findings.items()
             },
             "leaks": [{**vars(leak), "others": list(leak.others)} for leak in self.leaks],
-            "ferplus": None if self.opinion is None else _opinion_dict(self.opinion),
+            "ferplus": self.opinion and self.opinion.to_dict(),
         }
-
-
-def _opinion_dict(opinion: Opinion) -> dict[str, Any]:
-    counts = opinion.counts
-    agree = np.diagonal(counts)
-    known = counts[:, :-1].sum(axis=1)
-    return {
-        "majorities": int(known.sum()),
-        "agree": int(agree.sum()),
-        "by_emotion": {
-            emotion: {
-                "images": int(counts[code].sum()),
-                "majorities": int(known[code]),
-                "agree": int(agree[code]),
-                "no_face": int(opinion.no_face[code]),
-                "majority": dict(zip(EMOTIONS, counts[code, :-1].tolist(), strict=True)),
-            }
-            for code, emotion in enumerate(EMOTIONS)
-        },
-    }
 
 
 def audit(
@@ -158,12 +153,12 @@ def audit(
     progress: Progress = no_progress,
     cache_dir: Path = CACHE_DIR,
 ) -> tuple[Audit, Faces]:
-    """Look at every image of a source, and compare each with all others.
+    """Compare every image of a source with all others, and check the labels.
 
     Args:
         source: of the images.
         ferplus: FER+'s votes on the rows of the source, in its order.
-        threshold: images whose pixels correlate more than this are near twins; 0.5 to below 1.
+        threshold: images whose pixels correlate more than this are near copies; 0.5 to below 1.
         progress: progress bar.
         cache_dir: where the table of copies is kept, unless the threshold is not the usual one.
 
@@ -171,21 +166,19 @@ def audit(
         What was found, and the images.
 
     Raises:
-        FerError: the source or the votes cannot be read or do not go together, or there is no such
-            threshold.
+        FerError: the source or the votes cannot be read or do not match, or the threshold is out of
+            range.
     """
     if not 0.5 <= threshold < 1:
         raise FerError(
-            f"images cannot be near twins above a correlation of {threshold}",
-            hint="--threshold takes 0.5 to below 1",
+            f"no threshold of near copies: {threshold}", hint="--threshold takes 0.5 to below 1"
         )
-    cast = None if ferplus is None else read_ferplus(ferplus)
+    votes = None if ferplus is None else read_ferplus(ferplus)
     with progress("reading", len(source.index()), "images") as advance:
         faces = read_all(source, advance=advance)
-    votes = None
-    if cast is not None:
+    if votes is not None:
         total = source.index().source_rows
-        votes = cast.of(faces.row, usage=faces.usage, emotion=faces.emotion, total=total)
+        votes = votes.of(faces.row, usage=faces.usage, emotion=faces.emotion, total=total)
     if threshold == NEAR:
         twins = twin_table(source, cache_dir, faces=faces, progress=progress).twins
     else:
@@ -216,11 +209,11 @@ def _findings(faces: Faces, twins: Twins, votes: Votes | None) -> dict[str, NDAr
     groups, emotion = twins.groups, faces.emotion
     exact, near, linked = groups.exact, groups.near, groups.linked
     copies, near_copies, all_copies = (np.bincount(one)[one] for one in (exact, near, linked))
-    turned = twins.pairs[twins.kind == MIRRORED].ravel()
+    mirrored = twins.pairs[twins.kind == MIRRORED].ravel()
     found = {
         "exact twin": copies > 1,
         "near twin": near_copies > copies,
-        "mirrored twin": np.isin(exact, exact[turned]),
+        "mirrored twin": np.isin(exact, exact[mirrored]),
         "registered twin": all_copies > near_copies,
         "exact conflict": conflicting(emotion, faces.sha256),
         "similar, other label": conflicting(emotion, near),
@@ -229,9 +222,9 @@ def _findings(faces: Faces, twins: Twins, votes: Votes | None) -> dict[str, NDAr
     for kind, group in (("exact", exact), ("near", near), ("registered", linked)):
         found[f"{kind} leak"] = _seen_before(group, faces.usage)
     if votes is not None:
-        said = majority(votes)
+        voted = majority(votes)
         found["no face"] = not_a_face(votes)
-        found["other majority"] = (said != NO_MAJORITY) & (said != emotion)
+        found["other majority"] = (voted != NO_MAJORITY) & (voted != emotion)
     return found
 
 
@@ -250,21 +243,17 @@ def leaks_between(usage: NDArray[np.int8], groups: Groups) -> tuple[Leak, ...]:
     for part, others in LEAKS:
         test, seen = usage == part, np.isin(usage, others)
         if test.any() and all((usage == other).any() for other in others):
-            counts = [
-                int(np.isin(group[test], group[seen]).sum())
-                for group in (groups.exact, groups.near, groups.linked)
-            ]
             names = tuple(USAGES[other] for other in others)
+            copied = (np.isin(group[test], group[seen]) for group in vars(groups).values())
+            counts = (int(one.sum()) for one in copied)
             leaks.append(Leak(USAGES[part], names, int(test.sum()), *counts))
     return tuple(leaks)
 
 
 def _worst_first(linked: NDArray[np.int64], emotion: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Groups numbered from 1, those with several labels first, then by size; 0 for no twin."""
+    """Groups numbered from 1, those with several labels first, then by size; 0 for no copy."""
     _, first, group = np.unique(linked, return_index=True, return_inverse=True)
-    size = np.bincount(group)
-    several = np.zeros(len(size), np.bool_)
-    several[group[conflicting(emotion, linked)]] = True
+    size, several = np.bincount(group), conflicting(emotion, linked)[first]
     order = np.lexsort((first, -size, ~several, size == 1))
     number = np.empty(len(size), np.int64)
     number[order] = np.arange(1, len(size) + 1)
@@ -272,11 +261,8 @@ def _worst_first(linked: NDArray[np.int64], emotion: NDArray[np.int8]) -> NDArra
 
 
 def _opinion(votes: Votes, emotion: NDArray[np.int8]) -> Opinion:
-    said = majority(votes)
+    voted = majority(votes)
     counts = np.zeros((len(EMOTIONS), len(EMOTIONS) + 1), np.int64)
-    np.add.at(counts, (emotion, said), 1)  # NO_MAJORITY, -1, is the last column
-    return Opinion(
-        majority=said,
-        counts=counts,
-        no_face=np.bincount(emotion[not_a_face(votes)], minlength=len(EMOTIONS)),
-    )
+    np.add.at(counts, (emotion, voted), 1)  # NO_MAJORITY, -1, is the last column
+    no_face = np.bincount(emotion[not_a_face(votes)], minlength=len(EMOTIONS))
+    return Opinion(voted, counts, no_face)

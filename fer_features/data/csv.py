@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, islice
@@ -14,15 +15,21 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.csv_pixels import BLOCK_ROWS, decode_pixels
-from fer_features.data.csv_rows import PIXELS, VALUES, WANTED, RowError, Table
+from fer_features.data.csv_rows import (
+    BLOCK_ROWS,
+    PIXELS,
+    WANTED,
+    RowError,
+    Table,
+    decode_pixels,
+)
 from fer_features.data.faces import IMAGE_SIZE, BadRow, FaceIndex, Faces
 from fer_features.data.labels import IGNORED, Labels
 from fer_features.data.unpack import Member, file_errors, find_member, open_csv
 from fer_features.errors import FerError
 from fer_features.runtime.text import plain_text
 
-_LOOK_AHEAD = 200  # rows that are checked for the same fault as the first
+_LOOK_AHEAD = 200  # rows that are checked if the first is bad
 _LONGEST_LINE = 1 << 20  # bytes; a row of FER2013 has at most 9.3 kB
 _Line = tuple[int, int, bytes]
 
@@ -104,14 +111,10 @@ class CsvFaces:
                     texts.append(scan.table.pixels(file.readline()))
                 images = np.empty((len(places), PIXELS), np.uint8)
                 wrong = decode_pixels(texts, images)
-                for at, reason in wrong.items():
-                    place = places[at]
-                    raise self._row_error(
-                        int(scan.index.row[place]),
-                        int(scan.line[place]),
-                        RowError(reason, remedy=VALUES),
-                        all_rows=places[0] == 0 and len(wrong) == len(places),
-                    )
+                for at, error in wrong.items():
+                    row, line = int(scan.index.row[places[at]]), int(scan.line[places[at]])
+                    alike = places[0] == 0 and len(wrong) == len(places)
+                    raise self._row_error(row, line, error, all_rows=alike)
                 yield scan.index.faces(places, images.reshape(-1, IMAGE_SIZE, IMAGE_SIZE))
 
     @cached_property
@@ -151,10 +154,9 @@ class CsvFaces:
                 emotion, usage, pixels = table.parse(line)
             except RowError as error:
                 if not self._skip_bad:
-                    rest = (table.fault(one) for _, _, one in islice(lines, _LOOK_AHEAD))
-                    alike = row == 0 and all(remedy == error.remedy for remedy in rest)
+                    alike = row == 0 and _all_bad(islice(lines, _LOOK_AHEAD), table)
                     raise self._row_error(row, number, error, all_rows=alike) from None
-                bad[row] = error
+                bad[row] = error.with_traceback(None)  # its frames hold the row
                 continue
             found.extend((row, emotion, usage, number, offset))
             if self._skip_bad and emotion != IGNORED:
@@ -165,18 +167,14 @@ class CsvFaces:
         return np.array(found, np.int64).reshape(-1, 5), bad | _undecodable(texts)
 
     def _row_error(self, row: int, line: int, error: RowError, *, all_rows: bool) -> FerError:
-        """The error of a bad row; its hint is another one if all rows have the same fault."""
-        more = "; so are the rows after it" if all_rows else ""
-        hint = error.remedy if all_rows else error.hint
-        return FerError(f"{self.name}, row {row} (line {line}): {error}{more}", hint=hint)
+        hint = error.hint if all_rows else f"{error.hint}; or leave bad rows out: --skip-bad"
+        return FerError(f"{self.name}, row {row} (line {line}): {error}", hint=hint)
 
     def _no_rows(self, ignored: int, bad: dict[int, RowError]) -> FerError:
         if bad:
-            row, remedies = min(bad), {error.remedy for error in bad.values()}
-            return FerError(
-                f"{self.name} has no usable row; row {row}: {bad[row]}",
-                hint=remedies.pop() if len(remedies) == 1 else "",
-            )
+            row = min(bad)
+            text = f"{self.name} has no usable row; row {row}: {bad[row]}"
+            return FerError(text, hint=bad[row].hint)
         if ignored:
             return FerError(f"{self.name}: all {ignored:,} rows are left out by --ignore")
         return FerError(f"{self.name} has a header and no rows")
@@ -215,9 +213,16 @@ def _lines(file: BinaryIO, hasher: Any, *, name: str) -> Iterator[_Line]:
         offset += len(line)
 
 
+def _all_bad(lines: Iterable[_Line], table: Table) -> bool:
+    for _, _, line in lines:
+        with suppress(RowError):
+            table.parse(line)
+            return False
+    return True
+
+
 def _undecodable(texts: dict[int, bytes]) -> dict[int, RowError]:
     """The rows whose pixels cannot be decoded, of the `texts` of rows by row number."""
     rows = list(texts)
-    images = np.empty((len(rows), PIXELS), np.uint8)
-    wrong = decode_pixels(list(texts.values()), images)
-    return {rows[at]: RowError(reason, remedy=VALUES) for at, reason in wrong.items()}
+    wrong = decode_pixels(list(texts.values()), np.empty((len(rows), PIXELS), np.uint8))
+    return {rows[at]: error for at, error in wrong.items()}

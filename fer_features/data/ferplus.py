@@ -18,22 +18,11 @@ from scipy.stats import binom
 from fer_features.config import EMOTIONS, USAGES
 from fer_features.errors import FerError
 
-COLUMNS = (
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
-    "unknown",
-    "NF",
-)
+_EMOTIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear")
+COLUMNS = (*_EMOTIONS, "contempt", "unknown", "NF")
 """What could be voted for; ``NF`` means not a face."""
 
-_OF_EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-_ORDER = [COLUMNS.index(vote) for vote in _OF_EMOTIONS]  # FER2013's order of emotions
+_ORDER = [4, 5, 6, 1, 3, 2, 0]  # anger, disgust, …: FER2013's order of emotions
 _NOT_A_FACE = COLUMNS.index("NF")
 
 _USAGE_CODES = {usage.lower(): code for code, usage in enumerate(USAGES)}
@@ -88,7 +77,7 @@ class Votes:
 
         Args:
             rows: numbers of the source's rows (n,), ascending.
-            usage: what the source says of their official part (n,), -1 where it says nothing.
+            usage: their official parts by the source (n,), -1 if it names none.
             emotion: their labels (n,).
             total: how many rows the source has, with those that are left out; None if unknown.
 
@@ -98,10 +87,8 @@ class Votes:
                 they must be of other images or in another order.
         """
         hint = "--ferplus takes the votes on all of fer2013.csv, in its order"
-        if total is not None and total != len(self):
-            parts = _by_part(usage) if len(rows) == total and (usage >= 0).all() else ""
-            votes = f"{len(self):,} rows{_by_part(self.usage)}"
-            raise FerError(f"the votes have {votes}, the data has {total:,}{parts}", hint=hint)
+        if total not in (None, len(self)):
+            raise FerError(f"{len(self):,} rows of votes, {total:,} rows of data", hint=hint)
         if len(rows) and rows.max() >= len(self):
             raise FerError(
                 f"the votes end at row {len(self) - 1:,}; the data has a row {rows.max():,}",
@@ -120,18 +107,13 @@ class Votes:
         return found
 
 
-def _by_part(usage: NDArray[np.int8]) -> str:
-    counts = np.bincount(usage, minlength=len(USAGES))
-    return f" ({', '.join(f'{n:,} {name}' for name, n in zip(USAGES, counts, strict=True))})"
-
-
 def _check_agreement(votes: Votes, rows: NDArray[np.int64], emotion: NDArray[np.int8]) -> None:
     """Refuse votes that have too little to do with the labels, everywhere or in a stretch."""
     voted = majority(votes)
     known = voted != NO_MAJORITY
     if not known.any():
         return
-    usual, share = float(_AGREEMENT[emotion[known]].mean()), agreement(votes, emotion)
+    usual, share = _AGREEMENT[emotion[known]].mean(), (voted == emotion)[known].mean()
     least = min(_LEAST_AGREEMENT, 0.6 * usual)
     odd = find_stretch(voted, emotion)
     if odd is not None and max(share, odd.usual) >= least:
@@ -139,7 +121,7 @@ def _check_agreement(votes: Votes, rows: NDArray[np.int64], emotion: NDArray[np.
         raise FerError(
             f"from about row {first:,} of {USAGES[votes.usage[odd.first]]} to row {last:,} only "
             f"{odd.agreement:.0%} of the voters' majorities agree with the labels, elsewhere "
-            f"{odd.usual:.0%}: there the votes are of other rows",
+            f"{odd.usual:.0%}: the votes of these rows are of others",
             hint=f"look for a row that is missing or twice near row {first:,}; {_ORDER_HINT}",
         )
     if share < least and binom.cdf(share * known.sum(), known.sum(), usual) < _FEW_ROWS:
@@ -221,51 +203,46 @@ def read_ferplus(path: Path) -> Votes:
     ``Image name`` is not used: in the published file many of the names are wrong.
 
     Raises:
-        FerError: there is no such file, a column is missing or there twice, or a line cannot be
+        FerError: there is no such file, a column is missing or repeated, or a line cannot be
             understood.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            lines = (line for line in csv.reader(file) if any(field.strip() for field in line))
-            header = [name.strip().lower() for name in next(lines, [])]
-            places = _places(path, header)
-            table = [_line(path, number, line, header, places) for number, line in enumerate(lines)]
+            lines = [[field.strip().lower() for field in line] for line in csv.reader(file)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise FerError(f"{path}: the votes cannot be read: {reason}", hint=_FILE_HINT) from error
+    header, *table = [line for line in lines if any(line)] or [[]]
+    for name in ("Usage", *COLUMNS):
+        if (n := header.count(name.lower())) != 1:
+            number = "more than one" if n else "no"
+            raise FerError(f"{path} has {number} column {name} of FER+'s", hint=_FILE_HINT)
     if not table:
         raise FerError(f"{path}: a header and no votes")
-    votes = np.array(table, np.int64)
-    return Votes(counts=votes[:, 1:], usage=votes[:, 0].astype(np.int8))
+    places = [header.index(name.lower()) for name in ("Usage", *COLUMNS)]
+    votes = [
+        _parse(line, places, width=len(header), where=f"{path}, row {row}")
+        for row, line in enumerate(table)
+    ]
+    return Votes(
+        counts=np.array([counts for _, counts in votes], np.int64),
+        usage=np.array([usage for usage, _ in votes], np.int8),
+    )
 
 
-def _places(path: Path, header: list[str]) -> list[int]:
-    """Where ``Usage`` and each of `COLUMNS` stand in a line."""
-    for name in ("Usage", *COLUMNS):
-        if (found := header.count(name.lower())) != 1:
-            what = f"{'more than one' if found else 'no'} column {name}"
-            raise FerError(f"{path}: {what}: not a file of FER+ votes", hint=_FILE_HINT)
-    return [header.index(name.lower()) for name in ("Usage", *COLUMNS)]
-
-
-def _line(
-    path: Path, number: int, line: list[str], header: list[str], places: list[int]
-) -> list[int]:
-    if len(line) > len(header):
-        raise FerError(f"{path}, row {number}: {len(line)} fields instead of {len(header)}")
-    line += [""] * (len(header) - len(line))
-    usage, *fields = (line[place].strip() for place in places)
-    if usage.lower() not in _USAGE_CODES:
-        raise FerError(
-            f"{path}, row {number}: no such usage: {usage}", hint=f"known are {', '.join(USAGES)}"
-        )
-    if not all(_VOTE.fullmatch(field) for field in fields):
-        raise FerError(f"{path}, row {number}: a vote that is not a whole number from 0 to 999")
-    return [_USAGE_CODES[usage.lower()], *(int(field.partition(".")[0]) for field in fields)]
+def _parse(line: list[str], places: list[int], *, width: int, where: str) -> tuple[int, list[int]]:
+    if len(line) != width:
+        raise FerError(f"{where}: {len(line)} fields instead of {width}")
+    usage, *counts = (line[place] for place in places)
+    if usage not in _USAGE_CODES:
+        raise FerError(f"{where}: no such usage: {usage}", hint=f"known are {', '.join(USAGES)}")
+    if not all(map(_VOTE.fullmatch, counts)):
+        raise FerError(f"{where}: a vote is not a whole number from 0 to 999")
+    return _USAGE_CODES[usage], [int(float(count)) for count in counts]
 
 
 def majority(votes: Votes) -> NDArray[np.int8]:
-    """What most voters chose, as FER2013's emotion codes (N,).
+    """The emotion with the most votes, as FER2013's emotion codes: int8 (N,).
 
     `NO_MAJORITY` where the most votes went to contempt, to unknown or to not a face, and where two
     have equally many.
@@ -274,8 +251,7 @@ def majority(votes: Votes) -> NDArray[np.int8]:
     alone = (votes.counts == most[:, None]).sum(axis=1) == 1
     codes = np.full(len(COLUMNS), NO_MAJORITY, np.int8)
     codes[_ORDER] = np.arange(len(EMOTIONS))
-    voted = np.where(alone & (most > 0), codes[votes.counts.argmax(axis=1)], NO_MAJORITY)
-    return voted.astype(np.int8)
+    return np.where(alone & (most > 0), codes[votes.counts.argmax(axis=1)], np.int8(NO_MAJORITY))
 
 
 def soft(votes: Votes) -> NDArray[np.float64]:
@@ -290,10 +266,3 @@ def not_a_face(votes: Votes) -> NDArray[np.bool_]:
     others = np.delete(votes.counts, _NOT_A_FACE, axis=1).max(axis=1)
     none: NDArray[np.bool_] = votes.counts[:, _NOT_A_FACE] > others
     return none
-
-
-def agreement(votes: Votes, emotion: NDArray[np.int8]) -> float:
-    """Of the images that have a majority, the share where it is the label; 1 where none has."""
-    voted = majority(votes)
-    known = voted != NO_MAJORITY
-    return float((voted == emotion)[known].mean()) if known.any() else 1.0

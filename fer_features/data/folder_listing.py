@@ -169,7 +169,7 @@ class Listing:
                     self._skip(_SPECIAL, folder / entry.name)
 
     def _contains(self, link: Path) -> bool:
-        """Whether a link's target contains the link itself or the whole folder."""
+        """Whether a link's target contains the link itself or the root folder."""
         target = link.resolve()
         return any(one.resolve().is_relative_to(target) for one in (link.parent, self._root))
 

@@ -132,7 +132,7 @@ def rule_hint(label: str) -> str:
     if not key or not key.isprintable() or len(key) > _LONGEST:
         return ""
     ignore, mapped = shlex.quote(key), shlex.quote(f"{key}=disgust")
-    return f"leave it out: --ignore {ignore}; or count it as an emotion, say: --map {mapped}"
+    return f"leave it out: --ignore {ignore}; or map it to an emotion, for example: --map {mapped}"
 
 
 def _key(label: str) -> str:

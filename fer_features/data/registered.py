@@ -1,6 +1,6 @@
 """Copies of one photograph that only fit when one is shifted, scaled or mirrored.
 
-Two steps. *Search*: a difference of Gaussians takes the light away, and what is left of the middle
+Two steps. *Search*: a difference of Gaussians removes the light, and what is left of the middle
 of each image is described by its lowest 63 cosine waves. Those of one image are compared with those
 of all others at 25 shifts, two scales and both mirrorings, as matrix products over half of the
 pairs. *Alignment*: each pair found is compared again at full resolution around the pose that the
@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -50,24 +49,13 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class _Pose:
-    """How the second image of a pair is moved onto the first: rows of ``poses()``."""
-
-    scale: float
-    mirrored: bool
-    down: int
-    across: int
-
-
-def poses() -> tuple[_Pose, ...]:
-    """All poses of the search, in its order."""
-    return tuple(_Pose(*one) for one in product(SCALES, (False, True), SHIFTS, SHIFTS))
+POSES = tuple(product(SCALES, (False, True), SHIFTS, SHIFTS))
+"""How the second image of a pair is moved onto the first: scale, mirrored, down, across."""
 
 
 def registered_pairs(
-    images: NDArray[np.uint8], *, threshold: float = REGISTERED, advance: Advance | None = None
-) -> tuple[Ints, Floats, NDArray[np.bool_]]:
+    images: NDArray[np.uint8], *, advance: Advance = lambda n: None
+) -> tuple[Ints, Floats]:
     """Pairs of images that show one photograph, shifted by up to 8 pixels, scaled or mirrored.
 
     Every pair is compared; about half of the images' pixels have to show the same. Memory grows
@@ -75,44 +63,39 @@ def registered_pairs(
 
     Args:
         images: uint8 (N, 48, 48), all different.
-        threshold: correlation of the aligned middles above which a pair is one photograph.
         advance: progress callback, called with numbers of images that sum to N.
 
     Returns:
-        int64 (P, 2) places, the first before the second; float32 (P,) correlations; bool (P,)
-        whether one of the two is mirrored.
+        int64 (P, 2) places, the first before the second, and float32 (P,), the correlations of
+        the aligned middles, all above `REGISTERED`.
     """
     report = _Progress(len(images), advance)
     pairs, pose = _search(images, report)
     correlation = _align(images, pairs, pose, report)
     report.finish()
-    kept = correlation > threshold
-    mirrored = np.array([one.mirrored for one in poses()])[pose]
-    return pairs[kept], correlation[kept], mirrored[kept]
+    kept = correlation > REGISTERED
+    return pairs[kept], correlation[kept]
 
 
 class _Progress:
     """Turns shares of the work into numbers of images."""
 
-    def __init__(self, total: int, advance: Advance | None) -> None:
+    def __init__(self, total: int, advance: Advance) -> None:
         self._total, self._advance = total, advance
         self._share, self._shown = 0.0, 0
 
     def add(self, share: float) -> None:
         self._share += share
-        self._show(int(self._share * self._total))
+        images = min(int(self._share * self._total), self._total)
+        self._advance(images - self._shown)
+        self._shown = images
 
     def finish(self) -> None:
-        self._show(self._total)
-
-    def _show(self, images: int) -> None:
-        if self._advance is not None and images > self._shown:
-            self._advance(images - self._shown)
-            self._shown = images
+        self._advance(self._total - self._shown)
 
 
 def _search(images: NDArray[np.uint8], report: _Progress) -> tuple[Ints, Ints]:
-    """Candidates, int64 (P, 2), and for each the place in `poses` that fits best."""
+    """Candidates, int64 (P, 2), and for each the place in `POSES` that fits best."""
     flat = images.astype(np.float32).reshape(-1, IMAGE_SIZE)
     fixed = next(_descriptions(flat, 1.0, False, 0, (0,)))
     keys, scores, number = [], [], 0
@@ -124,14 +107,14 @@ def _search(images: NDArray[np.uint8], report: _Progress) -> tuple[Ints, Ints]:
             }
             for down, across in product(range(len(SHIFTS)), SHIFTS):
                 for key, score in _compare(fixed, by_shift[across][down], pool):
-                    keys.append(key * len(poses()) + number)
+                    keys.append(key * len(POSES) + number)
                     scores.append(score)
                 number += 1
-                report.add(_SEARCH_SHARE / len(poses()))
+                report.add(_SEARCH_SHARE / len(POSES))
     key, score = np.concatenate([*keys, np.empty(0, np.int64)]), np.concatenate([*scores, [0]])
-    order = np.lexsort((-score[: len(key)], key // len(poses())))
+    order = np.lexsort((-score[: len(key)], key // len(POSES)))
     key = key[order].astype(np.int64)
-    pair, pose = np.divmod(key, len(poses()))
+    pair, pose = np.divmod(key, len(POSES))
     first = np.flatnonzero(np.diff(pair, prepend=-1))  # the best pose of each pair
     # `fixed` is the later image of a pair, so that key = later * N + earlier
     later, earlier = np.divmod(pair[first], len(images))
@@ -172,8 +155,9 @@ def _descriptions(
     for deviation in SEARCH_BAND:
         blurred = _gaussian(deviation) @ _zoom(scale)
         columns = waves[:, ::-1] if mirrored else waves
-        right = columns @ _cut(blurred, across)
-        left = np.concatenate([waves @ _cut(blurred, down) for down in downs])
+        windows = {shift: blurred[MARGIN + shift :][:WINDOW] for shift in (across, *downs)}
+        right = columns @ windows[across]
+        left = np.concatenate([waves @ windows[down] for down in downs])
         rows = (flat @ right.T).reshape(-1, IMAGE_SIZE, WAVES)
         found.append(np.tensordot(left, rows, axes=(1, 1)).transpose(1, 0, 2))
     band = (found[0] - found[1]).reshape(len(flat) // IMAGE_SIZE, len(downs), WAVES * WAVES)
@@ -187,11 +171,8 @@ def _align(images: NDArray[np.uint8], pairs: Ints, pose: Ints, report: _Progress
     fixed = _bands(images, 1.0)[:, MARGIN : MARGIN + WINDOW, MARGIN : MARGIN + WINDOW]
     fixed = fixed.reshape(len(images), WINDOW * WINDOW)
     fixed = _unit(fixed - fixed.mean(axis=1, keepdims=True)).reshape(-1, WINDOW, WINDOW)
-    all_poses = poses()
-    scale, mirrored, down, across = (
-        np.array([getattr(one, name) for one in all_poses])[pose]
-        for name in ("scale", "mirrored", "down", "across")
-    )
+    scale, mirrored = np.array(POSES)[pose, :2].T
+    down, across = np.array(POSES)[pose, 2:].T.astype(np.int64)
     centre = np.abs(np.subtract.outer(scale, FINE_SCALES)).argmin(axis=1)
     work = max(1, sum(int((abs(centre - place) <= 1).sum()) for place in range(len(FINE_SCALES))))
     for place, fine in enumerate(FINE_SCALES):
@@ -200,7 +181,7 @@ def _align(images: NDArray[np.uint8], pairs: Ints, pose: Ints, report: _Progress
         for start in range(0, len(near), _BLOCK):
             some = near[start : start + _BLOCK]
             target = fixed[pairs[some, 1]]
-            target = np.where(mirrored[some, None, None], target[:, :, ::-1], target)
+            target = np.where(mirrored[some, None, None] == 1, target[:, :, ::-1], target)
             region = _regions(moved, pairs[some, 0], down[some], across[some])
             best[some] = np.maximum(best[some], _correlate(region, target))
             report.add((1 - _SEARCH_SHARE) * len(some) / work)
@@ -247,10 +228,6 @@ def _bands(images: NDArray[np.uint8], scale: float) -> Floats:
         some = images[start : start + _BLOCK].astype(np.float32)
         out[start : start + _BLOCK] = narrow @ some @ narrow.T - wide @ some @ wide.T
     return out
-
-
-def _cut(rows: Floats, shift: int) -> Floats:
-    return rows[MARGIN + shift : MARGIN + shift + WINDOW]
 
 
 def _waves() -> Floats:

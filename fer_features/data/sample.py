@@ -19,11 +19,11 @@ digit for each. ``tools/draw_sample`` draws it."""
 
 
 class SampleFaces:
-    """600 drawn faces that take FER2013's place in a first run; no person is shown.
+    """600 drawn faces in FER2013's form, for a first run; no person is shown.
 
     - 180 happy, 80 each of angry, fear, sad and neutral, 60 surprise, 40 disgust, shuffled.
     - Rows 0 to 479 are Training, 480 to 539 PublicTest, 540 to 599 PrivateTest.
-    - Like FER2013, it has exact twins: 12 rows repeat the pixels and the label of an earlier row,
+    - Like FER2013, it has exact copies: 12 rows repeat the pixels and the label of an earlier row,
       some of them in another part.
     - An emotion is drawn as the FACS action units that make it up, each of random intensity; the
       person, pose, light, grain and occlusions do not depend on it. Some faces are ambiguous.

@@ -1,8 +1,8 @@
-"""Train, validation and test: made at fit time from what the cache holds."""
+"""Splits into training, validation and test, folds, and nested parts, all stratified."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,8 +14,15 @@ from fer_features.errors import FerError
 
 Rows = NDArray[np.int64]
 
-FRACTIONS = (0.6, 0.2, 0.2)
-"""Training, validation and test, as published."""
+GROUPED = "grouped"
+"""The default split."""
+
+_HELD_OUT = 0.4
+"""Share of validation and test together, 0.2 each, as published."""
+
+_OF_TEST = ("test", "exact", "near", "registered")
+_CUT = 0.25
+"""Share of Training that is validation where the source has none: as 0.2 to 0.6."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +33,13 @@ class Split:
         name: the rule that made it: ``grouped``, ``reference`` or ``usage``.
         seed: the seed it was made with; None where nothing was drawn.
         train: int64, rows that heads are fitted on.
-        validation: int64, rows that everything is chosen on.
+        validation: int64, rows that parameters are selected on.
         test: int64, rows that are scored once.
         exact: bool (len(test),), which of them have an exact copy in train or validation.
         near: bool (len(test),), which of the others have a near or mirrored copy there.
         registered: bool (len(test),), which of the rest have a copy of another kind there: one that
             is shifted, scaled or lit otherwise, or of the same family of file names.
-        removed: how many rows were taken out because they have a copy in a later part.
+        removed: number of rows left out because they have a copy in a later part.
         validation_from: the official part that validation was cut from; empty where it was not.
     """
 
@@ -61,7 +68,7 @@ class Split:
 def make_split(
     name: str,
     *,
-    label: NDArray[np.int64],
+    label: Rows,
     usage: NDArray[np.int8],
     groups: Groups,
     seed: int,
@@ -85,10 +92,16 @@ def make_split(
     Raises:
         FerError: there is no such split, or a part would lack a class.
     """
-    if name not in SPLITS:
-        raise FerError(f"no such split: {name}", hint=f"known are {', '.join(SPLITS)}")
     linked = groups.linked
-    train, validation, test = SPLITS[name](label, usage, linked, seed)
+    match name:
+        case "grouped":
+            train, validation, test = _three_parts(label, linked, seed)
+        case "reference":
+            train, validation, test = _three_parts(label, np.arange(len(label)), seed)
+        case "usage":
+            train, validation, test = _official_parts(label, usage, linked, seed)
+        case _:
+            raise FerError(f"no such split: {name}", hint="known are grouped, reference, usage")
     cut = USAGES[0] if name == "usage" and not (usage == 1).any() else ""
     before = len(train) + len(validation)
     if remove_twins:
@@ -114,7 +127,7 @@ def make_split(
     )
 
 
-def _check_parts(name: str, label: NDArray[np.int64], *parts: Rows) -> None:
+def _check_parts(name: str, label: Rows, *parts: Rows) -> None:
     """Raise a `FerError` if training, validation or test lacks a class."""
     for part, rows in zip(("training", "validation", "test"), parts, strict=True):
         if len(np.unique(label[rows])) < len(np.unique(label)):
@@ -124,42 +137,32 @@ def _check_parts(name: str, label: NDArray[np.int64], *parts: Rows) -> None:
             )
 
 
-def without_seen_copies(
-    split: Split, copy: NDArray[np.bool_], *, label: NDArray[np.int64]
-) -> tuple[Split, int]:
-    """A split whose validation and test rows the weights have seen no copy of, and rows removed.
+def without_seen_copies(split: Split, copy: NDArray[np.bool_], *, label: Rows) -> tuple[Split, int]:
+    """Remove copies of the backbone's training images from validation and test.
 
     Args:
-        split: as it is.
-        copy: bool (N,), rows of which the weights have learnt from a copy and not from themselves.
+        split: the split to start from.
+        copy: bool (N,), copies of training images that are no training images themselves.
         label: class codes (N,).
+
+    Returns:
+        The split without them, and how many rows were removed.
 
     Raises:
         FerError: a part would lack a class.
     """
-    validation = split.validation[~copy[split.validation]]
-    kept = ~copy[split.test]
+    kept = {"validation": ~copy[split.validation], "test": ~copy[split.test]}
     without = replace(
         split,
-        validation=validation,
-        test=split.test[kept],
-        exact=split.exact[kept],
-        near=split.near[kept],
-        registered=split.registered[kept],
+        validation=split.validation[kept["validation"]],
+        **{name: getattr(split, name)[kept["test"]] for name in _OF_TEST},
     )
-    _check_parts(
-        f"{split.name} without copies of learnt images",
-        label,
-        split.train,
-        validation,
-        without.test,
-    )
-    return without, len(split.validation) - len(validation) + int((~kept).sum())
+    name = f"{split.name} without copies of training images"
+    _check_parts(name, label, without.train, without.validation, without.test)
+    return without, sum(int((~one).sum()) for one in kept.values())
 
 
-def folds(
-    *, label: NDArray[np.int64], group: NDArray[np.int64], k: int, seed: int
-) -> Iterator[tuple[Rows, Rows]]:
+def folds(*, label: Rows, group: Rows, k: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
     """The k pairs (training, held out) of places in `label`, stratified, shuffled by seed.
 
     Args:
@@ -185,10 +188,8 @@ def folds(
         yield _members(units, train), _members(units, held)
 
 
-def nested_parts(
-    *, label: NDArray[np.int64], group: NDArray[np.int64], shares: Sequence[float], seed: int
-) -> list[Rows]:
-    """Stratified parts of rows by ascending share, each within the next, whole groups in each.
+def nested_parts(*, label: Rows, group: Rows, shares: Sequence[float], seed: int) -> list[Rows]:
+    """Stratified parts of rows by ascending share, each within the next; groups are never divided.
 
     Args:
         label: class codes (N,).
@@ -205,10 +206,10 @@ def nested_parts(
     return [_members(units, np.flatnonzero(rank < share)) for share in shares]
 
 
-def _units(label: NDArray[np.int64], group: NDArray[np.int64]) -> tuple[Rows, NDArray[np.int64]]:
-    """What is drawn as one: each row's unit (N,), and each unit's label, its first row's.
+def _units(label: Rows, group: Rows) -> tuple[Rows, Rows]:
+    """The groups as units to draw: each row's unit (N,), each unit's label, its first row's.
 
-    Drawing whole units with scikit-learn's stratified splitters takes milliseconds where
+    Drawing units with scikit-learn's stratified splitters takes milliseconds where
     StratifiedGroupKFold takes seconds, for parts that are a few rows off their exact sizes.
     """
     _, first, unit = np.unique(group, return_index=True, return_inverse=True)
@@ -220,69 +221,42 @@ def _members(unit_of: Rows, units: Rows) -> Rows:
     return np.flatnonzero(np.isin(unit_of, units))
 
 
-def _three_parts(
-    label: NDArray[np.int64], group: NDArray[np.int64], seed: int
-) -> tuple[Rows, Rows, Rows]:
+def _three_parts(label: Rows, group: Rows, seed: int) -> tuple[Rows, Rows, Rows]:
     units, unit_label = _units(label, group)
-    held = FRACTIONS[1] + FRACTIONS[2]
-    try:
-        train, rest = _draw(np.arange(len(unit_label)), unit_label, held, seed)
-        validation, test = _draw(rest, unit_label, FRACTIONS[2] / held, seed)
-    except ValueError as error:
-        counts = ", ".join(map(str, np.unique(label, return_counts=True)[1]))
-        raise FerError(
-            f"too few images to split into three parts: {counts} in the classes",
-            hint="take more images of each class (--per-class)",
-        ) from error
+    train, rest = _draw(np.arange(len(unit_label)), unit_label, _HELD_OUT, seed)
+    validation, test = _draw(rest, unit_label, 0.5, seed)
     return _members(units, train), _members(units, validation), _members(units, test)
 
 
-def _draw(units: Rows, unit_label: NDArray[np.int64], share: float, seed: int) -> list[Rows]:
-    """Two stratified parts of units; the second takes `share` of them."""
-    from sklearn.model_selection import train_test_split
-
-    parts: list[Rows] = train_test_split(
-        units, test_size=share, stratify=unit_label[units], random_state=seed
-    )
-    return parts
-
-
-def _usage(
-    label: NDArray[np.int64], usage: NDArray[np.int8], linked: NDArray[np.int64], seed: int
+def _official_parts(
+    label: Rows, usage: NDArray[np.int8], group: Rows, seed: int
 ) -> tuple[Rows, Rows, Rows]:
-    parts = [np.flatnonzero(usage == code) for code in range(len(USAGES))]
-    missing = [name for name, rows in zip(USAGES, parts, strict=True) if not len(rows)]
-    if missing not in ([], [USAGES[1]]):
+    train, validation, test = (np.flatnonzero(usage == code) for code in range(len(USAGES)))
+    if not (len(train) and len(test)):
         raise FerError(
-            f"split usage: no image of the cache is marked {' or '.join(missing)}",
+            f"split usage: no image of the cache is marked {USAGES[2 if len(train) else 0]}",
             hint="take --split grouped, or data with a Usage column",
         )
-    if not len(parts[1]):
-        rows = parts[0]
-        units, unit_label = _units(label[rows], linked[rows])
-        share = FRACTIONS[1] / (FRACTIONS[0] + FRACTIONS[1])
-        try:
-            drawn = _draw(np.arange(len(unit_label)), unit_label, share, seed)
-        except ValueError as error:
-            raise FerError(
-                f"split usage: too few images of {USAGES[0]} to cut validation from it",
-                hint="take more images of each class (--per-class)",
-            ) from error
-        parts[:2] = (rows[_members(units, part)] for part in drawn)
-    return parts[0], parts[1], parts[2]
+    if not len(validation):
+        units, unit_label = _units(label[train], group[train])
+        kept, cut = _draw(np.arange(len(unit_label)), unit_label, _CUT, seed)
+        train, validation = train[_members(units, kept)], train[_members(units, cut)]
+    return train, validation, test
 
 
-_Rule = Callable[
-    [NDArray[np.int64], NDArray[np.int8], NDArray[np.int64], int], tuple[Rows, Rows, Rows]
-]
-GROUPED = "grouped"
-"""The rule that is taken where none is named."""
+def _draw(units: Rows, unit_label: Rows, share: float, seed: int) -> list[Rows]:
+    """Two stratified parts of units; the second has `share` of them."""
+    from sklearn.model_selection import train_test_split
 
-SPLITS: dict[str, _Rule] = {
-    GROUPED: lambda label, usage, linked, seed: _three_parts(label, linked, seed),
-    "reference": lambda label, usage, linked, seed: _three_parts(
-        label, np.arange(len(label)), seed
-    ),
-    "usage": _usage,
-}
-"""The rules by name."""
+    label = unit_label[units]
+    try:
+        parts: list[Rows] = train_test_split(
+            units, test_size=share, stratify=label, random_state=seed
+        )
+    except ValueError as error:
+        counts = ", ".join(map(str, np.unique(label, return_counts=True)[1]))
+        raise FerError(
+            f"too few images to cut {share:.0%} from them: {counts} in the classes",
+            hint="take more images of each class (--per-class)",
+        ) from error
+    return parts

@@ -1,18 +1,24 @@
-"""Which emotions make which class, and the balanced choice of rows."""
+"""Tasks, i.e. which emotions make which class, and the selection of rows for them."""
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.config import EMOTIONS
+from fer_features.data.faces import IMAGE_SIZE
+from fer_features.data.ferplus import Votes, not_a_face
 from fer_features.errors import FerError
-from fer_features.runtime.text import checked_name
+from fer_features.runtime.text import checked_name, plain_text, shortened
 
 REFERENCE_PER_CLASS = 8500
 """Images in each class of the published binary task."""
@@ -29,7 +35,7 @@ class Task:
         name: ``binary``, ``seven``, or the name in the user's file.
         classes: for each class its name and the emotions that make it; a class's code is its
             place here.
-        positive: the class that precision, recall and F1 speak of; None for more than two
+        positive: the class of which precision, recall and F1 are computed; None for more than two
             classes, where they are macro averages.
     """
 
@@ -67,12 +73,12 @@ class Task:
         Raises:
             FerError: a name cannot be printed.
         """
-        checked_name(data["name"], "the task's name")
+        name = checked_name(data["name"], "the task's name")
         classes = tuple(
             (checked_name(one["name"], "a class's name"), tuple(one["emotions"]))
             for one in data["classes"]
         )
-        return cls(name=data["name"], classes=classes, positive=data["positive"])
+        return cls(name, classes, data["positive"])
 
 
 BINARY = Task(
@@ -108,67 +114,57 @@ def load_task(task: str) -> Task:
         return TASKS[task]
     try:
         path = Path(task).expanduser()
-        there = path.is_file()
-    except (OSError, RuntimeError, ValueError):  # no user of that name, a name that is too long
-        there = False
-    if not there:
-        raise FerError(
-            f"no such task: {_short(task)}",
-            hint=f"give {', '.join(TASKS)} or the path of a TOML file with a [classes] table",
-        )
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise FerError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:  # also numbers of 5,000 digits, deep nesting
-        raise FerError(f"{path}: not a TOML file: {_short(error)}") from error
-    return _task_from_toml(data, path)
-
-
-def _task_from_toml(data: dict[str, Any], path: Path) -> Task:
-    """Check what a task file says, and make a task of it."""
-    unknown = sorted(set(data) - {"name", "positive", "classes"})
-    if unknown:
-        raise FerError(
-            f"{path}: unknown key: {_short(unknown[0])}",
-            hint="known are name, positive and [classes]",
-        )
-    classes = data.get("classes")
-    if not isinstance(classes, dict) or len(classes) < 2:
-        raise FerError(f"{path}: a task needs a [classes] table with at least two classes")
-    seen: dict[str, str] = {}
-    for name, emotions in classes.items():
-        checked_name(name, f"{path}: a class's name")
-        if not isinstance(emotions, list) or not emotions:
-            raise FerError(f"{path}: class {name} needs a list of emotions")
-        for emotion in emotions:
-            if emotion not in EMOTIONS:
-                raise FerError(
-                    f"{path}: class {name}: no such emotion: {_short(emotion)}",
-                    hint=f"known are {', '.join(EMOTIONS)}",
-                )
-            if emotion in seen:
-                raise FerError(f"{path}: {emotion} stands in both {seen[emotion]} and {name}")
-            seen[emotion] = name
-    positive = data.get("positive", list(classes)[-1] if len(classes) == 2 else None)
-    if positive is not None and (len(classes) != 2 or positive not in list(classes)):
-        raise FerError(
-            f"{path}: positive must name one of exactly two classes",
-            hint=f"the classes are {', '.join(classes)}; with more than two, leave positive out",
-        )
-    task_name = data.get("name", path.stem)
-    checked_name(task_name, f"{path}: name")
-    return Task(
-        name=task_name,
-        classes=tuple((name, tuple(emotions)) for name, emotions in classes.items()),
-        positive=positive,
+        found = path.is_file()
+    except (OSError, RuntimeError, ValueError):  # no such user, or too long a name
+        found = False
+    if found:
+        return _read_task(path)
+    raise FerError(
+        f"no such task: {_short(task)}",
+        hint=f"give {', '.join(TASKS)} or the path of a TOML file with a [classes] table",
     )
 
 
+class _TaskFile(msgspec.Struct, forbid_unknown_fields=True):
+    classes: dict[str, list[str]]
+    name: str | None = None
+    positive: str | None = None
+
+
+def _read_task(path: Path) -> Task:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        file = msgspec.convert(tomllib.loads(text), _TaskFile)
+    except OSError as error:
+        raise FerError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
+        raise FerError(
+            f"{path} does not describe a task: {_short(error)}",
+            hint="it takes a table [classes] of lists of emotions, and a name and positive",
+        ) from error
+    name = checked_name(path.stem if file.name is None else file.name, f"{path}: name")
+    names = [checked_name(one, f"{path}: a class's name") for one in file.classes]
+    emotions = [one for listed in file.classes.values() for one in listed]
+    for emotion in emotions:
+        if emotion not in EMOTIONS or emotions.count(emotion) > 1:
+            wrong = "stands in two places" if emotion in EMOTIONS else "is no emotion"
+            raise FerError(
+                f"{path}: {_short(emotion)} {wrong}", hint=f"known are {', '.join(EMOTIONS)}"
+            )
+    if len(names) < 2 or not all(file.classes.values()):
+        raise FerError(f"{path}: a task has two classes or more, each with an emotion or more")
+    positive = names[-1] if file.positive is None and len(names) == 2 else file.positive
+    if positive is not None and (len(names) != 2 or positive not in names):
+        raise FerError(
+            f"{path}: positive must name one of exactly two classes",
+            hint=f"the classes are {', '.join(names)}; with more than two, leave positive out",
+        )
+    classes = tuple((one, tuple(listed)) for one, listed in file.classes.items())
+    return Task(name, classes, positive)
+
+
 def _short(text: object) -> str:
-    """At most 60 characters of a text on one line, for a message."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= 60 else f"{line[:60]}…"
+    return plain_text(shortened(str(text), 60))
 
 
 def choose_rows(
@@ -192,9 +188,9 @@ def choose_rows(
     """
     label = task.labels(emotion)
     counts = np.bincount(label[label != OUTSIDE], minlength=len(task.classes))
-    told = ", ".join(f"{n} of {name!r}" for name, n in zip(task.class_names, counts, strict=True))
+    found = ", ".join(f"{n} of {name!r}" for name, n in zip(task.class_names, counts, strict=True))
     if counts.min() == 0:
-        raise FerError(f"task {task.name}: a class has no images at all ({told})")
+        raise FerError(f"task {task.name}: a class has no images at all ({found})")
     if per_class == "all":
         return np.flatnonzero(label != OUTSIDE)
     wanted = int(counts.min()) if per_class is None else int(per_class)
@@ -204,7 +200,7 @@ def choose_rows(
         raise FerError(f"--per-class must be at least 1, not {wanted}")
     if wanted > counts.min():
         raise FerError(
-            f"task {task.name}: {wanted} images of each class are asked for, there are {told}",
+            f"task {task.name}: {wanted} images of each class are asked for, there are {found}",
             hint=f"--per-class {counts.min()} is the most that can be balanced; --per-class all "
             "takes everything",
         )
@@ -214,3 +210,70 @@ def choose_rows(
         for code in range(len(task.classes))
     ]
     return np.sort(np.concatenate(drawn))
+
+
+DROPS = ("notface", "constant", "conflict")
+"""``notface``: not a face by most votes; ``constant``: one grey level; ``conflict``: identical
+images with different labels."""
+
+
+def rows_to_drop(
+    names: Sequence[str],
+    *,
+    emotion: NDArray[np.int8],
+    sha256: NDArray[np.bytes_],
+    votes: Votes | None = None,
+) -> dict[str, NDArray[np.bool_]]:
+    """Find rows to leave out, by reason.
+
+    Args:
+        names: some of `DROPS`.
+        emotion: labels (N,).
+        sha256: hashes of the images' bytes (N,).
+        votes: FER+'s votes on these rows, for ``notface``.
+
+    Returns:
+        For each name bool (N,).
+
+    Raises:
+        FerError: there is no such reason, or votes are needed and not given.
+    """
+    found = {}
+    for name in names:
+        if name == "constant":
+            found[name] = np.isin(sha256, _constant_images())
+        elif name == "conflict":
+            found[name] = conflicting(emotion, sha256)
+        elif name == "notface":
+            if votes is None:
+                raise FerError(
+                    "--drop notface needs FER+ votes", hint="name their file with --ferplus"
+                )
+            found[name] = not_a_face(votes)
+        else:
+            raise FerError(f"no such rows to drop: {name}", hint=f"known are {', '.join(DROPS)}")
+    return found
+
+
+def conflicting(
+    emotion: NDArray[np.int8], same: NDArray[np.bytes_] | NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Where the same picture also has another label: bool (N,).
+
+    Args:
+        emotion: labels (N,).
+        same: hashes or group numbers (N,), equal for images of the same picture.
+    """
+    _, group = np.unique(same, return_inverse=True)
+    labels = np.unique(np.stack([group, emotion.astype(np.int64)], axis=1), axis=0)[:, 0]
+    several: NDArray[np.bool_] = (np.bincount(labels) > 1)[group]
+    return several
+
+
+@cache
+def _constant_images() -> NDArray[np.bytes_]:
+    """Hashes of the 256 images that are all one grey level."""
+    sizes = IMAGE_SIZE * IMAGE_SIZE
+    return np.array(
+        [hashlib.sha256(bytes([grey]) * sizes).hexdigest().encode() for grey in range(256)]
+    )

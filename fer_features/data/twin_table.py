@@ -19,7 +19,7 @@ from fer_features.runtime.files import atomic_path
 from fer_features.runtime.progress import Progress, no_progress
 
 VERSION = 1
-"""Of the search: tables of another one are not read, but made again."""
+"""Version of the search: tables of another one are made again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +96,11 @@ def make_table(
     # a plain dtype: that of HDF5 carries metadata, which NumPy does not save
     plain = np.array(sha256.tolist(), "S64")
     table = TwinTable(row=row, sha256=plain, twins=twins)
-    with suppress(FerError):  # where nothing can be written it is searched again the next time
-        _write(path, table)
+    found = {name: array for name, array in vars(twins).items() if name != "groups"}
+    arrays = {"row": row, "sha256": plain, **vars(twins.groups), **found}
+    with suppress(FerError):  # where nothing can be written, the search is repeated next time
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, about=np.array(json.dumps(about())), **arrays)
     return table
 
 
@@ -121,21 +124,6 @@ def read_table(path: Path) -> TwinTable | None:
     return table if len(same) == 1 else None
 
 
-def _write(path: Path, table: TwinTable) -> None:
-    twins = table.twins
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file,
-            about=np.array(json.dumps(about())),
-            row=table.row,
-            sha256=table.sha256,
-            **vars(twins.groups),
-            pairs=twins.pairs,
-            kind=twins.kind,
-            correlation=twins.correlation,
-        )
-
-
 def about() -> dict[str, float]:
-    """What another search would differ in."""
+    """The settings of the search, by which tables of another one are recognised."""
     return {"version": VERSION, "near": NEAR, "registered": REGISTERED}

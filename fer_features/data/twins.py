@@ -5,6 +5,7 @@ Our own code: no library has an exact all-pairs search with shifts, scales and m
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
@@ -21,6 +22,8 @@ _WAVES = 8
 """Waves along each side of an image, whose products are the directions of the bound."""
 
 _BLOCK = 2048
+Places = NDArray[np.int64]
+Floats = NDArray[np.float64]
 _ROUNDING = 1e-4  # more than float32 sums of 2,304 products of unit vectors can be off
 
 KINDS = ("exact", "near", "mirrored", "registered", "family")
@@ -30,7 +33,7 @@ KINDS = ("exact", "near", "mirrored", "registered", "family")
 the other's mirrored do. ``registered``: shifted, scaled or mirrored, one fits the other
 (`fer_features.data.registered`). ``family``: their file names say so.
 """
-EXACT, NEAR_, MIRRORED, REGISTERED_, FAMILY = range(len(KINDS))
+EXACT, NEAR_, MIRRORED = range(3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,21 +103,15 @@ def find_twins(
     order = np.sort(first)  # different images in their own order, so that all pairs ascend
     different = images[order]
     with progress("looking for copies", 3 * len(order), "images") as advance:
-        plain, mirrored = near_pairs(different, threshold, advance)
-        registered, correlation, _ = registered_pairs(different, advance=advance)
-    known = np.concatenate([_keys(plain.place), _keys(mirrored.place)])
-    is_new = ~np.isin(_keys(registered), known)
+        plain, plain_r, mirrored, mirrored_r = near_pairs(different, threshold, advance)
+        registered, registered_r = registered_pairs(different, advance=advance)
+    is_new = ~np.isin(_keys(registered), _keys(np.concatenate([plain, mirrored])))
     families = _families(family)
-    found = [
-        (order[plain.place], NEAR_, plain.correlation),
-        (order[mirrored.place], MIRRORED, mirrored.correlation),
-        (order[registered[is_new]], REGISTERED_, correlation[is_new]),
-        (families, FAMILY, _pixel_correlation(images, families)),
-    ]
-    pairs = np.concatenate([place for place, _, _ in found])
-    kind = np.repeat(
-        np.array([kind for _, kind, _ in found], np.uint8), [len(place) for place, _, _ in found]
-    )
+    found = [order[plain], order[mirrored], order[registered[is_new]], families]
+    families_r = _pixel_correlation(images, families)
+    correlation = np.concatenate([plain_r, mirrored_r, registered_r[is_new], families_r])
+    pairs = np.concatenate(found)
+    kind = np.repeat(np.arange(NEAR_, len(KINDS), dtype=np.uint8), [len(one) for one in found])
     near = kind <= MIRRORED
     return Twins(
         groups=Groups(
@@ -124,7 +121,7 @@ def find_twins(
         ),
         pairs=pairs,
         kind=kind,
-        correlation=np.concatenate([r for _, _, r in found]).astype(np.float32),
+        correlation=correlation.astype(np.float32),
     )
 
 
@@ -145,12 +142,11 @@ def every_pair(twins: Twins) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDAr
         for one, other in product(members[exact[a]].tolist(), members[exact[b]].tolist()):
             if one != other:
                 found.setdefault((min(one, other), max(one, other)), (int(kind), float(r)))
-    pairs = np.array(sorted(found), np.int64).reshape(-1, 2)
-    ends = [found[a, b] for a, b in pairs.tolist()]
+    pairs = sorted(found)
     return (
-        pairs,
-        np.array([kind for kind, _ in ends], np.uint8),
-        np.array([r for _, r in ends], np.float32),
+        np.array(pairs, np.int64).reshape(-1, 2),
+        np.array([found[pair][0] for pair in pairs], np.uint8),
+        np.array([found[pair][1] for pair in pairs], np.float32),
     )
 
 
@@ -172,17 +168,15 @@ def _components(exact: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[n
 
 def _families(family: NDArray[np.int64] | None) -> NDArray[np.int64]:
     """All pairs of members of a family: int64 (P, 2)."""
-    family = np.empty(0, np.int64) if family is None else family
-    members = np.flatnonzero(family >= 0)
-    members = members[np.argsort(family[members], kind="stable")]
-    _, sizes = np.unique(family[members], return_counts=True)
-    pairs = [
-        pair for one in np.split(members, np.cumsum(sizes)[:-1]) for pair in combinations(one, 2)
-    ]
+    members = defaultdict[int, list[int]](list)
+    for place, number in enumerate([] if family is None else family.tolist()):
+        if number >= 0:
+            members[number].append(place)
+    pairs = [pair for _, one in sorted(members.items()) for pair in combinations(one, 2)]
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _pixel_correlation(images: NDArray[np.uint8], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+def _pixel_correlation(images: NDArray[np.uint8], pairs: NDArray[np.int64]) -> Floats:
     """Pearson's r of pairs of images (P,); 0 where one has one grey level."""
     places, inverse = np.unique(pairs, return_inverse=True)
     units = _units(images[places])
@@ -190,17 +184,9 @@ def _pixel_correlation(images: NDArray[np.uint8], pairs: NDArray[np.int64]) -> N
     return _correlations(units, one, other, np.arange(units.shape[1]))
 
 
-@dataclass(frozen=True, eq=False)
-class NearPairs:
-    """Pairs of images whose pixels correlate: int64 (P, 2) places, and Pearson's r (P,)."""
-
-    place: NDArray[np.int64]
-    correlation: NDArray[np.float64]
-
-
 def near_pairs(
-    images: NDArray[np.uint8], threshold: float = NEAR, advance: Advance | None = None
-) -> tuple[NearPairs, NearPairs]:
+    images: NDArray[np.uint8], threshold: float, advance: Advance = lambda n: None
+) -> tuple[Places, Floats, Places, Floats]:
     """Pairs of different images that correlate above `threshold`: as they are, and one mirrored.
 
     The result is that of comparing all pairs, but most are ruled out by a bound that takes a 35th
@@ -211,6 +197,10 @@ def near_pairs(
         images: uint8 (N, H, W).
         threshold: below 1.
         advance: progress callback, called with numbers of images that sum to 2 N.
+
+    Returns:
+        int64 (P, 2) places and float64 (P,) Pearson's r of the pairs of images as they are, and
+        the same of the pairs one of which is mirrored.
     """
     units = _units(images)
     pixels = np.arange(units.shape[1])
@@ -220,8 +210,8 @@ def near_pairs(
     # a·mirror(d) = mirror(a)·d: mirrored directions do for mirrored images, without making them
     mirrored_short = _shortened(units, directions[:, turned])
     return (
-        _compare(units, pixels, short, short, threshold, advance),
-        _compare(units, turned, short, mirrored_short, threshold, advance),
+        *_compare(units, pixels, short, short, threshold, advance),
+        *_compare(units, turned, short, mirrored_short, threshold, advance),
     )
 
 
@@ -231,8 +221,8 @@ def _compare(
     short: NDArray[np.float32],
     other_short: NDArray[np.float32],
     threshold: float,
-    advance: Advance | None,
-) -> NearPairs:
+    advance: Advance,
+) -> tuple[Places, Floats]:
     """Pairs of images, one as it is and one with its pixels in `order`, above the threshold."""
     pairs, correlations = [np.empty((0, 2), np.int64)], [np.empty(0)]
     for start in range(0, len(units), _BLOCK):
@@ -247,9 +237,8 @@ def _compare(
             r = _correlations(units, row, before, order)
             pairs.append(np.stack([before, row], axis=1)[r > threshold])
             correlations.append(r[r > threshold])
-        if advance is not None:
-            advance(stop - start)
-    return NearPairs(np.concatenate(pairs), np.concatenate(correlations))
+        advance(stop - start)
+    return np.concatenate(pairs), np.concatenate(correlations)
 
 
 def _correlations(
@@ -257,7 +246,7 @@ def _correlations(
     one: NDArray[np.int64],
     other: NDArray[np.int64],
     order: NDArray[np.int64],
-) -> NDArray[np.float64]:
+) -> Floats:
     """Pearson's r of pairs of images (P,), the other's pixels in `order`."""
     r = np.empty(len(one))
     for start in range(0, len(one), _BLOCK):  # however many there are, memory is flat
@@ -296,6 +285,6 @@ def _shortened(units: NDArray[np.float32], directions: NDArray[np.float32]) -> N
     """Each image as (D + 1) numbers whose products bound those of the images from above."""
     short = units @ directions.T
     inside = np.einsum("ij,ij->i", short, short)
-    whole = np.einsum("ij,ij->i", units, units)
-    left = np.sqrt(np.maximum(whole - inside, 0) + _ROUNDING * 1e-2)
+    everything = np.einsum("ij,ij->i", units, units)
+    left = np.sqrt(np.maximum(everything - inside, 0) + _ROUNDING * 1e-2)
     return np.hstack([short, left[:, None]])

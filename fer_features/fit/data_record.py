@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.fer2013 import is_fer2013
+from fer_features.data.summary import is_fer2013
 from fer_features.fit.dataset import Problem
 from fer_features.runs import schema as runs
 from fer_features.runs.record import has_known_weights

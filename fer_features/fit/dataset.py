@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from fer_features.cache import Cache, Rows, RowSelection, last_selection
 from fer_features.config import LEARNT, SEEN_COPIES, TWINS, FitConfig
-from fer_features.data.drop import DROPS, rows_to_drop
 from fer_features.data.ferplus import Votes, majority, read_ferplus, soft
 from fer_features.data.splits import GROUPED, Split, make_split, without_seen_copies
-from fer_features.data.tasks import OUTSIDE, Task, choose_rows, load_task
+from fer_features.data.tasks import DROPS, OUTSIDE, Task, choose_rows, load_task, rows_to_drop
 from fer_features.data.twin_table import TwinTable, make_table, read_table, table_path
 from fer_features.data.twins import Groups
 from fer_features.errors import FerError

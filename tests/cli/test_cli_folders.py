@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from fer_features.cache import Cache
 from fer_features.cli import app
+from fer_features.cli.figures import faces_grid
 from fer_features.config import ExtractConfig, FitConfig
 from fer_features.data import EMOTIONS, Faces
-from fer_features.data.figures import faces_grid
 from fer_features.extract.extract import extract
 from fer_features.fit.fit import fit_each
 from fer_features.runtime.flags import parse_class_map

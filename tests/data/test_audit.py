@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from fer_features.cli import app
 from fer_features.cli.audit import show_audit, write_rows
+from fer_features.cli.figures import twin_sheet
 from fer_features.data import FaceIndex, Faces
 from fer_features.data.audit import Audit, Leak, audit
 from fer_features.data.faces import pixel_sha256
 from fer_features.data.ferplus import COLUMNS
-from fer_features.data.figures import twin_sheet
 from fer_features.errors import FerError
 from fer_features.runtime.progress import Advance
 
@@ -79,15 +79,15 @@ class Fourteen:
 
 
 class Ledger:
-    """Progress that only writes down what it is told."""
+    """Progress that only writes down what is reported."""
 
     def __init__(self) -> None:
-        self.told: dict[str, list[int]] = {}
+        self.reported: dict[str, list[int]] = {}
 
     @contextmanager
     def __call__(self, title: str, total: int, unit: str) -> Iterator[Advance]:
-        self.told[title] = [total]
-        yield self.told[title].append
+        self.reported[title] = [total]
+        yield self.reported[title].append
 
 
 def look(ferplus: Path | None = None) -> tuple[Audit, Faces]:
@@ -99,11 +99,11 @@ def look(ferplus: Path | None = None) -> tuple[Audit, Faces]:
 def votes(tmp_path: Path) -> Path:
     """Votes that agree with the labels, but on row 1 (angry) and rows 7 and 9 (no face)."""
     index, path = Fourteen().index(), tmp_path / "votes.csv"
-    said = {ANGRY: "anger", HAPPY: "happiness", SAD: "sadness"}
+    names = {ANGRY: "anger", HAPPY: "happiness", SAD: "sadness"}
     most = {1: "anger", 7: "NF", 9: "NF"}
     lines = [f"Usage,{','.join(COLUMNS)}"]
     for row, (emotion, usage) in enumerate(zip(index.emotion, index.usage, strict=True)):
-        winner = most.get(row, said[int(emotion)])
+        winner = most.get(row, names[int(emotion)])
         counts = ["9" if name == winner else "0" for name in COLUMNS]
         lines.append(",".join([("Training", "PublicTest", "PrivateTest")[usage], *counts]))
     path.write_text("\n".join(lines) + "\n")
@@ -151,9 +151,9 @@ def test_voters_opinions_are_counted_by_label(votes: Path) -> None:
     found, _ = look(votes)
     assert np.flatnonzero(found.findings["no face"]).tolist() == [7, 9]
     assert np.flatnonzero(found.findings["other majority"]).tolist() == [1]
-    told = found.to_dict()["ferplus"]
-    assert (told["majorities"], told["agree"]) == (12, 11)
-    sad = told["by_emotion"]["sad"]
+    reported = found.to_dict()["ferplus"]
+    assert (reported["majorities"], reported["agree"]) == (12, 11)
+    sad = reported["by_emotion"]["sad"]
     assert (sad["images"], sad["majorities"], sad["agree"], sad["no_face"]) == (2, 1, 0, 1)
     assert sad["majority"]["angry"] == 1
 
@@ -161,13 +161,13 @@ def test_voters_opinions_are_counted_by_label(votes: Path) -> None:
 def test_votes_on_other_images_are_refused(votes: Path) -> None:
     lines = votes.read_text().splitlines()
     votes.write_text("\n".join(lines[:6]) + "\n")
-    with pytest.raises(FerError, match=r"the votes have 5 rows .* the data has 14 "):
+    with pytest.raises(FerError, match="5 rows of votes, 14 rows"):
         look(votes)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 1.0, 2.0, float("nan")])
 def test_a_threshold_that_means_nothing_is_refused(threshold: float) -> None:
-    with pytest.raises(FerError, match="near twins above"):
+    with pytest.raises(FerError, match="threshold"):
         audit(Fourteen(), threshold=threshold, progress=Ledger())
 
 
@@ -180,20 +180,20 @@ def test_a_threshold_above_a_pairs_correlation_parts_it() -> None:
     ]  # no rounding in these
 
 
-def test_progress_is_told_of_every_image(tmp_path: Path) -> None:
+def test_progress_counts_every_image(tmp_path: Path) -> None:
     ledger = Ledger()
     audit(Fourteen(), progress=ledger, cache_dir=tmp_path)
-    assert ledger.told["reading"] == [14, 6, 8]
-    total, *steps = ledger.told["looking for copies"]
+    assert ledger.reported["reading"] == [14, 6, 8]
+    total, *steps = ledger.reported["looking for copies"]
     assert total == sum(steps) == 3 * 9  # nine different images, in three searches
 
 
 def test_the_summary_is_plain_json(votes: Path) -> None:
-    told = json.loads(json.dumps(look(votes)[0].to_dict()))
-    assert (told["rows"], told["surplus_copies"], told["largest_group"]) == (14, 5, 5)
-    assert told["pairs"] == {"near": 1, "mirrored": 1, "registered": 1, "family": 0}
-    assert told["findings"]["near leak"] == {"images": 4, "groups": 3}
-    assert told["leaks"][2]["others"] == ["Training", "PublicTest"]
+    reported = json.loads(json.dumps(look(votes)[0].to_dict()))
+    assert (reported["rows"], reported["surplus_copies"], reported["largest_group"]) == (14, 5, 5)
+    assert reported["pairs"] == {"near": 1, "mirrored": 1, "registered": 1, "family": 0}
+    assert reported["findings"]["near leak"] == {"images": 4, "groups": 3}
+    assert reported["leaks"][2]["others"] == ["Training", "PublicTest"]
 
 
 def test_rows_with_a_finding_are_written_as_csv(votes: Path, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_rows_with_a_finding_are_written_as_csv(votes: Path, tmp_path: Path) -> 
     assert (lines[9]["findings"], lines[9]["group"], lines[9]["ferplus"]) == ("no face", "", "")
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FerError, match="cannot be written"):
         write_rows(look()[0], tmp_path / "file" / "rows.csv")
@@ -248,10 +248,10 @@ def test_the_command_audits_the_sample(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["data", "audit", "--json"])
     assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
-    assert told["surplus_copies"] == 12
-    assert told["files"] == ["runs/audit/rows.csv", "runs/audit/worst.png"]
-    assert all(Path(name).stat().st_size for name in told["files"])
+    reported = json.loads(result.stdout)
+    assert reported["surplus_copies"] == 12
+    assert reported["files"] == ["runs/audit/rows.csv", "runs/audit/worst.png"]
+    assert all(Path(name).stat().st_size for name in reported["files"])
 
 
 def test_without_twins_there_is_no_picture(tmp_path: Path) -> None:

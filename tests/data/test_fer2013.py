@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fer_features.data import open_faces, read_all
-from fer_features.data.fer2013 import SKETCH_SIZE, is_fer2013, sketch
+from fer_features.data.summary import SKETCH_SIZE, is_fer2013, sketch
 
 with files("fer_features.data").joinpath("fer2013.npy").open("rb") as _file:
     KNOWN = np.load(_file)

@@ -7,19 +7,18 @@ import pytest
 from numpy.typing import NDArray
 
 from fer_features.config import EMOTIONS
-from fer_features.data.drop import conflicting, rows_to_drop
 from fer_features.data.faces import pixel_sha256
 from fer_features.data.ferplus import (
     COLUMNS,
     Stretch,
     Votes,
-    agreement,
     find_stretch,
     majority,
     not_a_face,
     read_ferplus,
     soft,
 )
+from fer_features.data.tasks import conflicting, rows_to_drop
 from fer_features.errors import FerError
 
 HEADER = f"Usage,Image name,{','.join(COLUMNS)}"
@@ -44,29 +43,29 @@ def test_a_file_is_read_in_the_order_of_its_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "wrong"),
     [
-        ("Trainig,a.png,4,0,0,1,3,2,0,0,0,0", "row 0: no such usage: Trainig"),
-        ("Training,a.png,4,x,0,1,3,2,0,0,0,0", "row 0: a vote that is not a whole number"),
-        ("Training,a.png,4,-1,0,1,3,2,0,0,0,0", "row 0: a vote that is not a whole number"),
-        ("Training,a.png,4", "row 0: a vote that is not a whole number"),
-        ("Training,a.png,4,1_0,0,1,3,2,0,0,0,0", "row 0: a vote that is not a whole number"),
-        ("Training,a.png,4,99999999999999999999,0,1,3,2,0,0,0,0", "row 0: a vote"),
-        ("Training,a.png,4,0,0,1,3,2,0,0,0,0,0", "row 0: 13 fields instead of 12"),
+        ("Trainig,a.png,4,0,0,1,3,2,0,0,0,0", "trainig"),
+        ("Training,a.png,4,x,0,1,3,2,0,0,0,0", "vote"),
+        ("Training,a.png,4,-1,0,1,3,2,0,0,0,0", "vote"),
+        ("Training,a.png,4", "3 fields"),
+        ("Training,a.png,4,1_0,0,1,3,2,0,0,0,0", "vote"),
+        ("Training,a.png,4,99999999999999999999,0,1,3,2,0,0,0,0", "vote"),
+        ("Training,a.png,4,0,0,1,3,2,0,0,0,0,0", "13 fields"),
     ],
 )
-def test_a_bad_line_is_told_by_its_row(tmp_path: Path, line: str, told: str) -> None:
-    with pytest.raises(FerError, match=told):
+def test_an_error_names_the_row_of_a_bad_line(tmp_path: Path, line: str, wrong: str) -> None:
+    with pytest.raises(FerError, match=f"row 0: .*{wrong}"):
         read_ferplus(write(tmp_path, line))
 
 
-def test_what_is_no_file_of_votes_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FerError, match="cannot be read"):
+def test_a_file_without_votes_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FerError, match=r"nowhere\.csv"):
         read_ferplus(tmp_path / "nowhere.csv")
     (tmp_path / "other.csv").write_text("emotion,pixels\n0,1\n")
-    with pytest.raises(FerError, match="not a file of FER"):
+    with pytest.raises(FerError, match="Usage"):
         read_ferplus(tmp_path / "other.csv")
-    with pytest.raises(FerError, match="no votes"):
+    with pytest.raises(FerError, match=r"votes\.csv"):
         read_ferplus(write(tmp_path))
 
 
@@ -96,7 +95,7 @@ def test_other_ways_to_write_the_same_votes(tmp_path: Path, change: Callable[[st
 def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "votes.csv"
     path.write_text(f"{HEADER},Fear\nTraining,a.png,4,0,0,1,3,2,0,0,0,0,0\n")
-    with pytest.raises(FerError, match="more than one column fear"):
+    with pytest.raises(FerError, match="column fear"):
         read_ferplus(path)
 
 
@@ -128,11 +127,6 @@ def test_no_face_needs_the_most_votes() -> None:
         True,
         False,
     ]
-
-
-def test_agreement_is_over_images_with_a_majority() -> None:
-    some = votes({"happiness": 9}, {"sadness": 9}, {"NF": 9})
-    assert agreement(some, np.array([3, 3, 3], np.int8)) == 0.5
 
 
 def test_votes_in_another_order_are_refused() -> None:
@@ -186,7 +180,7 @@ def test_votes_that_slip_by_a_row_for_300_rows_are_refused(first: int, known: bo
     usage = some.usage if known else np.full(5000, -1)
     rows = np.arange(5000)
     assert len(some.of(rows, usage=usage, emotion=emotion, total=5000)) == 5000
-    with pytest.raises(FerError, match="there the votes are of other rows") as caught:
+    with pytest.raises(FerError, match="the votes of these rows are of others") as caught:
         slipped(some, first, first + 300).of(rows, usage=usage, emotion=emotion)
     found = re.search(r"row ([\d,]+) of (\w+) to row ([\d,]+)", caught.value.message)
     assert found
@@ -198,7 +192,7 @@ def test_votes_that_slip_by_a_row_for_300_rows_are_refused(first: int, known: bo
 def test_a_slip_of_most_rows_is_refused_with_its_first_row() -> None:
     emotion = labels(5000)
     some = slipped(made_up(emotion), 1000, 5000)
-    assert agreement(some, emotion) < 0.4
+    assert (majority(some) == emotion).mean() < 0.4
     with pytest.raises(FerError, match=r"from about row (9[89]\d|1,0[01]\d) of Training"):
         some.of(np.arange(5000), usage=some.usage, emotion=emotion)
     some = slipped(made_up(emotion), 0, 5000)
@@ -212,7 +206,7 @@ def test_a_slip_is_found_among_the_rows_of_a_task_that_has_half_of_them() -> Non
     some = made_up(emotion)
     chosen = {"usage": some.usage[rows], "emotion": emotion[rows]}
     assert len(some.of(rows, **chosen)) == len(rows)
-    with pytest.raises(FerError, match="there the votes are of other rows"):
+    with pytest.raises(FerError, match="the votes of these rows are of others"):
         slipped(some, 2000, 3000).of(rows, **chosen)
 
 
@@ -252,9 +246,9 @@ def test_another_number_of_rows_is_refused_with_both_numbers() -> None:
     data = {"usage": some.usage[1:], "emotion": emotion[:1999]}
     with pytest.raises(FerError) as caught:
         some.of(rows, **data, total=1999)
-    assert "2,000 rows (1,200 Training, 400 PublicTest, 400 PrivateTest)" in caught.value.message
-    assert "1,999 (1,199 Training, 400 PublicTest, 400 PrivateTest)" in caught.value.message
-    with pytest.raises(FerError, match="the data has 2,001 "):
+    assert "2,000" in caught.value.message
+    assert "1,999" in caught.value.message
+    with pytest.raises(FerError, match="2,001"):
         some.of(rows, **data, total=2001)  # two are left out
 
 
@@ -274,9 +268,9 @@ def test_rows_to_drop_by_each_reason() -> None:
     assert found["notface"].tolist() == [False, False, False, True, False]
 
 
-def test_a_reason_that_cannot_be_used_is_told() -> None:
+def test_a_reason_that_cannot_be_used_is_an_error() -> None:
     nothing = {"emotion": np.zeros(1, np.int8), "sha256": np.array([b"a"])}
-    with pytest.raises(FerError, match="told by votes"):
+    with pytest.raises(FerError, match="notface"):
         rows_to_drop(["notface"], **nothing)
     with pytest.raises(FerError, match="no such rows to drop: ugly"):
         rows_to_drop(["ugly"], **nothing)

@@ -89,7 +89,7 @@ def test_links_are_followed_but_never_round_in_a_circle(tmp_path: Path) -> None:
     assert "4, for example happy/again" in note_about(source.index(), "links")
 
 
-def test_numbered_classes_are_said_to_be_in_fer2013_s_order(tmp_path: Path) -> None:
+def test_a_note_names_the_order_of_numbered_classes(tmp_path: Path) -> None:
     fill(tmp_path, "3/1.png", "sad/2.png")
     assert "3 happy" in note_about(FolderFaces(tmp_path).index(), "numbers")
     assert not FolderFaces(tmp_path, classes={"3": "happy"}).index().notes[1:]

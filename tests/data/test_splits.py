@@ -175,13 +175,13 @@ def test_a_cut_validation_depends_on_the_seed() -> None:
 def test_too_few_to_cut_from_is_refused() -> None:
     usage = np.array([0, 0, 2, 2], np.int8)
     label, one = np.array([0, 1, 0, 1]), np.arange(4)
-    with pytest.raises(FerError, match="cut validation"):
+    with pytest.raises(FerError, match="25%"):
         make_split("usage", label=label, usage=usage, groups=all_kinds(one), seed=0)
 
 
 def test_usage_needs_all_three_parts() -> None:
     usage = np.zeros(100, np.int8)
-    with pytest.raises(FerError, match="PublicTest"):
+    with pytest.raises(FerError, match="PrivateTest"):
         make_split("usage", label=LABEL, usage=usage, groups=all_kinds(np.arange(100)), seed=0)
 
 

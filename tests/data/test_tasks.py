@@ -39,42 +39,42 @@ def test_a_file_makes_a_task(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "datum"),
     [
-        ("[classes]\na = ['happy']\n", "at least two classes"),
-        ("[classes]\na = ['happy']\nb = ['joy']\n", "no such emotion: joy"),
-        ("[classes]\na = ['happy']\nb = ['sad', 'happy']\n", "happy stands in both a and b"),
-        ("[classes]\na = ['happy']\nb = []\n", "class b needs a list"),
-        ("positive = 'c'\n[classes]\na = ['happy']\nb = ['sad']\n", "positive must name one"),
-        ("colour = 1\n[classes]\na = ['happy']\nb = ['sad']\n", "unknown key: colour"),
-        ("name = 7\n[classes]\na = ['happy']\nb = ['sad']\n", "name must be a text"),
-        ("[classes\n", "not a TOML file"),
-        ("positive = ['a']\n[classes]\na = ['happy']\nb = ['sad']\n", "positive must name one"),
-        ("positive = {a = 1}\n[classes]\na = ['happy']\nb = ['sad']\n", "positive must name one"),
-        ("positive = 1\n[classes]\na = ['happy']\nb = ['sad']\n", "positive must name one"),
-        ("[classes]\n'' = ['happy']\nb = ['sad']\n", "a class's name must be a text"),
-        ("[classes]\n'  ' = ['happy']\nb = ['sad']\n", "a class's name must be a text"),
-        ("[classes]\n' a' = ['happy']\nb = ['sad']\n", "blanks around it"),
-        ('[classes]\n"a\\nb" = ["happy"]\nb = ["sad"]\n', "cannot be printed"),
-        ('[classes]\n"\\u001b[2J" = ["happy"]\nb = ["sad"]\n', "cannot be printed"),
-        (f"[classes]\n{'a' * 5000} = ['happy']\nb = ['sad']\n", "has 5,000 characters"),
-        ("name = ''\n[classes]\na = ['happy']\nb = ['sad']\n", "name must be a text"),
-        (
-            'name = "a\\nb"\n[classes]\na = ["happy"]\nb = ["sad"]\n',
-            "name holds characters that cannot be printed",
-        ),
-        ("[classes]\na = 'happy'\nb = ['sad']\n", "class a needs a list"),
-        ("[classes]\na = [['happy']]\nb = ['sad']\n", "no such emotion"),
-        ("[classes]\na = [3]\nb = ['sad']\n", "no such emotion: 3"),
-        ("classes = ['happy', 'sad']\n", "at least two classes"),
-        (f"name = {'[' * 5000}\n", "not a TOML file"),
-        (f"name = {'1' * 5000}\n", "not a TOML file"),
+        ("[classes]\na = ['happy']\n", "two classes"),
+        ("[classes]\na = ['happy']\nb = ['joy']\n", "joy"),
+        ("[classes]\na = ['happy']\nb = ['sad', 'happy']\n", "happy"),
+        ("[classes]\na = ['happy']\nb = []\n", "an emotion or more"),
+        ("positive = 'c'\n[classes]\na = ['happy']\nb = ['sad']\n", "positive"),
+        ("colour = 1\n[classes]\na = ['happy']\nb = ['sad']\n", "colour"),
+        ("name = 7\n[classes]\na = ['happy']\nb = ['sad']\n", "name"),
+        ("[classes\n", r"task\.toml"),
+        ("positive = ['a']\n[classes]\na = ['happy']\nb = ['sad']\n", "positive"),
+        ("positive = {a = 1}\n[classes]\na = ['happy']\nb = ['sad']\n", "positive"),
+        ("positive = 1\n[classes]\na = ['happy']\nb = ['sad']\n", "positive"),
+        ("[classes]\n'' = ['happy']\nb = ['sad']\n", "class's name"),
+        ("[classes]\n'  ' = ['happy']\nb = ['sad']\n", "class's name"),
+        ("[classes]\n' a' = ['happy']\nb = ['sad']\n", "' a'"),
+        ('[classes]\n"a\\nb" = ["happy"]\nb = ["sad"]\n', r"a\\nb"),
+        ('[classes]\n"\\u001b[2J" = ["happy"]\nb = ["sad"]\n', r"x1b\[2J"),
+        (f"[classes]\n{'a' * 5000} = ['happy']\nb = ['sad']\n", "5,000"),
+        ("name = ''\n[classes]\na = ['happy']\nb = ['sad']\n", "name"),
+        ('name = "a\\nb"\n[classes]\na = ["happy"]\nb = ["sad"]\n', r"name .*a\\nb"),
+        ("[classes]\na = 'happy'\nb = ['sad']\n", "classes"),
+        ("[classes]\na = [['happy']]\nb = ['sad']\n", "classes"),
+        ("[classes]\na = [3]\nb = ['sad']\n", "classes"),
+        ("classes = ['happy', 'sad']\n", "classes"),
+        ("", "classes"),
+        (f"name = {'[' * 5000}\n", r"task\.toml"),
+        (f"name = {'1' * 5000}\n", r"task\.toml"),
     ],
 )
-def test_a_bad_file_says_what_is_wrong(tmp_path: Path, text: str, told: str) -> None:
+def test_the_error_of_a_bad_file_names_it_and_the_datum(
+    tmp_path: Path, text: str, datum: str
+) -> None:
     file = tmp_path / "task.toml"
     file.write_text(text)
-    with pytest.raises(FerError, match=told) as caught:
+    with pytest.raises(FerError, match=datum) as caught:
         load_task(str(file))
     assert str(file) in caught.value.message
 

@@ -97,10 +97,10 @@ def test_the_command_writes_every_pair(source: CsvFaces, tmp_path: Path) -> None
     args = ["data", "twins", str(tmp_path / "six.csv"), "--out", str(out), "--json"]
     result = CliRunner().invoke(app, [*args, "--cache-dir", str(tmp_path)])
     assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
+    reported = json.loads(result.stdout)
     pairs = {"exact": 1, "near": 0, "mirrored": 1, "registered": 2, "family": 0}
-    assert told["pairs"] == pairs
-    assert (told["rows"], told["in_a_group"], told["largest_group"]) == (6, 5, 3)
+    assert reported["pairs"] == pairs
+    assert (reported["rows"], reported["in_a_group"], reported["largest_group"]) == (6, 5, 3)
     with out.open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert list(lines[0]) == ["row_a", "row_b", "sha256_a", "sha256_b", "kind", "correlation"]

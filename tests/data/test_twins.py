@@ -116,9 +116,9 @@ def test_the_bound_leaves_no_pair_out(seed: int, threshold: float) -> None:
     flip = rng.random(60) < 0.5
     mixed[flip] = mixed[flip][:, :, ::-1]
     images = mixed.astype(np.uint8)
-    plain, mirrored = near_pairs(images, threshold)
-    found = {(*pair, False) for pair in plain.place.tolist()}
-    found |= {(*pair, True) for pair in mirrored.place.tolist()}
+    plain, _, mirrored, _ = near_pairs(images, threshold)
+    found = {(*pair, False) for pair in plain.tolist()}
+    found |= {(*pair, True) for pair in mirrored.tolist()}
     assert found == by_brute_force(images, threshold)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fer_features.data.csv_pixels import BLOCK_ROWS, decode_pixels
+from fer_features.data.csv_rows import BLOCK_ROWS, decode_pixels
 
 NUMBER = st.integers(0, 255).flatmap(
     lambda value: st.sampled_from([f"{value}", f"{value:02d}", f"{value:03d}"])
@@ -18,7 +18,7 @@ ODD_BYTE = st.sampled_from([bytes([code]) for code in b'019 -+.,e\t\n"\0\x80\xff
 def decode(fields: list[bytes], pixels: int) -> tuple[list[list[int]], dict[int, str]]:
     out = np.zeros((len(fields), pixels), np.uint8)
     wrong = decode_pixels(fields, out)
-    return out.tolist(), wrong
+    return out.tolist(), {place: str(error) for place, error in wrong.items()}
 
 
 def by_int(field: bytes, pixels: int) -> list[int] | None:
