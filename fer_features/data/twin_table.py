@@ -98,9 +98,9 @@ def make_table(
     table = TwinTable(row=row, sha256=plain, twins=twins)
     found = {name: array for name, array in vars(twins).items() if name != "groups"}
     arrays = {"row": row, "sha256": plain, **vars(twins.groups), **found}
-    with suppress(FerError):  # where nothing can be written, the search is repeated next time
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, about=np.array(json.dumps(about())), **arrays)
+    # Where nothing can be written, the search is repeated next time.
+    with suppress(FerError), atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, about=np.array(json.dumps(about())), **arrays)
     return table
 
 
