@@ -13,7 +13,6 @@ from scipy.special import softmax
 from fer_features.errors import FerError
 
 CALIBRATIONS = ("platt", "isotonic")
-TARGETS = ("precision", "recall")
 _EPSILON = 1e-12
 
 
@@ -138,22 +137,3 @@ def choose_threshold(
     best = np.where(reached >= value, other, -1).argmax()
     chosen = probability[order][ends[best]]
     return Threshold(float(chosen), float(precision[best]), float(recall[best]))
-
-
-def parse_target(text: str) -> tuple[str, float]:
-    """Parse ``precision=0.9``.
-
-    Raises:
-        FerError: it is not of that form.
-    """
-    target, _, number = text.partition("=")
-    try:
-        value = float(number)
-    except ValueError:
-        value = 0.0
-    if target not in TARGETS or not 0 < value <= 1:
-        raise FerError(
-            f"--operate {text}: no target for a threshold",
-            hint="precision=0.9 or recall=0.9, above 0 and up to 1",
-        )
-    return target, value

@@ -88,8 +88,7 @@ class Problem:
         """
         if self.dataset.seen is None:
             return None
-        seen = self.dataset.seen.any_kind
-        parts = ("train", "validation", "test")
+        seen, parts = self.dataset.seen.any_kind, ("train", "validation", "test")
         return {part: int(seen[getattr(self.split, part)].sum()) for part in parts}
 
     def score(self, rows: NDArray[np.int64], probability: NDArray[np.floating]) -> Scores:
@@ -292,10 +291,5 @@ def _twin_table(cache: Cache, progress: Progress) -> TwinTable:
     table = read_table(path)
     if table is not None and table.holds(cache.rows.source_row):
         return table
-    return make_table(
-        path,
-        cache.rows.source_row,
-        cache.images(),
-        sha256=cache.rows.sha256,
-        progress=progress,
-    )
+    rows = cache.rows
+    return make_table(path, rows.source_row, cache.images(), sha256=rows.sha256, progress=progress)

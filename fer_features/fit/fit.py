@@ -106,7 +106,7 @@ def fit_each(
             config = settle_split(config, dataset.seen, usage=dataset.metadata.usage, log=log)
             if config.operate and dataset.task.positive is None:
                 raise FerError(
-                    f"--operate needs a task of two classes, and {dataset.task.name} has "
+                    f"--threshold-for needs a task of two classes, and {dataset.task.name} has "
                     f"{len(dataset.task.classes)}"
                 )
             features = config.features or dataset.selection.layers[-1]

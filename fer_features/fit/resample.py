@@ -23,7 +23,8 @@ NUMBERS = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss")
 def cross_validate(head: Any, X: NDArray[Any], problem: Problem, *, k: int) -> dict[str, Any]:
     """Mean and standard deviation of the scores over k folds of the training and validation rows.
 
-    Test rows take no part. Each fold's head makes its choices on a part of its training rows.
+    Test rows take no part. Each fold's head makes its choices on a part of its training rows. A
+    score that some fold has not, as ROC AUC where a class is missing, has no mean (None).
     """
     dataset, split = problem.dataset, problem.split
     rows = np.sort(np.concatenate([split.train, split.validation]))
@@ -34,12 +35,12 @@ def cross_validate(head: Any, X: NDArray[Any], problem: Problem, *, k: int) -> d
         fit_to(one, X, problem, rows[train])
         scores.append(problem.score(rows[held], one.predict_proba(X[rows[held]])))
     values = {name: [getattr(one, name) for one in scores] for name in NUMBERS}
-    return {
-        "folds": k,
-        "values": values,
-        "mean": {name: float(np.mean(column)) for name, column in values.items()},
-        "std": {name: float(np.std(column, ddof=1)) for name, column in values.items()},
-    }
+    mean: dict[str, float | None] = dict.fromkeys(NUMBERS)
+    std = mean.copy()
+    for name, column in values.items():
+        if None not in column:
+            mean[name], std[name] = float(np.mean(column)), float(np.std(column, ddof=1))
+    return {"folds": k, "values": values, "mean": mean, "std": std}
 
 
 def learn_by_size(head: Any, X: NDArray[Any], problem: Problem) -> Sizes:

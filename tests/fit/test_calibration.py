@@ -8,8 +8,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fer_features.errors import FerError
+<<<<<<< HEAD
 from fer_features.fit.calibration import Calibrator, choose_threshold, fit_calibrator, parse_target
 from fer_features.metrics.curves import expected_calibration_error
+=======
+from fer_features.fit.calibration import Calibrator, choose_threshold, fit_calibrator
+from fer_features.runtime.flags import parse_threshold
+>>>>>>> h-heads2
 
 
 def overconfident(n_classes: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -101,5 +106,5 @@ def test_the_threshold_gives_what_it_says(seed: int, target: str, value: float) 
 )
 def test_a_target_that_cannot_be_parsed_is_an_error(text: str) -> None:
     with pytest.raises(FerError, match=re.escape(text)):
-        parse_target(text)
-    assert parse_target("recall=0.95") == ("recall", 0.95)
+        parse_threshold(text)
+    assert parse_threshold("recall=0.95") == ("recall", 0.95)

@@ -53,7 +53,7 @@ def test_permuting_the_test_labels_changes_nothing_that_was_chosen(
         label = problem.dataset.y.copy()
         test = problem.split.test
         label[test] = np.random.default_rng(0).permutation(label[test])
-        return replace(problem, dataset=replace(problem.dataset, label=label))
+        return replace(problem, dataset=replace(problem.dataset, y=label))
 
     monkeypatch.setattr(module, "make_problem", permuted)
     other = one(replace(wanted, runs_dir=config.runs_dir / "permuted"))

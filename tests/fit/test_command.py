@@ -1,0 +1,40 @@
+"""The command in a run's record, parsed by the command line again."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from fer_features.cli.flags import add_command
+from fer_features.config import FitConfig
+from fer_features.fit.command import command
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"views": ("flip",), "split": "reference", "features": "a+b"},
+        {"drop": ("constant", "twins"), "allow_seen": True, "cv": 5, "sizes": True},
+        {"operate": ("recall", 0.95), "calibrate": "platt", "task": "binary"},
+        {"params": {"ridge.alphas": (1.0, 10.0), "a": "relu", "b": None, "c": "1", "d": True}},
+        {"per_class": 20, "labels": "soft", "ferplus": Path("my votes.csv")},
+        {"per_class": "all", "seed": 3},
+    ],
+)
+def test_the_command_parses_back_to_the_configuration(options: dict[str, Any]) -> None:
+    config = FitConfig(Path("a cache.h5"), heads=("ridge",), **options)
+    found = []
+
+    def fit(config: FitConfig) -> None:
+        found.append(config)
+
+    app = typer.Typer()
+    add_command(app, fit)
+    text = command(config, "ridge", Path("a cache.h5"), seed=config.seed)
+    result = CliRunner().invoke(app, shlex.split(text)[2:])
+    assert result.exit_code == 0, result.output
+    assert found == [config]
