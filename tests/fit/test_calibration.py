@@ -8,13 +8,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fer_features.errors import FerError
-<<<<<<< HEAD
-from fer_features.fit.calibration import Calibrator, choose_threshold, fit_calibrator, parse_target
-from fer_features.metrics.curves import expected_calibration_error
-=======
 from fer_features.fit.calibration import Calibrator, choose_threshold, fit_calibrator
+from fer_features.metrics.curves import expected_calibration_error
 from fer_features.runtime.flags import parse_threshold
->>>>>>> h-heads2
 
 
 def overconfident(n_classes: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
