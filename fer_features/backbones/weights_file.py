@@ -87,7 +87,7 @@ class Seen:
 
 
 def write_weights(path: Path, content: WeightsFile) -> None:
-    """Write a weights file atomically; the same content gives the same bytes.
+    """Write a weights file atomically.
 
     Raises:
         FerError: a number is too large for float16.
