@@ -57,7 +57,7 @@ def write_report(
     """
     report = gather(runs, every_seed=every_seed, faces=faces, log=log)
     content = page(report).encode()
-    with atomic_path(path) as temporary:
+    with atomic_path(path, option="--out") as temporary:
         temporary.write_bytes(content)
     return Written(
         path, len(content), report.runs, sum(len(one.rows_shown) for one in report.images)

@@ -119,11 +119,10 @@ class ComparisonTable:
             )
         if ids := ", ".join(record.id for record in records if record.calibration):
             notes.append(f"calibrated on the validation rows, which improves their scores: {ids}.")
-        return notes + [
-            f"{one.id} has a single member, {one.only_member}: it is that head."
-            for one in records
-            if one.only_member
-        ]
+        single = (f"{one.id} ({one.only_member})" for one in records if one.only_member)
+        if ids := ", ".join(single):
+            notes.append(f"an ensemble with a single member is that head: {ids}.")
+        return notes
 
     @cached_property
     def judged(self) -> Verdict | str:

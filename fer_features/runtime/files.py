@@ -11,11 +11,15 @@ from fer_features.errors import FerError, reason_of
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, option: str = "") -> Iterator[Path]:
     """A temporary file in the same folder, which replaces `path` at the end of the block.
 
     Missing folders are made. If the block fails, `path` is unchanged and the temporary file is
     removed.
+
+    Args:
+        path: the file to write.
+        option: the command's option that names it, for the error's hint.
 
     Raises:
         FerError: it cannot be written.
@@ -29,7 +33,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise FerError(
             f"{path} cannot be written: {reason_of(error)}",
-            hint="make room there, or name another place",
+            hint="make room there, or name another place" + (f" with {option}" if option else ""),
         ) from error
     finally:
         with suppress(OSError):

@@ -144,6 +144,7 @@ def test_a_head_on_maps_is_refused() -> None:
         measure_heads(HeadsConfig(heads=("dense",)))
 
 
+@pytest.mark.long
 def test_heads_are_measured_in_separate_processes() -> None:
     arguments = ["heads", "--stock", "--head", "ridge", "--rounds", "2", "--rows", "300"]
     done = CliRunner().invoke(app, [*arguments, "--features", "24", "--json"])

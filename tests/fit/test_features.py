@@ -81,7 +81,8 @@ def test_maps_of_different_sizes_cannot_be_joined(cache: Cache) -> None:
 
 def test_missing_features_are_named(cache: Cache) -> None:
     reader = Reader(cache, ROWS, ("third",))
-    assert reader.missing("pooled") == ["third/pooled"]
+    with pytest.raises(FerError, match="third/pooled"):
+        reader.check("pooled")
     with pytest.raises(FerError, match="third/pooled"):
         reader.read("pooled")
 
