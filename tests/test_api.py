@@ -82,3 +82,10 @@ def test_options_are_checked(cache: fer.Cache, folder: Path) -> None:
 def test_what_there_is_is_listed() -> None:
     assert "fernet" in fer.list_backbones()
     assert [one.name for one in fer.list_heads()][:2] == ["dense", "logreg"]
+
+
+def test_one_text_stands_for_a_list_of_one(folder: Path) -> None:
+    both = fer.extract(
+        "sample", backbone="pixels", per_class=5, views="flip", cache_dir=folder / "c"
+    )
+    assert "pixels/pooled_flip" in both.features

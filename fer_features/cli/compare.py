@@ -116,7 +116,7 @@ def _show_table(comparison: ComparisonTable, *, all_heads: bool, wide: bool) -> 
         _print_wrapped(f"= {verdict.text(short=not all_heads)}")
     for name, text in comparison.learnt_from.items():
         _print_wrapped(f"· {name}: learnt from {text}")
-    for text in comparison.notes:
+    for text in comparison.notes_on(rows):
         _print_wrapped(f"! {text}")
     print_line()
 

@@ -96,7 +96,7 @@ def _parameters(field: Field[Any], flag: Flag) -> Iterator[inspect.Parameter]:
     """The parameters of a typer command for a field: one, and one for an option's old name."""
     kind: Any = field.type
     default = field.default
-    shown: bool | str = default not in (None, False, -1)
+    shown: bool | str = default is not None and default is not False and default != -1
     if _is_repeatable(field):
         kind, default = list[str] | None, None
         shown = ",".join(field.default) if isinstance(field.default, tuple) else ""

@@ -115,7 +115,7 @@ def fit_each(
             for seed in range(config.seed, config.seed + config.seeds):
                 problem = make_problem(dataset, config, seed=seed)
                 if seed == config.seed:
-                    _log_notes(problem, log)
+                    _log_notes(problem, config.seeds, log)
                 fitted_heads: dict[str, Any] = {}
                 for name in names:
                     head = _make(name, config, seed=seed)
@@ -126,8 +126,13 @@ def fit_each(
                     yield write_run(fitted, cache, config, log=log)
 
 
-def _log_notes(problem: Problem, log: Log) -> None:
+def _log_notes(problem: Problem, seeds: int, log: Log) -> None:
     """What the user must know of how the data were read and split."""
+    if seeds > 1 and problem.split.seed is None:
+        log(
+            f"note: split {problem.split.name} draws nothing: with --seeds only the random numbers "
+            "of the heads differ, and not the images"
+        )
     for note in problem.dataset.selection.info.get("notes", ()):
         log(f"note: {note}")
     if origin := problem.split.validation_from:

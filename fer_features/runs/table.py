@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -101,8 +102,8 @@ class ComparisonTable:
         }
 
     @property
-    def notes(self) -> list[str]:
-        """Warnings that belong to the table."""
+    def _warnings(self) -> list[str]:
+        """Warnings about the weights, the split and the calibration."""
         records = [run.record for run in self.runs]
         split, notes = records[0].split, []
         for mark, names in self.marks.items():
@@ -119,10 +120,23 @@ class ComparisonTable:
             )
         if ids := ", ".join(record.id for record in records if record.calibration):
             notes.append(f"calibrated on the validation rows, which improves their scores: {ids}.")
-        single = (f"{one.id} ({one.only_member})" for one in records if one.only_member)
-        if ids := ", ".join(single):
-            notes.append(f"an ensemble with a single member is that head: {ids}.")
         return notes
+
+    def notes_on(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Warnings that belong beside some of the rows."""
+        ids = {row["run"] for row in rows}
+        single = ", ".join(
+            f"{one.id} ({one.only_member})"
+            for one in (run.record for run in self.runs)
+            if one.only_member and one.id in ids
+        )
+        note = f"an ensemble with a single member is that head: {single}."
+        return [*self._warnings, note] if single else self._warnings
+
+    @property
+    def notes(self) -> list[str]:
+        """Warnings that belong to the table."""
+        return self.notes_on(self.rows())
 
     @cached_property
     def judged(self) -> Verdict | str:
@@ -181,7 +195,10 @@ class ComparisonTable:
         lines = [f"| {' | '.join(row)} |" for row in cells]
         texts = [self.verdict.text(short=not all_heads)] if self.verdict else []
         texts += [f"{name}: learnt from {text}" for name, text in self.learnt_from.items()]
-        return "\n\n".join([f"### {self.title}", "\n".join(lines), *texts, *self.notes]) + "\n"
+        return (
+            "\n\n".join([f"### {self.title}", "\n".join(lines), *texts, *self.notes_on(rows)])
+            + "\n"
+        )
 
 
 def _values(record: RunRecord) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Verdict:
         if self.tied:
             it = self.first
             tied = _listed([self.first, *self.tied])
-            parts = [f"{tied} are tied first on validation; {it} is listed first by its name."]
+            parts = [f"{tied} are tied first on validation; {it} is listed first."]
         for outcome, words in _OUTCOMES.items():
             if names := self.named(outcome):
                 parts.append(f"{it} {words} {_listed(names)}.")

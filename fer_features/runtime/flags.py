@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fer_features.errors import FerError
@@ -51,10 +51,13 @@ def make_config(kind: type[C], caller: str, options: Mapping[str, Any]) -> C:
         raise FerError(
             f"{caller} has no option {name!r}", hint=f"its options are {', '.join(sorted(known))}"
         )
+    lists = {one.name for one in fields(kind) if isinstance(one.default, tuple)}
+    given = {  # one text stands for a list of one
+        name: (value,) if name in lists and isinstance(value, str) else value
+        for name, value in options.items()
+    }
     try:
-        return msgspec.convert(
-            dict(options), kind, dec_hook=lambda of, value: of(value)
-        )  # for paths
+        return msgspec.convert(given, kind, dec_hook=lambda of, value: of(value))  # for paths
     except msgspec.ValidationError as error:
         raise FerError(
             f"{caller}: {error}", hint=f"the options are those of fer {caller} --help"
@@ -70,7 +73,10 @@ def parse_per_class(text: str) -> int | str:
     if text == "all":
         return text
     if not (text.isascii() and text.isdigit() and text.strip("0") and len(text) < 19):
-        raise FerError(f"--per-class {text}: neither a number of images nor the word all")
+        raise FerError(
+            f"--per-class {text}: neither a number of images, 1 or more, nor the word all",
+            hint="--per-class 100, say",
+        )
     return int(text)
 
 
@@ -84,7 +90,9 @@ def parse_class_map(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         name, _, emotion = (part.strip() for part in pair.rpartition("="))
         if not (name and emotion):
-            raise FerError(f"--map {pair}: not of the form CLASS=EMOTION")
+            raise FerError(
+                f"--map {pair}: not of the form CLASS=EMOTION", hint="--map contempt=disgust, say"
+            )
         if name.lower() in (one.lower() for one in classes):
             raise FerError(f"--map: class {name} is mapped twice")
         classes[name] = emotion
