@@ -59,6 +59,10 @@ photograph, and so were 80 of 80 at 0.84 to 0.88 as they are. Of 100 mirrored on
 were two people, and four were placeholders of text. At 0.80 to 0.82 about one in five is wrong."""
 
 
+_Precision = Annotated[str, Flag("float32, bfloat16 or auto: bfloat16 where the hardware has it.")]
+_CacheDir = Annotated[Path, Flag("Folder of the feature caches.")]
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Which images are read, and how their labels are understood."""
@@ -77,7 +81,11 @@ class DataConfig:
     ] = False
     ignore: Annotated[
         tuple[str, ...],
-        Flag("Leave a class of the data out, such as contempt; repeatable.", metavar="CLASS"),
+        Flag(
+            "Leave a class of the data out, such as contempt; repeatable.",
+            metavar="CLASS",
+            verbatim=True,
+        ),
     ] = ()
     classes: Annotated[
         dict[str, str],
@@ -141,9 +149,7 @@ class ExtractConfig(DataConfig):
         str,
         Flag("keras, openvino or auto: Keras on a GPU, OpenVINO on a CPU where it is installed."),
     ] = "auto"
-    precision: Annotated[
-        str, Flag("float32, bfloat16 or auto: bfloat16 where the hardware has it.")
-    ] = "auto"
+    precision: _Precision = "auto"
     batch_size: Annotated[
         int | None,
         Flag("Images in a batch; by default the engine's own, 32 on a CPU.", min=1),
@@ -153,7 +159,7 @@ class ExtractConfig(DataConfig):
         Flag("none, gzip or zstd; by default that of the cache, none for a new one."),
     ] = None
     seed: Annotated[int, Flag("Random seed of the selection of rows.", min=0, max=MAX_SEED)] = SEED
-    cache_dir: Annotated[Path, Flag("Folder of the feature caches.")] = CACHE_DIR
+    cache_dir: _CacheDir = CACHE_DIR
 
 
 @dataclass(frozen=True)
@@ -180,9 +186,7 @@ class PretrainConfig(DataConfig):
         float, Flag("Momentum a step of the moving average of the weights, which is kept.")
     ] = 0.998
     votes_weight: Annotated[float, Flag("Weight of FER+'s votes beside the labels.")] = 0.5
-    precision: Annotated[
-        str, Flag("float32, bfloat16 or auto: bfloat16 where the hardware has it.")
-    ] = "auto"
+    precision: _Precision = "auto"
     seed: Annotated[int, Flag("Random seed.", min=0, max=MAX_SEED)] = SEED
     test: Annotated[
         bool,
@@ -290,5 +294,5 @@ class FitConfig:
         ),
     ] = field(default_factory=dict)
     jobs: Annotated[int, Flag("Parallel jobs; -1 for one per core.")] = -1
-    cache_dir: Annotated[Path, Flag("Folder of the feature caches.")] = CACHE_DIR
+    cache_dir: _CacheDir = CACHE_DIR
     runs_dir: Annotated[Path, Flag("Folder of the runs.")] = RUNS_DIR

@@ -6,9 +6,9 @@ import inspect
 import os
 import sys
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import Field, fields
+from dataclasses import Field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ import typer
 
 from fer_features.errors import FerError
 from fer_features.runtime.console import print_message
-from fer_features.runtime.flags import Flag
+from fer_features.runtime.flags import Flag, flags_of
 from fer_features.runtime.interrupt import INTERRUPTED
 
 USAGE_ERROR = 2
@@ -39,14 +39,14 @@ def add_command(app: typer.Typer, function: Callable[..., None], *, name: str = 
     """
     own = list(inspect.signature(function, eval_str=True).parameters.values())
     config: Any = own[0].annotation if own else None
-    flags = _flags(config) if hasattr(config, "__dataclass_fields__") else {}
+    flags = list(flags_of(config)) if hasattr(config, "__dataclass_fields__") else []
 
     def command(**values: Any) -> None:
         with _errors_as_lines():
             configs = [config(**_parsed(flags, values))] if flags else []
             function(*configs, **values)
 
-    made = [parameter for field, flag in flags.values() for parameter in _parameters(field, flag)]
+    made = [parameter for one in flags for parameter in _parameters(*one)]
     parameters = made + [
         one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own[bool(flags) :]
     ]
@@ -78,36 +78,26 @@ def _errors_as_lines() -> Iterator[None]:
         raise typer.Exit(USAGE_ERROR) from None
 
 
-def _flags(config: Any) -> dict[str, tuple[Field[Any], Flag]]:
-    """The fields of a configuration and their flags; each field gets its resolved type."""
-    hints = typing.get_type_hints(config, include_extras=True)
-    found = {}
-    for field in fields(config):
-        field.type, flag = typing.get_args(hints[field.name])
-        found[field.name] = (field, flag)
-    return found
+def _is_repeatable(kind: Any) -> bool:
+    return typing.get_origin(kind) in (tuple, dict)
 
 
-def _is_repeatable(field: Field[Any]) -> bool:
-    return typing.get_origin(field.type) in (tuple, dict)
-
-
-def _parameters(field: Field[Any], flag: Flag) -> Iterator[inspect.Parameter]:
+def _parameters(field: Field[Any], kind: Any, flag: Flag) -> Iterator[inspect.Parameter]:
     """The parameters of a typer command for a field: one, and one for an option's old name."""
-    kind: Any = field.type
     default = field.default
     shown: bool | str = default is not None and default is not False and default != -1
-    if _is_repeatable(field):
+    if _is_repeatable(kind):
         kind, default = list[str] | None, None
         shown = ",".join(field.default) if isinstance(field.default, tuple) else ""
     elif flag.parse is not None:
         kind = str | None
-    option = flag.name or f"--{field.name.replace('_', '-')}"
     about: dict[str, Any] = {
         name: getattr(flag, name) for name in ("help", "metavar", "min", "max")
     }
     about["show_default"] = shown or False
-    info: Any = typer.Argument(**about) if flag.argument else typer.Option(option, **about)
+    info: Any = (
+        typer.Argument(**about) if flag.argument else typer.Option(flag.option(field.name), **about)
+    )
     yield _keyword(field.name, default, Annotated[kind, info])
     if flag.hidden:
         old = typer.Option(flag.hidden, hidden=True)
@@ -124,18 +114,21 @@ def _old(name: str) -> str:
     return f"{name}_by_its_old_name"
 
 
-def _parsed(flags: dict[str, tuple[Field[Any], Flag]], values: dict[str, Any]) -> dict[str, Any]:
+def _parsed(
+    flags: Sequence[tuple[Field[Any], Any, Flag]], values: dict[str, Any]
+) -> dict[str, Any]:
     """Take the flags' values out of a command's values: what was given, as fields' values."""
     found = {}
-    for name, (field, flag) in flags.items():
-        value = values.pop(name)
-        if flag.hidden and (old := values.pop(_old(name))) is not None:
+    for field, kind, flag in flags:
+        value = values.pop(field.name)
+        if flag.hidden and (old := values.pop(_old(field.name))) is not None:
             value = old
         if value is None:  # not given
             continue
         if flag.parse is not None:
             value = flag.parse(value)
-        elif _is_repeatable(field):
-            value = tuple(part.strip() for text in value for part in text.split(","))
-        found[name] = value
+        elif _is_repeatable(kind):
+            parts = [part.strip() for text in value for part in text.split(",")]
+            value = tuple(value if flag.verbatim else parts)
+        found[field.name] = value
     return found

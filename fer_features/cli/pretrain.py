@@ -13,7 +13,7 @@ from fer_features.runtime.progress import show_progress
 if TYPE_CHECKING:
     from fer_features.training.run import Pretrained
 
-INTERRUPTED = "interrupted; the same command resumes after the last finished epoch"
+RESUMES = "interrupted; the same command resumes after the last finished epoch"
 
 
 def pretrain(config: PretrainConfig, *, json: Json = False) -> None:
@@ -26,7 +26,7 @@ def pretrain(config: PretrainConfig, *, json: Json = False) -> None:
     """
     from fer_features.training.run import pretrain as run
 
-    with prompt_interrupt(INTERRUPTED):
+    with prompt_interrupt(RESUMES):
         trained = run(config, progress=show_progress, log=print_message)
     if json:
         emit_json({"weights": str(trained.path), "found": trained.found, **trained.provenance})

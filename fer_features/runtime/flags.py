@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from fer_features.errors import FerError
 
@@ -26,6 +27,7 @@ class Flag:
         min, max: bounds of a number, both included.
         parse: makes the field's value of the text, or of the texts if it can be given repeatedly.
         argument: it is a positional argument.
+        verbatim: commas do not divide the texts of a repeatable option.
     """
 
     help: str
@@ -36,6 +38,61 @@ class Flag:
     max: int | None = None
     parse: Callable[[Any], Any] | None = None
     argument: bool = False
+    verbatim: bool = False
+
+    def option(self, field: str) -> str:
+        """The option on the command line of the field with that name."""
+        return self.name or f"--{field.replace('_', '-')}"
+
+
+def flags_of(kind: type[DataclassInstance]) -> Iterator[tuple[Field[Any], Any, Flag]]:
+    """Each field of a configuration, its type and its flag."""
+    hints = get_type_hints(kind, include_extras=True)
+    for field in fields(kind):
+        wanted, flag = get_args(hints[field.name])
+        yield field, wanted, flag
+
+
+def words_of(
+    config: DataclassInstance, *, skip: Collection[str] = (), path: Callable[[Path], str] = str
+) -> list[str]:
+    """Command-line words for the fields of a configuration that differ from their defaults.
+
+    Args:
+        config: the configuration.
+        skip: fields to leave out.
+        path: writes a path.
+    """
+    words, defaults = [], type(config)()
+    for field, _, flag in flags_of(type(config)):
+        value = getattr(config, field.name)
+        if field.name in skip or value == getattr(defaults, field.name):
+            continue
+        option = flag.option(field.name)
+        if value is True:
+            words.append(option)
+        else:
+            texts = [path(value)] if isinstance(value, Path) else _texts(flag, value)
+            words += [word for text in texts for word in (option, text)]
+    return words
+
+
+def _texts(flag: Flag, value: Any) -> list[str]:
+    """What an option is given, each time that it is given, to make a field's value."""
+    match value:
+        case dict():
+            return [_assignment(flag, key, one) for key, one in value.items()]
+        case tuple() if flag.verbatim:
+            return list(value)
+        case tuple():
+            return [("=" if flag.parse else ",").join(map(str, value))]
+    return [str(value)]
+
+
+def _assignment(flag: Flag, key: str, value: Any) -> str:
+    """``key=value`` as the flag parses it; a text that looks like another literal is quoted."""
+    text = f"{key}={value}"
+    return text if flag.parse and flag.parse([text]) == {key: value} else f"{key}={value!r}"
 
 
 def make_config(kind: type[C], caller: str, options: Mapping[str, Any]) -> C:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shlex
-from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +19,7 @@ from fer_features.backbones.weights_file import WeightsFile, arrays_of, read_wei
 from fer_features.config import PretrainConfig
 from fer_features.metrics import Scores, score
 from fer_features.runtime.figures import learning_curves, save_figure
+from fer_features.runtime.flags import words_of
 from fer_features.runtime.image_keys import image_keys
 from fer_features.runtime.keras_runtime import backend_name
 from fer_features.training.checkpoint import State
@@ -110,17 +110,7 @@ def curves_path(out: Path) -> Path:
 
 
 def command(config: PretrainConfig) -> str:
-    """The command that repeats a training."""
+    """The command that repeats a training, with the names of files alone."""
     words = ["fer", "pretrain", Path(config.data).name]
-    for one in fields(config):
-        value = getattr(config, one.name)
-        if one.name in ("data", "out", "test", "ignore", "classes") or value == one.default:
-            continue
-        words.append(f"--{one.name.replace('_', '-')}")
-        if value is not True:
-            words.append(value.name if isinstance(value, Path) else str(value))
-    for name in config.ignore:
-        words += ["--ignore", name]
-    for name, emotion in config.classes.items():
-        words += ["--map", f"{name}={emotion}"]
+    words += words_of(config, skip=("data", "out", "test"), path=lambda path: path.name)
     return shlex.join(words)

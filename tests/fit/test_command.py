@@ -9,8 +9,9 @@ import typer
 from typer.testing import CliRunner
 
 from fer_features.cli.flags import add_command
-from fer_features.config import FitConfig
+from fer_features.config import FitConfig, PretrainConfig
 from fer_features.fit.command import command
+from fer_features.training.record import command as training_command
 
 
 @pytest.mark.parametrize(
@@ -27,14 +28,27 @@ from fer_features.fit.command import command
 )
 def test_the_command_parses_back_to_the_configuration(options: dict[str, Any]) -> None:
     config = FitConfig(Path("a cache.h5"), heads=("ridge",), **options)
+    text = command(config, "ridge", Path("a cache.h5"), seed=config.seed)
+    assert parsed(FitConfig, text) == config
+
+
+def test_a_class_whose_name_holds_a_comma_is_left_out_by_it() -> None:
+    config = PretrainConfig(
+        "faces", ignore=("calm, bored", "contempt"), classes={"glad": "happy"}, skip_bad=True
+    )
+    assert parsed(PretrainConfig, training_command(config)) == config
+
+
+def parsed(kind: type[Any], text: str) -> Any:
+    """The configuration that the command line makes of a command."""
     found = []
 
-    def fit(config: FitConfig) -> None:
+    def made(config: kind) -> None:  # type: ignore[valid-type]
         found.append(config)
 
+    made.__annotations__["config"] = kind
     app = typer.Typer()
-    add_command(app, fit)
-    text = command(config, "ridge", Path("a cache.h5"), seed=config.seed)
+    add_command(app, made)
     result = CliRunner().invoke(app, shlex.split(text)[2:])
     assert result.exit_code == 0, result.output
-    assert found == [config]
+    return found[0]
