@@ -95,25 +95,12 @@ def _logs(probability: NDArray[Any]) -> NDArray[np.float64]:
     return logs[:, 1:] - logs[:, :1] if probability.shape[1] == 2 else logs
 
 
-@dataclass(frozen=True)
-class Threshold:
-    """A threshold on the positive class's probability, and what it reaches where it was chosen.
-
-    Attributes:
-        threshold: the least probability that is predicted positive, 0 to 1.
-        precision: share of the rows predicted positive that are positive.
-        recall: share of the positive rows that are predicted positive.
-    """
-
-    threshold: float
-    precision: float
-    recall: float
-
-
 def choose_threshold(
     positive: NDArray[Any], probability: NDArray[Any], *, target: str, value: float
-) -> Threshold:
-    """Of the thresholds that reach a precision, the one of highest recall, or the other way round.
+) -> float:
+    """The threshold that reaches a precision at the highest recall, or the other way round.
+
+    It is the least probability that is predicted positive.
 
     Args:
         positive: (N,), 1 or true where a row is positive.
@@ -134,6 +121,4 @@ def choose_threshold(
             f"no threshold gives a {target} of {value:g} on the validation rows",
             hint=f"the most that one gives is {reached.max():.4f}",
         )
-    best = np.where(reached >= value, other, -1).argmax()
-    chosen = probability[order][ends[best]]
-    return Threshold(float(chosen), float(precision[best]), float(recall[best]))
+    return float(probability[order][ends[np.where(reached >= value, other, -1).argmax()]])

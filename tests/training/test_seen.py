@@ -17,9 +17,9 @@ from fer_features.data import open_faces, read_all
 from fer_features.data.faces import pixel_sha256
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
-from fer_features.fit.contamination import settle_split
-from fer_features.fit.dataset import load_dataset, make_problem
+from fer_features.fit.dataset import load_dataset
 from fer_features.fit.fit import fit_each
+from fer_features.fit.split import seen_by_part, settle_split, split_dataset
 from fer_features.runs.compare import compare, unseen_only
 from fer_features.runtime.image_keys import image_keys
 
@@ -78,9 +78,9 @@ def test_seen_images_are_not_scored(config: FitConfig, split: str) -> None:
     with Cache(config.cache) as cache:  # type: ignore[arg-type]
         dataset = load_dataset(cache, config)
         with pytest.raises(FerError, match="the weights have learnt from images that would be"):
-            make_problem(dataset, replace(config, split=split), seed=0)
+            split_dataset(dataset, replace(config, split=split))
         allowed = replace(config, split=split, allow_seen=True)
-        seen = make_problem(dataset, allowed, seed=0).seen
+        seen = seen_by_part(*split_dataset(dataset, allowed))
     assert seen is not None
     assert seen["validation"] > 0
     assert seen["test"] > 0
@@ -90,11 +90,11 @@ def test_usage_without_copies_is_chosen_and_logged(config: FitConfig) -> None:
     notes: list[str] = []
     with Cache(config.cache) as cache:  # type: ignore[arg-type]
         dataset = load_dataset(cache, config)
-        settled = settle_split(config, dataset.seen, usage=dataset.metadata.usage, log=notes.append)
+        settled = settle_split(config, dataset, log=notes.append)
         assert (settled.split, settled.drop) == ("usage", ("twins",))
-        seen = make_problem(dataset, settled, seed=0).seen
+        seen = seen_by_part(*split_dataset(dataset, settled))
         requested = replace(config, split="grouped")
-        assert settle_split(requested, dataset.seen, usage=dataset.metadata.usage) == requested
+        assert settle_split(requested, dataset) == requested
     assert "the weights have learnt from" in notes[0]
     assert seen is not None
     assert (seen["validation"], seen["test"]) == (0, 0)
@@ -177,8 +177,7 @@ def test_unseen_images_are_split_as_asked(tmp_path: Path) -> None:
     with Cache(done.cache) as cache:
         requested = replace(FIT, cache=done.cache)
         dataset = load_dataset(cache, requested)
-        usage = dataset.metadata.usage
-        assert settle_split(requested, dataset.seen, usage=usage, log=notes.append) == requested
+        assert settle_split(requested, dataset, log=notes.append) == requested
     assert notes == []
 
 
@@ -212,20 +211,22 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
         assert np.flatnonzero(dataset.seen.own).tolist() == list(range(6))
         assert np.flatnonzero(dataset.seen.copy).tolist() == [17]
         with pytest.raises(FerError, match="1 of the test part"):
-            make_problem(dataset, replace(FIT, split="usage"), seed=0)
-        clean = make_problem(dataset, replace(FIT, split="usage", drop=("twins",)), seed=0)
+            split_dataset(dataset, replace(FIT, split="usage"))
+        clean, clean_split = split_dataset(dataset, replace(FIT, split="usage", drop=("twins",)))
     hog = extract(replace(requested, backbone="hog", weights=None), find_copies=True)
     with Cache(hog.cache) as cache:
         dataset = load_dataset(cache, FIT)
         assert dataset.seen is None
-        usual = make_problem(dataset, replace(FIT, split="usage", drop=("twins",)), seed=0)
-        same = make_problem(dataset, replace(FIT, split="usage", drop=("twins", "learnt")), seed=0)
-    assert usual.split.test.tolist() == list(range(12, 18))
+        _, usual = split_dataset(dataset, replace(FIT, split="usage", drop=("twins",)))
+        same, same_split = split_dataset(
+            dataset, replace(FIT, split="usage", drop=("twins", "learnt"))
+        )
+    assert usual.test.tolist() == list(range(12, 18))
     for part in ("train", "validation", "test"):
-        assert getattr(same.split, part).tolist() == getattr(clean.split, part).tolist()
-    assert same.dataset.dropped == clean.dataset.dropped
+        assert getattr(same_split, part).tolist() == getattr(clean_split, part).tolist()
+    assert same.dropped == clean.dropped
     # training row 0 has a copy in the test part, validation row 11 too: both go as twins
-    assert clean.dataset.dropped == {"twins": 2, "copies of learnt images": 1}
-    assert clean.split.test.tolist() == list(range(12, 17))
-    assert 11 not in clean.split.validation
-    assert clean.seen == {"train": 5, "validation": 0, "test": 0}
+    assert clean.dropped == {"twins": 2, "copies of learnt images": 1}
+    assert clean_split.test.tolist() == list(range(12, 17))
+    assert 11 not in clean_split.validation
+    assert seen_by_part(clean, clean_split) == {"train": 5, "validation": 0, "test": 0}
