@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shlex
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -16,7 +18,6 @@ import numpy as np
 
 from fer_features import __version__
 from fer_features.config import FitConfig
-from fer_features.fit.command import command
 from fer_features.fit.data_record import cache_record, data_record
 from fer_features.fit.scoring import Fitted
 from fer_features.metrics.intervals import score_intervals
@@ -25,11 +26,15 @@ from fer_features.runs.predictions import Part, Predictions
 from fer_features.runs.record import RunRecord
 from fer_features.runs.run import Run, Save
 from fer_features.runs.run import write_run as write
+from fer_features.runtime.flags import words_of
 from fer_features.runtime.progress import Log, no_log
 from fer_features.runtime.text import plain_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_NOT_REPEATED = ("cache", "heads", "seeds", "cache_dir", "runs_dir", "jobs")
+"""Fields that `command` gives in another way, or that change no result."""
 
 
 def write_run(fitted: Fitted, config: FitConfig, *, log: Log = no_log) -> Run:
@@ -89,8 +94,15 @@ def _record(fitted: Fitted, config: FitConfig) -> RunRecord:
     )
 
 
+def command(config: FitConfig, head: str, cache: Path) -> str:
+    """The command that repeats one head's fit: flags for all that differs from the defaults."""
+    own = {key: one for key, one in config.params.items() if key.rpartition(".")[0] in ("", head)}
+    words = words_of(replace(config, params=own), skip=_NOT_REPEATED)
+    return shlex.join(["fer", "fit", str(cache), "--head", head, *words])
+
+
 def _run_id(record: RunRecord) -> str:
-    """The same for the same fit, whatever it gave and how long it took."""
+    """An id that is the same for the same data, split and parameters, whatever the results."""
     known = msgspec.to_builtins(record)
     head, data = known["head"], known["data"]
     head["params"].pop("n_jobs", None)
@@ -101,7 +113,7 @@ def _run_id(record: RunRecord) -> str:
     after = [
         calibration and calibration.method,
         operate and [operate.target, operate.value],
-        record.cv and record.cv.folds,  # a plain fit must not take their place
+        record.cv and record.cv.folds,  # or a fit without folds would overwrite one with them
         bool(record.sizes),
     ]
     key = [record.cache.key, data, known["split"], head, record.seed, after]
@@ -149,7 +161,7 @@ def _predictions(fitted: Fitted) -> Predictions:
 
 
 def _figures(record: RunRecord, *, title: str) -> dict[str, Save]:
-    """What saves the learning curves that there are, by the files' names in the record."""
+    """Functions that save the learning curves, by the files' names in the record."""
     from fer_features.runs.figures import sizes_curve
     from fer_features.runtime.figures import learning_curves
 

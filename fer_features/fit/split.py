@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -29,9 +28,7 @@ def settle_split(config: FitConfig, dataset: Dataset, *, log: Log = no_log) -> F
         log: callback for the reason, if another split than the default is taken.
     """
     seen = dataset.seen
-    if config.split is not None or seen is None or not seen.any_kind.any():
-        return config
-    if not _names_parts(dataset):
+    if config.split or seen is None or not (seen.any_kind.any() and _names_parts(dataset)):
         return config
     log(
         f"of these {len(dataset.rows):,} images the weights have learnt from {seen.own.sum():,}, "
@@ -67,9 +64,8 @@ def split_dataset(dataset: Dataset, config: FitConfig) -> tuple[Dataset, Split]:
     copy = _copies_to_leave_out(dataset, config)
     if split.name == "usage" and copy.any():
         split, dropped[SEEN_COPIES] = without_seen_copies(split, copy, label=dataset.y)
-    seen = seen_by_part(dataset, split)
-    if seen is not None and not config.allow_seen:
-        _refuse_seen(seen, split.name, cv=bool(config.cv), has_parts=_names_parts(dataset))
+    if not config.allow_seen:
+        _refuse_seen(dataset, split, cv=bool(config.cv))
     return replace(dataset, dropped=dropped), split
 
 
@@ -98,27 +94,24 @@ def _copies_to_leave_out(dataset: Dataset, config: FitConfig) -> Mask:
     return copy
 
 
-def _refuse_seen(counts: Mapping[str, int], split: str, *, cv: bool, has_parts: bool) -> None:
+def _refuse_seen(dataset: Dataset, split: Split, *, cv: bool) -> None:
     """Raise a `FerError` if training images of the backbone would be scored.
 
-    Args:
-        counts: the number of them in each part.
-        split: the split's name.
-        cv: whether a cross-validation scores the training part too.
-        has_parts: whether the source names its parts.
+    Cross-validation (`cv`) scores the training part too.
     """
+    counts = seen_by_part(dataset, split) or {}
     scored = PARTS if cv else PARTS[1:]
-    parts = " and ".join(f"{counts[part]:,} of the {part} part" for part in scored if counts[part])
+    parts = " and ".join(f"{counts[one]:,} of the {one} part" for one in scored if counts.get(one))
     if not parts:
         return
     if cv:
         way_out = "leave --cv out, which scores training images too; "
-    elif has_parts:
+    elif _names_parts(dataset):
         way_out = "--split usage --drop twins scores none of FER2013's Training part; "
     else:
         way_out = "these data name no official parts to keep apart; "
     raise FerError(
-        f"split {split}: the weights have learnt from images that would be scored, {parts}: "
+        f"split {split.name}: the weights have learnt from images that would be scored, {parts}: "
         "their scores would mean nothing",
         hint=f"{way_out}--allow-seen scores them all the same, and every table says so",
     )

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from fer_features.cli.flags import add_command
 from fer_features.config import FitConfig, PretrainConfig
-from fer_features.fit.command import command
+from fer_features.fit.record import command
 from fer_features.training.record import command as training_command
 
 
