@@ -8,10 +8,9 @@ import platform
 import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,9 +28,6 @@ from fer_features.runs.run import write_run as write
 from fer_features.runtime.flags import words_of
 from fer_features.runtime.progress import Log, no_log
 from fer_features.runtime.text import plain_text
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _NOT_REPEATED = ("cache", "heads", "seeds", "cache_dir", "runs_dir", "jobs")
 """Fields that `command` gives in another way, or that change no result."""
@@ -163,17 +159,14 @@ def _predictions(fitted: Fitted) -> Predictions:
 def _figures(record: RunRecord, *, title: str) -> dict[str, Save]:
     """Functions that save the learning curves, by the files' names in the record."""
     from fer_features.runs.figures import sizes_curve
-    from fer_features.runtime.figures import learning_curves
+    from fer_features.runtime.figures import learning_curves, save_figure
+
+    def png(figure: Any) -> Save:
+        return lambda path: save_figure(figure, path.with_name(f"{path.name}.png"))
 
     figures = {}
     if record.history:
-        figures["curves"] = learning_curves(record.history, title=title)
+        figures["curves"] = png(learning_curves(record.history, title=title))
     if record.sizes:
-        figures["sizes"] = sizes_curve(record.sizes, title=title)
-    return {name: partial(_save_figure, figure) for name, figure in figures.items()}
-
-
-def _save_figure(figure: Figure, path: Path) -> Path:
-    from fer_features.runtime.figures import save_figure
-
-    return save_figure(figure, path.with_name(f"{path.name}.png"))
+        figures["sizes"] = png(sizes_curve(record.sizes, title=title))
+    return figures
