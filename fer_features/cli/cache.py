@@ -46,7 +46,7 @@ def info(cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json = 
         return
     print_line(
         f"{found['cache']}: {found['rows']:,} rows, {found['bytes'] / 1e6:,.1f} MB, "
-        f"{_state(found)}, {found['changed']}"
+        f"{_state(found)}, last changed {found['changed']}"
     )
     for name, shape in found["features"].items():
         print_line(f"  features/{name}  {' × '.join(str(n) for n in shape)}")

@@ -96,7 +96,8 @@ def write_run(fitted: Fitted, cache: Cache, config: FitConfig, *, log: Log = no_
 
 def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> RunRecord:
     problem, head = fitted.problem, fitted.head
-    split = problem.split
+    split, chosen = problem.split, getattr(head, "chosen_", {})
+    reused = chosen.get("fitted_before", ())
     return RunRecord(
         id="new",
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -119,7 +120,7 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> RunRecord:
             layers=list(fitted.reader.layers),
             views=list(fitted.reader.views),
             params=head.get_params(),
-            chosen=getattr(head, "chosen_", {}),
+            chosen=chosen,
         ),
         seed=problem.seed,
         validation=fitted.scores["validation"],
@@ -133,7 +134,9 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> RunRecord:
         history=getattr(head, "history_", None),
         seconds=runs.Seconds(**fitted.seconds),
         predicted_rows=sum(len(fitted.rows(part)) for part in PARTS),
-        command=plain_text(command(config, fitted.name, cache.path, seed=problem.seed)),
+        command=plain_text(
+            command(config, fitted.name, cache.path, seed=problem.seed, reused=reused)
+        ),
         software={
             "fer_features": __version__,
             "python": platform.python_version(),
