@@ -100,7 +100,7 @@ def show_comparison(comparison: Comparison, *, all_heads: bool, wide: bool) -> N
 
 
 def _show_table(comparison: ComparisonTable, *, all_heads: bool, wide: bool) -> None:
-    from fer_features.runs.columns import shown_columns
+    from fer_features.runs.table import shown_columns
 
     columns, rows = shown_columns(wide=wide), comparison.drawn_rows(all_heads=all_heads)
     table(
@@ -144,7 +144,7 @@ def show_seeds(found: Sequence[OverSeeds]) -> None:
 
 
 def _show_leaks(leaks: Sequence[LeakEffect]) -> None:
-    from fer_features.runs.columns import with_interval
+    from fer_features.runs.table import with_interval
 
     rows = []
     for one in leaks:

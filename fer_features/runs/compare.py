@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fer_features.errors import FerError
-from fer_features.runs.columns import COLUMNS
 from fer_features.runs.repeats import LeakEffect, OverSeeds, family_key, leak_effects, over_seeds
 from fer_features.runs.run import Run, read_run
-from fer_features.runs.table import ComparisonTable
+from fer_features.runs.table import COLUMNS, ComparisonTable
 from fer_features.runtime.progress import Log
 
 if TYPE_CHECKING:
