@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_features.cli.extract import LONGEST_LIST, show_bad
-from fer_features.cli.flags import Json
+from fer_features.cli.flags import Json, Size
 from fer_features.config import EMOTIONS, MAX_SEED, SEED, USAGES, DataConfig, ExtractConfig
 from fer_features.runtime.console import emit_json, print_line, print_message, table
 
@@ -63,9 +63,7 @@ def show(
 
 def layers(
     backbone: Annotated[str, typer.Argument(help="The frozen network.")] = ExtractConfig.backbone,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Height and width that images are resized to.")
-    ] = ExtractConfig.size,
+    size: Size = ExtractConfig.size,
     json: Json = False,
 ) -> None:
     """List the layers of a network that can be kept, with their shapes."""

@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def _identity(config: PretrainConfig, source: FaceSource) -> dict[str, Any]:
         "ferplus": config.ferplus is not None,
         "data": source.digest(),
         "copies": about(),
-        "augmentation": Augmentation().to_dict(),
+        "augmentation": asdict(Augmentation()),
         "backend": backend_name(),
     }
 
