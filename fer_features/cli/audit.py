@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_features.cli.data import open_source, show_notes
+from fer_features.cli.data import show_notes
 from fer_features.cli.extract import bad_dicts, show_bad
 from fer_features.cli.flags import CacheDir, Json
 from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES, DataConfig
@@ -56,6 +56,7 @@ def audit(
 ) -> None:
     """Find copies, leaks between the official parts, conflicting labels and empty images."""
     from fer_features.cli.figures import twin_sheet
+    from fer_features.data import open_source
     from fer_features.data.audit import audit as run
     from fer_features.runtime.figures import save_figure
 
@@ -94,6 +95,7 @@ def twins(
     The file has a line for each pair: row_a, row_b, sha256_a, sha256_b, kind, correlation. Rows are
     counted from 0, without the header; the hashes are of the 2,304 pixel bytes.
     """
+    from fer_features.data import open_source
     from fer_features.data.audit import leaks_between
     from fer_features.data.twin_table import twin_table
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fer_features.metrics.scores import Scores
 from fer_features.report.charts import epoch_chart, size_chart
 from fer_features.report.formats import cell
 from fer_features.report.view import Cell, LearningCurves
+from fer_features.runs.record import RunRecord
 from fer_features.runs.repeats import LeakEffect, OverSeeds, TestPart
 from fer_features.runs.schema import Calibration, Operate, Size
 from fer_features.runs.table import ComparisonTable
@@ -29,10 +29,12 @@ def operating(name: str, found: Operate) -> tuple[Cell, ...]:
     return (name, target, f"{found.threshold:.4f}", *scores)
 
 
-def calibration(name: str, found: Calibration, after: Scores) -> tuple[Cell, ...]:
+def calibration(name: str, record: RunRecord, found: Calibration) -> tuple[Cell, ...]:
     """Run, method, and log loss, Brier score and ECE on test before and after."""
     scores = ("log_loss", "brier", "ece")
-    pairs = [[cell(getattr(one, key)) for one in (found.before.test, after)] for key in scores]
+    pairs = [
+        [cell(getattr(one, key)) for one in (found.before.test, record.test)] for key in scores
+    ]
     return (name, found.method, *map(" → ".join, pairs))
 
 

@@ -1,6 +1,7 @@
 """From runs to the content of a report.
 
-Run records are read here, in ``rankings`` and in ``facts``, and nowhere else in this room.
+Run records are read here, in ``rankings`` and in ``facts``; the templates show some of their fields
+as they are.
 """
 
 from __future__ import annotations
@@ -70,9 +71,7 @@ def gather(
         seeds=tuple(map(facts.seeds, comparison.seeds)),
         operating=tuple(facts.operating(name, one.operate) for name, one in named if one.operate),
         calibrations=tuple(
-            facts.calibration(name, one.calibration, one.test)
-            for name, one in named
-            if one.calibration
+            facts.calibration(name, one, one.calibration) for name, one in named if one.calibration
         ),
         by_epoch=tuple(facts.by_epoch(name, one.history) for name, one in named if one.history),
         by_size=tuple(facts.by_size(name, one.sizes) for name, one in named if one.sizes),

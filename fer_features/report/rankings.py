@@ -30,18 +30,18 @@ def ranking(table: ComparisonTable, predictions: Mapping[Path, Predictions], log
     if verdict is None and len(table.runs) > 1:
         log(f"{table.title}: no verdict: {table.judged}")
     names = table.names
-    tests = [run.record.test for run in table.runs]
+    records = [run.record for run in table.runs]
     readable = [
-        (name, test, predictions[run.path].test)
-        for name, test, run in zip(names, tests, table.runs, strict=True)
+        (name, run.record.test, predictions[run.path].test)
+        for name, run in zip(names, table.runs, strict=True)
         if run.path in predictions
     ]
     roc, reliability = _curves(readable[:STYLES])
-    validation = [run.record.validation.accuracy for run in table.runs]
+    validation = [one.validation.accuracy for one in records]
     return Ranking(
         table=table,
         rows=tuple(table.drawn_rows(all_heads=True)),
-        tests=tuple(zip(names, tests, strict=True)),
+        runs=tuple(zip(names, records, strict=True)),
         tied=validation.count(validation[0]) - 1,
         verdict=verdict.text() if verdict else "",
         drawn=tuple(name for name, _, _ in readable[:STYLES]),

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.metrics.scores import Scores
 from fer_features.report.charts import Chart
 from fer_features.runs.record import RunRecord
 from fer_features.runs.run import Run
@@ -66,7 +65,7 @@ class Ranking:
     Attributes:
         table: the comparison's table.
         rows: those of the table, by the keys of `runs.table.COLUMNS`.
-        tests: each run's name and its scores on test.
+        runs: each run's name and record.
         tied: number of runs with the first's validation accuracy, besides the first.
         verdict: whether the first is better than the others; empty without a verdict.
         drawn: names of the runs with curves; empty where no predictions are readable.
@@ -77,7 +76,7 @@ class Ranking:
 
     table: ComparisonTable
     rows: tuple[Mapping[str, Any], ...]
-    tests: tuple[tuple[str, Scores], ...]
+    runs: tuple[tuple[str, RunRecord], ...]
     tied: int
     verdict: str
     drawn: tuple[str, ...]
