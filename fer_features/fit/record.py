@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import shlex
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -45,6 +46,8 @@ def write_run(fitted: Fitted, config: FitConfig, *, log: Log = no_log) -> Run:
 
 def _record(fitted: Fitted, config: FitConfig) -> RunRecord:
     head, dataset, split = fitted.head, fitted.dataset, fitted.split
+    chosen = getattr(head, "chosen_", {})
+    reused = chosen.get("fitted_before", ())
     return RunRecord(
         id="new",
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -67,7 +70,7 @@ def _record(fitted: Fitted, config: FitConfig) -> RunRecord:
             layers=list(dataset.layers),
             views=list(dataset.views),
             params=head.get_params(),
-            chosen=getattr(head, "chosen_", {}),
+            chosen=chosen,
         ),
         seed=config.seed,
         validation=fitted.scores["validation"],
@@ -81,7 +84,7 @@ def _record(fitted: Fitted, config: FitConfig) -> RunRecord:
         history=getattr(head, "history_", None),
         seconds=fitted.seconds,
         predicted_rows=len(split.validation) + len(split.test),
-        command=plain_text(command(config, head.name, dataset.cache.path)),
+        command=plain_text(command(config, head.name, dataset.cache.path, reused=reused)),
         software={
             "fer_features": __version__,
             "python": platform.python_version(),
@@ -90,11 +93,21 @@ def _record(fitted: Fitted, config: FitConfig) -> RunRecord:
     )
 
 
-def command(config: FitConfig, head: str, cache: Path) -> str:
-    """The command that repeats one head's fit: flags for all that differs from the defaults."""
-    own = {key: one for key, one in config.params.items() if key.rpartition(".")[0] in ("", head)}
+def command(config: FitConfig, head: str, cache: Path, *, reused: Iterable[str] = ()) -> str:
+    """The command that repeats one head's fit: flags for all that differs from the defaults.
+
+    Args:
+        config: the configuration, with the run's seed.
+        head: the head's name.
+        cache: the cache.
+        reused: heads of the same command that became members of the head; those with parameters of
+            their own are fitted again with it.
+    """
+    given = {key.rpartition(".")[0] for key in config.params}
+    heads = [one for one in reused if {one, ""} & given] + [head]
+    own = {key: one for key, one in config.params.items() if key.rpartition(".")[0] in ("", *heads)}
     words = words_of(replace(config, params=own), skip=_NOT_REPEATED)
-    return shlex.join(["fer", "fit", str(cache), "--head", head, *words])
+    return shlex.join(["fer", "fit", str(cache), "--head", ",".join(heads), *words])
 
 
 def _run_id(record: RunRecord) -> str:

@@ -229,7 +229,9 @@ def test_a_begun_cache_is_listed_with_how_far_it_is(
     (begun,) = ok("cache", "list")["caches"]
     assert (begun["complete"], begun["rows"], begun["waiting_rows"]) == (False, 0, 80)
     assert "interrupted, 80 rows to recover" in fer("cache", "list").stdout
-    assert "80 of 80 rows" in fer("cache", "info", begun["cache"]).stdout
+    info = fer("cache", "info", begun["cache"]).stdout
+    assert "80 of 80 rows" in info
+    assert f"last changed {begun['changed']}\n" in info
     assert ok(*EXTRACT)["found"] == 80
     assert ok("cache", "info")["complete"] is True
 

@@ -231,11 +231,13 @@ def test_the_tables_say_what_was_found(votes: Path, capsys: pytest.CaptureFixtur
     assert "all 14 12 11 91.7% 2" in lines
 
 
-def test_the_picture_shows_rare_labels_first_and_counts_what_it_leaves_out() -> None:
+def test_the_picture_shows_rare_labels_first_and_counts_what_it_leaves_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("GROUPS", "IMAGES"):
+        monkeypatch.setattr(f"fer_features.cli.figures.{name}", 2)
     found, faces = look()
-    figure = twin_sheet(
-        faces, found.group, found.twins.groups.exact, name="fourteen", groups=2, columns=2
-    )
+    figure = twin_sheet(faces, found.group, found.twins.groups.exact, name="fourteen")
     lines = [[text.get_text() for text in axes.texts] for axes in figure.axes]
     faces_shown = [texts for texts in lines if texts]
     assert faces_shown[0] == ["group 1\n3 images,\n2 different\n(1 not shown)", "sad", "1 train"]

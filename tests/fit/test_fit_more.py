@@ -222,6 +222,16 @@ def test_all_heads_that_the_cache_has_features_for(config: FitConfig) -> None:
     assert len(verdict.others) == 5
 
 
+def test_the_command_of_an_ensemble_holds_the_parameters_of_its_members(
+    config: FitConfig,
+) -> None:
+    params = {"ridge.alphas": (1.0, 10.0)}
+    runs = list(fit_each(replace(config, heads=("ridge", "ensemble"), params=params)))
+    words = runs[-1].record.command.split()
+    assert words[words.index("--head") + 1] == "ridge,ensemble"
+    assert any(word.startswith("ridge.alphas=") for word in runs[-1].record.command.split("'"))
+
+
 def test_the_command_of_a_run_repeats_it(config: FitConfig) -> None:
     from typer.testing import CliRunner
 
