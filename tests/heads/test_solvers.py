@@ -152,7 +152,7 @@ def test_scikit_learn_itself_stays_what_it_is():
     make_head("logreg").fit(X, y)
     import sklearn.svm
 
-    assert sklearn.svm.SVC.__module__ == "sklearn.svm._classes"
+    assert sklearn.svm.SVC.__module__.startswith("sklearn.")
 
 
 HEAD = """
@@ -193,6 +193,6 @@ def test_a_head_is_fitted_even_where_openvino_was_imported_first():
     command = [sys.executable, "-c", "import openvino\n" + HEAD]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     if done.stdout.split() == ["scikit-learn"]:
-        assert "was OpenVINO imported first?" in done.stderr
+        assert "OpenVINO" in done.stderr
     else:  # their two copies of TBB go together
         assert done.stdout.split() == ["scikit-learn-intelex"]

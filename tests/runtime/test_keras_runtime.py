@@ -80,14 +80,14 @@ def test_the_backend_has_a_name():
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
 def test_a_missing_backend_is_named_with_the_command_that_installs_it():
     message, _, hint = run_python(FAIL, KERAS_BACKEND="torch").stdout.partition("|")
-    assert "backend torch cannot be imported" in message
+    assert "torch" in message
     assert 'pip install ".[torch]"' in hint
 
 
 def test_an_unknown_backend_is_refused_with_the_known_ones():
     message, _, hint = run_python(FAIL, KERAS_BACKEND="abacus").stdout.partition("|")
-    assert "KERAS_BACKEND=abacus" in message
-    assert "tensorflow, jax, torch" in hint
+    assert "abacus" in message
+    assert all(name in hint for name in BACKENDS)
 
 
 def test_only_log_lines_are_held_back(monkeypatch, capfd):
@@ -232,4 +232,4 @@ def test_settings_that_keras_cannot_read_are_named(text, tmp_path):
 def test_a_backend_that_cannot_train_is_refused():
     message, _, hint = run_python(FAIL, KERAS_BACKEND="numpy").stdout.partition("|")
     assert "numpy" in message
-    assert "tensorflow, jax, torch" in hint
+    assert all(name in hint for name in BACKENDS)
