@@ -8,7 +8,7 @@ from examples import make_cache
 from fer_features.cache import Cache, verify
 from fer_features.errors import FerError
 
-FLIPS = 400
+FLIPS = 250
 
 
 @pytest.fixture
