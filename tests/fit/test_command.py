@@ -36,12 +36,12 @@ def test_the_command_of_an_ensemble_fits_members_with_parameters_of_their_own_ag
     params = {"ridge.alphas": (1.0, 10.0), "dense.epochs": 1}
     config = FitConfig(Path("a cache.h5"), heads=("all",), params=params)
     path, reused = Path("a cache.h5"), ("ridge", "svm")
-    text = command(config, "ensemble", path, seed=0, reused=reused)
+    text = command(config, "ensemble", path, reused=reused)
     again = parsed(FitConfig, text)
     assert again.heads == ("ridge", "ensemble")
     assert again.params == {"ridge.alphas": (1.0, 10.0)}
     plain = FitConfig(path, heads=("all",))
-    assert "--head ensemble" in command(plain, "ensemble", path, seed=0, reused=reused)
+    assert "--head ensemble" in command(plain, "ensemble", path, reused=reused)
 
 
 def test_a_class_whose_name_holds_a_comma_is_left_out_by_it() -> None:

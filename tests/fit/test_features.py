@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_maps_stay_float16(cache: Cache) -> None:
 
 
 def test_maps_of_different_sizes_cannot_be_joined(cache: Cache) -> None:
-    with pytest.raises(FerError, match="cannot be joined"):
+    with pytest.raises(FerError, match="maps"):
         read_features(four_rows(cache, "first+second"), "map")
 
 
@@ -97,5 +98,5 @@ def test_missing_features_are_named(cache: Cache) -> None:
 def test_layers_are_written_with_a_plus_between() -> None:
     assert parse_layers("a+b") == ("a", "b")
     for text in ("a+", "+", "a+a", ""):
-        with pytest.raises(FerError, match="layers with a"):
+        with pytest.raises(FerError, match=re.escape(f"--features {text}")):
             parse_layers(text)

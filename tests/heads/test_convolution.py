@@ -62,7 +62,7 @@ def test_learning_in_bfloat16_learns_and_repeats_to_the_bit(monkeypatch):
     monkeypatch.setattr(dense, "bfloat16_convolution", counted)
     random = np.random.default_rng(0)
     y = np.arange(120) % 2
-    X = (random.normal(size=(120, 3, 3, 60)) + y[:, None, None, None] * 0.3).astype(np.float16)
+    X = (random.normal(size=(120, 3, 3, 12)) + y[:, None, None, None] * 0.6).astype(np.float16)
     params = {"filters": 4, "units": (8,), "l2": 1e-3, "epochs": 4, "batch_size": 16}
     head = make_head("dense", **params, learning_rate=0.01)
     first = head.fit(X, y, validation=(X[:40], y[:40])).predict_proba(X)

@@ -39,7 +39,7 @@ def test_mcnemar_is_a_coin_thrown_for_the_rows_they_differ_in() -> None:
 
 
 def test_right_answers_of_other_rows_are_refused() -> None:
-    with pytest.raises(ValueError, match="not paired"):
+    with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
         mcnemar(np.ones(2, bool), np.ones(3, bool))
 
 

@@ -77,7 +77,7 @@ def test_weights_without_a_record_mark_nothing(tmp_path: Path) -> None:
 def test_seen_images_are_not_scored(config: FitConfig, split: str) -> None:
     with Cache(config.cache) as cache:  # type: ignore[arg-type]
         dataset = load_dataset(cache, config)
-        with pytest.raises(FerError, match="the weights have learnt from images that would be"):
+        with pytest.raises(FerError, match=rf"{split}.* test part.*--allow-seen"):
             split_dataset(dataset, replace(config, split=split))
         allowed = replace(config, split=split, allow_seen=True)
         seen = seen_by_part(*split_dataset(dataset, allowed))
@@ -95,7 +95,7 @@ def test_usage_without_copies_is_chosen_and_logged(config: FitConfig) -> None:
         seen = seen_by_part(*split_dataset(dataset, settled))
         requested = replace(config, split="grouped")
         assert settle_split(requested, dataset) == requested
-    assert "the weights have learnt from" in notes[0]
+    assert "--split usage --drop twins" in notes[0]
     assert seen is not None
     assert (seen["validation"], seen["test"]) == (0, 0)
     assert seen["train"] > 0
@@ -110,7 +110,7 @@ def test_every_table_is_marked(config: FitConfig, tmp_path: Path) -> None:
 
     result = CliRunner().invoke(app, ["compare", "--runs-dir", str(tmp_path / "runs")])
     assert result.exit_code == 2
-    assert "--allow-seen shows them" in result.stderr
+    assert "--allow-seen" in result.stderr
     arguments = ["compare", "--runs-dir", str(tmp_path / "runs"), "--allow-seen"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0
@@ -135,9 +135,9 @@ def test_weights_of_another_network_are_an_error(weights: Path, tmp_path: Path) 
     config = ExtractConfig(
         backbone="fernet", weights=str(wrong), engine="keras", cache_dir=tmp_path
     )
-    with pytest.raises(FerError, match="not weights of fernet"):
+    with pytest.raises(FerError, match=r"wrong\.h5.* fernet"):
         extract(config)
-    with pytest.raises(FerError, match="come with this package"):
+    with pytest.raises(FerError, match="inception_resnet_v2"):
         extract(replace(config, backbone="inception_resnet_v2", weights="shipped"))
     assert "fernet" in BACKBONES
 
@@ -160,7 +160,7 @@ def test_a_damaged_file_is_never_read(weights: Path, tmp_path: Path, at: int) ->
 
 def test_a_cross_validation_scores_training_images_too(config: FitConfig, tmp_path: Path) -> None:
     requested = replace(config, cv=3, runs_dir=tmp_path / "runs")
-    with pytest.raises(FerError, match=r"would be scored, .* of the train part"):
+    with pytest.raises(FerError, match=r" train part.*--allow-seen"):
         list(fit_each(requested))
     (one,) = fit_each(replace(requested, allow_seen=True))
     assert one.record.scored_seen > 0
@@ -210,7 +210,7 @@ def test_a_registered_copy_of_a_learnt_image_counts_as_seen_and_is_left_out(
         assert dataset.seen is not None
         assert np.flatnonzero(dataset.seen.own).tolist() == list(range(6))
         assert np.flatnonzero(dataset.seen.copy).tolist() == [17]
-        with pytest.raises(FerError, match="1 of the test part"):
+        with pytest.raises(FerError, match=r"\b1 of the test part.*--allow-seen"):
             split_dataset(dataset, replace(FIT, split="usage"))
         clean, clean_split = split_dataset(dataset, replace(FIT, split="usage", drop=("twins",)))
     hog = extract(replace(requested, backbone="hog", weights=None), find_copies=True)
