@@ -70,7 +70,7 @@ class NaiveContender:
         path = fetch_weights(weights, self._backbone)
         with keras_settings(self._precision):
             network = self._backbone.build(self._size)
-        load_weights(network, weights, path)
+        load_weights(network, weights, self._backbone, path)
         last = network.get_layer(self._backbone.default_layer).output
         self._model = self._keras.Model(network.input, last)
         self._images = random_images(NAIVE_BATCH)

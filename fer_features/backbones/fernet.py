@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fer_features.runtime.keras_runtime import import_keras
+import numpy as np
+
+from fer_features.backbones.layers import Layers
 
 SIZE = 48
 STEM = 24
@@ -24,67 +26,52 @@ LAYERS = ("stem", *(f"block_{number}" for number in range(1, len(BLOCKS) + 1)))
 SQUEEZE = 8
 """Reduction ratio of squeeze and excitation."""
 
-MEAN, STD = 0.507, 0.255
-"""Mean and deviation of the grey levels, from 0 to 1: about those of FER2013."""
+LEVELS, MEAN, STD = np.array([[255], [0.507], [0.255]], np.float32)
+"""The largest grey level; mean and deviation of the levels from 0 to 1, about those of FER2013.
+
+Arrays (1,), with which tensors of every library can be calculated."""
 
 
 def preprocess(images: Any) -> Any:
     """Normalise grey levels 0 to 255 to about mean 0 and deviation 1."""
-    return (images / 255.0 - MEAN) / STD
+    return (images / LEVELS - MEAN) / STD
 
 
-def build(size: int = SIZE) -> Any:
-    """The network with random weights, a Keras model of grey images (size, size, 1)."""
-    keras: Any = import_keras()
-    inputs = keras.Input((size, size, 1), name="faces")
-    x = _convolution(inputs, STEM, 3, name="stem_convolution")
-    x = keras.layers.Activation("relu", name="stem")(x)
+def network(layers: Layers, faces: Any) -> Any:
+    """The network, of grey images (48, 48, 1)."""
+    x = layers.convolution(faces, STEM, 3, name="stem_convolution")
+    x = layers.activation(x, "relu", name="stem")
     for name, (filters, stride) in zip(LAYERS[1:], BLOCKS, strict=True):
-        x = _block(x, filters, stride, name=name)
-    return keras.Model(inputs, x, name="fernet")
+        x = _block(layers, x, filters, stride, name=name)
+    return x
 
 
-def _block(x: Any, filters: int, stride: int, *, name: str) -> Any:
-    layers: Any = import_keras().layers
-    y = _normalized(x, filters, stride, name=f"{name}_1")
-    y = layers.Activation("relu", name=f"{name}_relu")(y)
-    y = _normalized(y, filters, 1, name=f"{name}_2")
-    y = layers.Multiply(name=f"{name}_gated")([y, _gate(y, filters, name=name)])
+def _block(layers: Layers, x: Any, filters: int, stride: int, *, name: str) -> Any:
+    y = _normalized(layers, x, filters, stride, name=f"{name}_1")
+    y = layers.activation(y, "relu", name=f"{name}_relu")
+    y = _normalized(layers, y, filters, name=f"{name}_2")
+    y = layers.multiply(y, _gate(layers, y, filters, name=name), name=f"{name}_gated")
     if stride != 1:
-        x = layers.AveragePooling2D(stride, name=f"{name}_smaller")(x)
-    if x.shape[-1] != filters:
-        x = _convolution(x, filters, 1, name=f"{name}_shortcut")
-    return layers.Activation("relu", name=name)(layers.Add(name=f"{name}_sum")([x, y]))
+        x = layers.average_pool(x, stride, name=f"{name}_smaller")
+    if layers.channels(x) != filters:
+        x = layers.convolution(x, filters, 1, name=f"{name}_shortcut")
+    return layers.activation(layers.add(x, y, name=f"{name}_sum"), "relu", name=name)
 
 
-def _gate(y: Any, filters: int, *, name: str) -> Any:
+def _gate(layers: Layers, y: Any, filters: int, *, name: str) -> Any:
     """Squeeze and excitation: a factor from 0 to 1 for each channel, from all channels' means."""
-    layers: Any = import_keras().layers
-    gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_mean")(y)
-    gate = layers.Conv2D(filters // SQUEEZE, 1, activation="relu", name=f"{name}_squeeze")(gate)
-    return layers.Conv2D(filters, 1, activation="sigmoid", name=f"{name}_excite")(gate)
+    gate = layers.mean(y, name=f"{name}_mean")
+    gate = layers.convolution(gate, filters // SQUEEZE, 1, name=f"{name}_squeeze")
+    gate = layers.activation(gate, "relu", name=f"{name}_squeezed")
+    gate = layers.convolution(gate, filters, 1, name=f"{name}_excite")
+    return layers.activation(gate, "sigmoid", name=f"{name}_gate")
 
 
-def _normalized(x: Any, filters: int, stride: int, *, name: str) -> Any:
+def _normalized(layers: Layers, x: Any, filters: int, stride: int = 1, *, name: str) -> Any:
     """A convolution and a batch normalisation.
 
     Only in the branches: on a CPU the normalisation takes longer than the convolution, and the
     network learns no worse without it at the stem and on the shortcuts.
     """
-    x = _convolution(x, filters, 3, stride, bias=False, name=f"{name}_convolution")
-    layers: Any = import_keras().layers
-    return layers.BatchNormalization(momentum=0.9, name=f"{name}_normalization")(x)
-
-
-def _convolution(
-    x: Any, filters: int, size: int, stride: int = 1, *, bias: bool = True, name: str
-) -> Any:
-    return import_keras().layers.Conv2D(
-        filters,
-        size,
-        stride,
-        padding="same",
-        use_bias=bias,
-        kernel_initializer="he_normal",
-        name=name,
-    )(x)
+    x = layers.convolution(x, filters, 3, stride, bias=False, name=f"{name}_convolution")
+    return layers.normalization(x, name=f"{name}_normalization")

@@ -3,33 +3,53 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fer_features.backbones.backbone import Backbone, WheelFile
 from fer_features.backbones.weights import Weights
 from fer_features.backbones.weights_file import assign, is_weights_file, read_weights
 from fer_features.errors import FerError
 from fer_features.runtime.keras_runtime import import_keras
 
 
-def load_weights(model: Any, weights: Weights, path: Path | None) -> None:
+def load_weights(model: Any, weights: Weights, backbone: Backbone, path: Path | None) -> None:
     """Load weights into a backbone's network, without its top, and freeze it.
 
     Args:
         model: the network.
         weights: which weights.
+        backbone: the network's backbone.
         path: their file, as returned by `fetch_weights`.
 
     Raises:
         FerError: the file is not of this network.
     """
-    if path is not None:
-        _load_file(model, path)
-    else:
+    if path is None:
         _initialize(model, seed=weights.seed or 0)
+    else:
+        try:
+            _load_file(model, weights, backbone, path)
+        except Exception as error:  # h5py, zipfile and Keras each raise their own kinds
+            raise _not_of(model, path, error) from error
     model.trainable = False
+
+
+def read_arrays(weights: Weights, backbone: Backbone) -> Mapping[str, NDArray[Any]] | None:
+    """The arrays of weights by the paths of their variables; None if only Keras can read them.
+
+    Raises:
+        FerError: the file cannot be read.
+    """
+    if weights.path is None:
+        return None
+    if weights.kind == "imagenet" and isinstance(backbone.imagenet, WheelFile):
+        return backbone.imagenet.read(weights.path)
+    return read_weights(weights.path).network if is_weights_file(weights.path) else None
 
 
 def _initialize(model: Any, *, seed: int) -> None:
@@ -47,27 +67,29 @@ def _initialize(model: Any, *, seed: int) -> None:
         kernel.assign((rng.random(shape, dtype=np.float32) * 2 - 1) * np.float32(limit))
 
 
-def _load_file(model: Any, path: Path) -> None:
-    """Load all arrays of a `.h5`, `.weights.h5` or `.keras` file, or none."""
-    try:
-        if is_weights_file(path):
-            assign(model.weights, read_weights(path).network)
-        elif path.suffix == ".keras":
-            arrays = import_keras().saving.load_model(path, compile=False).get_weights()
-            if [one.shape for one in arrays] != [tuple(one.shape) for one in model.weights]:
-                raise ValueError(
-                    f"the shapes of its {len(arrays)} arrays are not those of the network's "
-                    f"{len(model.weights)}"
-                )
-            model.set_weights(arrays)
-        else:
-            model.load_weights(os.fspath(path))
-    except Exception as error:  # h5py, zipfile and Keras each raise their own kinds
-        keras_applications = "save them from keras.applications with include_top=False"
-        raise FerError(
-            f"{path}: not weights of {model.name} without its top: {_first_line(error)}",
-            hint="fer pretrain writes them" if model.name == "fernet" else keras_applications,
-        ) from error
+def _load_file(model: Any, weights: Weights, backbone: Backbone, path: Path) -> None:
+    """Load all arrays of a weights file, or none."""
+    arrays = read_arrays(weights, backbone)
+    if arrays is not None:
+        assign(model.weights, arrays)
+    elif path.suffix == ".keras":
+        found = import_keras().saving.load_model(path, compile=False).get_weights()
+        if [one.shape for one in found] != [tuple(one.shape) for one in model.weights]:
+            raise ValueError(
+                f"the shapes of its {len(found)} arrays are not those of the network's "
+                f"{len(model.weights)}"
+            )
+        model.set_weights(found)
+    else:
+        model.load_weights(os.fspath(path))
+
+
+def _not_of(model: Any, path: Path, error: Exception) -> FerError:
+    keras_applications = "save them from keras.applications with include_top=False"
+    return FerError(
+        f"{path}: not weights of {model.name} without its top: {_first_line(error)}",
+        hint="fer pretrain writes them" if model.name == "fernet" else keras_applications,
+    )
 
 
 def _first_line(error: Exception) -> str:

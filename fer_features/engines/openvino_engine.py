@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from fer_features.backbones.weights import file_sha256
 from fer_features.engines.engine import Engine, Features, GraphSpec, OutputSpecs, pad_batch
+from fer_features.engines.openvino_graph import direct_graph
 from fer_features.errors import FerError
 from fer_features.runtime.openvino_runtime import import_openvino
 from fer_features.runtime.progress import Log, no_log
 
 BATCH = 32
+GRAPH = "graph.xml"
 GRAPH_VERSION = 2
 """Part of a graph's key: to be raised when `build_graph` makes another one from the same spec."""
 
@@ -34,7 +36,10 @@ PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVinoEngine(Engine):
-    """A Keras graph, exported once, kept on disk, and run with several requests in flight.
+    """A graph in OpenVINO, run with several requests in flight.
+
+    Networks of this package are built directly; the others are exported from Keras once, and kept
+    on disk.
 
     Args:
         spec: what to compute.
@@ -57,7 +62,7 @@ class OpenVinoEngine(Engine):
     ) -> None:
         ov = import_openvino()
         core = ov.Core()
-        network = core.read_model(find_graph(spec, graphs, log=log) / "graph.xml")
+        network = direct_graph(spec) or core.read_model(find_graph(spec, graphs, log=log) / GRAPH)
         network.reshape([batch_size or BATCH, *spec.image_shape])
         hint = PRECISION_HINTS[spec.precision]
         self._model = core.compile_model(
@@ -165,7 +170,7 @@ def _export(spec: GraphSpec, folder: Path) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
     try:
         with suppressed_native_logs(), keras_settings():
-            model.export(str(temporary / "graph.xml"), format="openvino", verbose=False)
+            model.export(str(temporary / GRAPH), format="openvino", verbose=False)
         digests = {path.name: file_sha256(path) for path in temporary.iterdir()}
         (temporary / "sha256.json").write_text(json.dumps(digests, indent=2), encoding="utf-8")
         temporary.chmod(0o755)  # mkdtemp makes it private
@@ -181,7 +186,7 @@ def _export(spec: GraphSpec, folder: Path) -> None:
 def _is_complete(folder: Path) -> bool:
     try:
         digests = json.loads((folder / "sha256.json").read_text(encoding="utf-8"))
-        found = {name: file_sha256(folder / name) for name in ("graph.xml", "graph.bin")}
+        found = {name: file_sha256(folder / name) for name in (GRAPH, "graph.bin")}
         return bool(found == digests)
     except (OSError, ValueError):
         return False

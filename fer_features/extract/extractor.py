@@ -23,6 +23,7 @@ from fer_features.cache.spec import FeatureSpec, cache_key
 from fer_features.config import CACHE_DIR, OUTPUTS
 from fer_features.data import IMAGE_SIZE
 from fer_features.engines import Engine, EngineChoice, GraphSpec, choose_for, make_engine
+from fer_features.engines.engine import GRID
 from fer_features.errors import FerError
 
 FOLDER = "extractor"
@@ -54,7 +55,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         backbone: name of a backbone (`list_backbones`).
         weights: ``imagenet``, ``shipped``, ``random:SEED`` or a file; None for the default.
         layer: the layer to extract; None for the backbone's default.
-        output: ``pooled`` or ``map``.
+        output: ``pooled``, ``grid3`` or ``map``.
         size: height and width that images are resized to; None for the backbone's default.
         engine: ``keras``, ``openvino`` or ``auto``: the fastest here.
         precision: ``float32``, ``bfloat16`` or ``auto``: bfloat16 if the hardware has it.
@@ -105,7 +106,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
             X: uint8 (N, 48, 48) grey levels, or (N, 2304), the same with flattened images.
 
         Returns:
-            float32 (N, C) for ``pooled``, float16 (N, h, w, C) for ``map``.
+            float32 (N, C) for ``pooled``, (N, 9·C) for ``grid3``; float16 (N, h, w, C) for ``map``.
 
         Raises:
             FerError: a parameter or `X` cannot be used, or the features cannot be stored.
@@ -145,7 +146,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         spec, _ = self._graph()
         shape = _layer_shapes(spec.backbone, spec.size)[spec.layers[0]]
         flat = self.output == "map" or spec.backbone.descriptors is not None
-        n = math.prod(shape) if flat else shape[-1]
+        n = math.prod(shape) if flat else shape[-1] * (GRID**2 if self.output == "grid3" else 1)
         return np.array([f"{spec.layers[0]}_{k}" for k in range(n)], object)
 
     def _graph(self) -> tuple[GraphSpec, EngineChoice]:

@@ -189,7 +189,7 @@ def _check_names(config: ExtractConfig, backbone: Backbone) -> None:
 def _feature_names(config: ExtractConfig, backbone: Backbone) -> tuple[str, ...]:
     """The requested features: layer by layer, the images as they are before their mirror images."""
     layers = dict.fromkeys(config.layers) or (backbone.default_layer,)
-    outputs = [one for one in OUTPUTS if one in config.outputs]
+    outputs = [one for one in OUTPUTS if one in (config.outputs or backbone.default_outputs)]
     suffixes = ["", *(f"_{view}" for view in VIEWS if view in config.views)]
     return tuple(f"{layer}/{one}{end}" for layer in layers for end in suffixes for one in outputs)
 
