@@ -26,6 +26,13 @@ OUTPUTS = ("pooled", "grid3", "map")
 VIEWS = ("flip",)
 """Views of an image besides the image as it is: ``flip``, its mirror image."""
 
+POOLINGS = ("pooled", "grid3")
+"""Of these, the outputs that heads on vectors can be fitted to."""
+
+COMBINE = ("features", "rows", "best")
+"""How a head uses an image and its mirror image: the mean of their features; each as a row of its
+own, with the mean of their probabilities; or whichever is better on validation."""
+
 CACHE_DIR = Path("cache")
 RUNS_DIR = Path("runs")
 SEED = 0
@@ -227,14 +234,24 @@ class FitConfig:
         str | None,
         Flag("Cached layers to concatenate; by default the last.", metavar="LAYER[+LAYER]"),
     ] = None
-    views: Annotated[
-        tuple[str, ...],
+    pooling: Annotated[
+        str | None,
         Flag(
-            "flip: average each image's features with its mirror image's; on FER2013's validation "
-            "images that is worse for hog than without.",
-            metavar="NAME",
+            "What heads on vectors are fitted to: pooled or grid3; by default grid3, where it was "
+            "extracted."
         ),
+    ] = None
+    views: Annotated[
+        tuple[str, ...], Flag("flip: also use each image's mirror image.", metavar="NAME")
     ] = ()
+    combine: Annotated[
+        str,
+        Flag(
+            "How an image and its mirror image are used: features averages their features; rows "
+            "fits to each as a row of its own, and averages their probabilities; best takes what "
+            "is better on validation."
+        ),
+    ] = "features"
     task: Annotated[
         str | None, Flag("Another task than the cache's: binary, seven or a TOML file.")
     ] = None

@@ -43,8 +43,10 @@ class Dataset:
         soft_targets: float64 (N, K), shares of the votes for each class; None unless trained on.
         dropped: number of rows left out, by reason.
         layers: layers whose features are concatenated.
-        views: ``flip`` averages each image's features with those of its mirror image.
-        features: the features read so far, by output.
+        pooling: what heads on vectors are fitted to, ``pooled`` or ``grid3``.
+        views: ``flip`` uses each image's mirror image too.
+        combine: how, ``features`` or ``rows`` (`fer_features.config.COMBINE`).
+        arrays: the features read so far, by output and view.
     """
 
     cache: Cache
@@ -60,8 +62,10 @@ class Dataset:
     soft_targets: NDArray[np.float64] | None
     dropped: dict[str, int]
     layers: tuple[str, ...]
+    pooling: str
     views: tuple[str, ...]
-    features: dict[str, NDArray[Any]] = field(default_factory=dict)
+    combine: str = "features"
+    arrays: dict[tuple[str, str | None], NDArray[Any]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -120,8 +124,15 @@ def load_dataset(cache: Cache, config: FitConfig, *, progress: Progress = no_pro
         soft_targets=None if soft_targets is None else soft_targets[kept],
         dropped=dropped,
         layers=layers,
+        pooling=config.pooling or _pooling(selection, layers),
         views=config.views,
     )
+
+
+def _pooling(selection: RowSelection, layers: tuple[str, ...]) -> str:
+    """``grid3`` if the selection has it of all layers; else ``pooled``."""
+    grids = {f"{layer}/grid3" for layer in layers}
+    return "grid3" if grids <= set(selection.features) else "pooled"
 
 
 def parse_layers(text: str) -> tuple[str, ...]:

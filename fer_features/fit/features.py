@@ -23,7 +23,7 @@ class LabelledFeatures:
     """What a scikit-learn estimator is fitted on.
 
     Attributes:
-        X: float32 (N, C) pooled features, or float16 (N, h, w, C) maps.
+        X: float32 (N, C) pooled features, (N, 9·C) grids, or float16 (N, h, w, C) maps.
         y: int64 (N,), class codes.
         groups: int64 (N,), equal for copies of one photograph, which must not be separated.
         classes: the classes' names, by code.
@@ -42,7 +42,7 @@ def labelled_features(
 
     Args:
         cache: an open cache.
-        output: ``pooled`` or ``map``.
+        output: ``pooled``, ``grid3`` or ``map``.
         progress: progress callback of the search for copies.
         **options: fields of `FitConfig` that select features, or select and label rows:
             ``features``, ``views``, ``task``, ``labels``, ….
@@ -55,16 +55,39 @@ def labelled_features(
     return LabelledFeatures(X, dataset.y, dataset.groups.linked, dataset.task.class_names)
 
 
-def read_features(dataset: Dataset, output: str) -> NDArray[Any]:
-    """Features of all rows, ``pooled`` float32 (N, C) or ``map`` float16 (N, h, w, C).
+def head_output(dataset: Dataset, head: Any) -> str:
+    """What a head is fitted to: ``map``, or the data set's pooling for heads on vectors."""
+    return "map" if head.needs == "map" else dataset.pooling
+
+
+def read_views(dataset: Dataset, output: str) -> list[NDArray[Any]]:
+    """The arrays that a head is fitted to: one, or one for each view if these are rows.
+
+    Raises:
+        FerError: as for `read_features`.
+    """
+    if not dataset.views or dataset.combine == "features":
+        return [read_features(dataset, output)]
+    return [read_features(dataset, output, view=view) for view in ("", *dataset.views)]
+
+
+def read_features(dataset: Dataset, output: str, *, view: str | None = None) -> NDArray[Any]:
+    """Features of all rows: float32 (N, C), or float16 (N, h, w, C) for ``map``.
+
+    Args:
+        dataset: the rows.
+        output: ``pooled``, ``grid3`` or ``map``.
+        view: empty for the images as they are, or one of the views; None for the mean of all.
 
     Raises:
         FerError: the cache does not hold them, or they cannot be concatenated.
     """
-    if output not in dataset.features:
+    key = output, view
+    if key not in dataset.arrays:
         check_features(dataset, output)
-        dataset.features[output] = _read(dataset, output)
-    return dataset.features[output]
+        views = ("", *dataset.views) if view is None else (view,)
+        dataset.arrays[key] = _read(dataset, output, views)
+    return dataset.arrays[key]
 
 
 def check_features(dataset: Dataset, output: str) -> None:
@@ -75,15 +98,15 @@ def check_features(dataset: Dataset, output: str) -> None:
     """
     cache, shapes = dataset.cache, dataset.cache.shapes()
     sizes = set()
-    for name in (f"{layer}/{output}" for layer in dataset.layers):
-        for view in (name, *(f"{name}_{view}" for view in dataset.views)):
-            if not cache.done((view,))[dataset.rows].all():
+    for layer in dataset.layers:
+        for name in _names(layer, output, ("", *dataset.views)):
+            if not cache.done((name,))[dataset.rows].all():
                 raise FerError(
-                    f"{cache.path} does not hold {view} of all {len(dataset.rows):,} rows",
+                    f"{cache.path} does not hold {name} of all {len(dataset.rows):,} rows",
                     hint=f"it holds {', '.join(cache.features)}; fer extract with the same "
                     "task and --layer, --output and --views adds more",
                 )
-        sizes.add(shapes[name][1:-1])
+        sizes.add(shapes[f"{layer}/{output}"][1:-1])
     if len(sizes) > 1:
         raise FerError(
             f"maps of {' and '.join(' × '.join(map(str, size)) for size in sorted(sizes))} places "
@@ -92,24 +115,33 @@ def check_features(dataset: Dataset, output: str) -> None:
         )
 
 
-def _read(dataset: Dataset, output: str) -> NDArray[Any]:
+def _read(dataset: Dataset, output: str, views: tuple[str, ...]) -> NDArray[Any]:
     cache, rows = dataset.cache, dataset.rows
-    if len(dataset.layers) == 1 and not dataset.views:
-        return cache.read(dataset.layers[0], output, rows)
+    names = [_names(layer, output, views) for layer in dataset.layers]
+    if len(names) == len(names[0]) == 1:
+        return _column(cache, names[0][0], rows)
     shapes = [cache.shapes()[f"{layer}/{output}"] for layer in dataset.layers]
     joined = (*shapes[0][1:-1], sum(shape[-1] for shape in shapes))
-    out = np.empty((len(rows), *joined), "f4" if output == "pooled" else "f2")
+    out = np.empty((len(rows), *joined), "f2" if output == "map" else "f4")
     for start in range(0, len(rows), _BLOCK):  # maps are large: one float32 block at a time
         block = slice(start, start + _BLOCK)
-        means = [_mean_of_views(dataset, layer, output, rows[block]) for layer in dataset.layers]
+        means = [_mean(cache, of_layer, rows[block]) for of_layer in names]
         np.concatenate(means, axis=-1, out=out[block], casting="same_kind")
     return out
 
 
-def _mean_of_views(
-    dataset: Dataset, layer: str, output: str, rows: NDArray[np.int64]
-) -> NDArray[Any]:
-    mean = dataset.cache.read(layer, output, rows).astype(np.float32)
-    for view in dataset.views:
-        mean += dataset.cache.read(layer, f"{output}_{view}", rows)
-    return mean / (1 + len(dataset.views))
+def _names(layer: str, output: str, views: tuple[str, ...]) -> list[str]:
+    """The cache's names of one output of a layer, by view."""
+    return [f"{layer}/{output}_{view}" if view else f"{layer}/{output}" for view in views]
+
+
+def _mean(cache: Cache, names: list[str], rows: NDArray[np.int64]) -> NDArray[Any]:
+    mean = np.zeros((), np.float32)
+    for name in names:
+        mean = mean + _column(cache, name, rows).astype(np.float32)
+    return np.asarray(mean / np.float32(len(names)))
+
+
+def _column(cache: Cache, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+    layer, output = name.split("/")
+    return cache.read(layer, output, rows)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from fer_features.cache import Cache, latest_cache
-from fer_features.config import MAX_SEED, VIEWS, FitConfig
+from fer_features.config import COMBINE, MAX_SEED, POOLINGS, VIEWS, FitConfig
 from fer_features.data.splits import Split
 from fer_features.errors import FerError
 from fer_features.fit.calibration import CALIBRATIONS
 from fer_features.fit.dataset import Dataset, load_dataset
-from fer_features.fit.features import check_features
+from fer_features.fit.features import check_features, head_output
 from fer_features.fit.record import write_run
-from fer_features.fit.scoring import fit_and_score
+from fer_features.fit.scoring import Ready, fit_and_score
 from fer_features.fit.split import settle_split, split_dataset
 from fer_features.heads import head_names, make_head, params_of
 from fer_features.heads.base import EpochCallback
@@ -110,13 +110,11 @@ def fit_each(
                 data, split = split_dataset(dataset, seeded)
                 if seed == config.seed:
                     _log_notes(data, split, config.seeds, log)
-                fitted_heads: dict[str, Any] = {}
+                ready: Ready = {}
                 for name in names:
                     head = _make(name, seeded)
                     head.on_epoch = on_epoch(name) if on_epoch else None
-                    head.reuse(fitted_heads)
-                    fitted = fit_and_score(head, data, split, seeded)
-                    fitted_heads[name] = head
+                    fitted = fit_and_score(head, data, split, seeded, ready=ready)
                     yield write_run(fitted, seeded, log=log)
 
 
@@ -153,10 +151,14 @@ def _check(config: FitConfig) -> None:
     for kind, value, known in (
         *(("view", view, VIEWS) for view in config.views),
         ("calibration", config.calibrate, (None, *CALIBRATIONS)),
+        ("pooling", config.pooling, (None, *POOLINGS)),
+        ("combine", config.combine, COMBINE),
     ):
         if value not in known:
             listed = ", ".join(filter(None, known))
             raise FerError(f"no such {kind}: {value}", hint=f"known are {listed}")
+    if config.combine != "features" and not config.views:
+        raise FerError(f"--combine {config.combine} needs another view", hint="add --views flip")
     for parameter, flag in (("random_state", "--seed"), ("n_jobs", "--jobs")):
         if any(name.split(".")[-1] == parameter for name in config.params):
             raise FerError(f"{parameter} is not set by --set", hint=f"{flag} sets it")
@@ -188,7 +190,7 @@ def _fittable(heads: dict[str, Any], dataset: Dataset, config: FitConfig, log: L
     names = []
     for name, head in heads.items():
         try:
-            check_features(dataset, head.needs)
+            check_features(dataset, head_output(dataset, head))
             if config.labels == "soft" and not head.accepts_soft_targets:
                 raise FerError(
                     f"the {name} head cannot be trained on shares of votes",

@@ -19,6 +19,7 @@ import numpy as np
 from fer_features import __version__
 from fer_features.config import FitConfig
 from fer_features.fit.data_record import cache_record, data_record
+from fer_features.fit.features import head_output
 from fer_features.fit.scoring import Fitted
 from fer_features.metrics.intervals import score_intervals
 from fer_features.runs import schema as runs
@@ -66,9 +67,11 @@ def _record(fitted: Fitted, config: FitConfig) -> RunRecord:
         head=runs.HeadRecord(
             name=head.name,
             title=head.title,
-            features=head.needs,
+            features=head_output(dataset, head),
             layers=list(dataset.layers),
             views=list(dataset.views),
+            combine=dataset.combine if dataset.views else "features",
+            combined=fitted.combined,
             params=head.get_params(),
             chosen=chosen,
         ),
@@ -116,6 +119,7 @@ def _run_id(record: RunRecord) -> str:
     head, data = known["head"], known["data"]
     head["params"].pop("n_jobs", None)
     head["chosen"] = None
+    head.pop("combined", None)
     for name in ("fer2013", "provenance"):
         del data[name]
     calibration, operate = record.calibration, record.operate

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from fer_features.data.splits import Split, folds, nested_parts
 from fer_features.fit.dataset import Dataset
-from fer_features.fit.features import read_features
+from fer_features.fit.features import head_output, read_views
 from fer_features.metrics import Scores
 from fer_features.runs import schema as runs
 
@@ -30,24 +30,36 @@ def fit_rows(
 
     Args:
         head: the head.
-        dataset: features, labels, groups and soft targets.
+        dataset: features, labels, groups and soft targets. With ``rows`` each view of an image is a
+            row of its own, in the same group as the others.
         rows: indices in the data set of the rows to fit to.
         validation: of the rows to choose on; None leaves them to the head.
     """
-    X, y, soft = read_features(dataset, head.needs), dataset.y, dataset.soft_targets
+    views = read_views(dataset, head_output(dataset, head))
+    groups, soft = dataset.groups.linked, dataset.soft_targets
+
+    def stacked(array: NDArray[Any], rows: Indices) -> NDArray[Any]:
+        return np.concatenate([array[rows]] * len(views))  # one after the other, as the features
+
+    def features(rows: Indices) -> NDArray[Any]:
+        return views[0][rows] if len(views) == 1 else np.concatenate([one[rows] for one in views])
+
     head.fit(
-        X[rows],
-        y[rows],
-        validation=None if validation is None else (X[validation], y[validation]),
-        groups=dataset.groups.linked[rows],
-        soft_targets=None if soft is None else soft[rows],
+        features(rows),
+        stacked(dataset.y, rows),
+        validation=None
+        if validation is None
+        else (features(validation), stacked(dataset.y, validation)),
+        groups=stacked(groups, rows),
+        soft_targets=None if soft is None else stacked(soft, rows),
     )
 
 
 def predict_rows(head: Any, dataset: Dataset, rows: Indices) -> NDArray[Any]:
     """A fitted head's probabilities (n, K) of the rows with these indices in the data set."""
-    probability: NDArray[Any] = head.predict_proba(read_features(dataset, head.needs)[rows])
-    return probability
+    views = read_views(dataset, head_output(dataset, head))
+    probability = [head.predict_proba(one[rows]) for one in views]
+    return np.asarray(probability[0] if len(views) == 1 else np.mean(probability, axis=0))
 
 
 def cross_validate(

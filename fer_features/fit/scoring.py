@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
-from fer_features.config import FitConfig
+from fer_features.config import COMBINE, FitConfig
 from fer_features.data.splits import Split
 from fer_features.errors import FerError
 from fer_features.fit.calibration import choose_threshold, fit_calibrator
 from fer_features.fit.dataset import Dataset
-from fer_features.fit.features import read_features
+from fer_features.fit.features import head_output, read_views
 from fer_features.fit.resample import cross_validate, fit_rows, learn_by_size, predict_rows
-from fer_features.metrics import Scores
+from fer_features.metrics import Scores, log_loss
 from fer_features.runs import schema as runs
 
 SCORED = ("validation", "test")
@@ -24,6 +25,9 @@ SCORED = ("validation", "test")
 
 Parts = dict[str, NDArray[np.int64]]
 """By part, indices of its rows in the data set."""
+
+Ready = dict[str, dict[str, Any]]
+"""Fitted heads by their way to combine views, and by name."""
 
 Probabilities = dict[str, NDArray[np.float64]]
 """By part, (n, K)."""
@@ -36,6 +40,7 @@ class Fitted:
     Attributes:
         head: the head.
         dataset: the rows it was fitted to and scored on.
+        combined: validation log loss of each way to combine views; None if one was given.
         split: their parts.
         probability: by scored part, calibrated if requested.
         scores: by scored part.
@@ -48,6 +53,7 @@ class Fitted:
 
     head: Any
     dataset: Dataset
+    combined: dict[str, float] | None
     split: Split
     probability: Probabilities
     scores: dict[str, Scores]
@@ -63,20 +69,31 @@ class Fitted:
         return self.dataset.y[rows]
 
 
-def fit_and_score(head: Any, dataset: Dataset, split: Split, config: FitConfig) -> Fitted:
-    """Fit a head to the training rows, choosing on validation; then score it, once on test."""
+def fit_and_score(
+    head: Any, dataset: Dataset, split: Split, config: FitConfig, *, ready: Ready
+) -> Fitted:
+    """Fit a head to the training rows, choosing on validation; then score it, once on test.
+
+    Args:
+        head: the head, not fitted.
+        dataset: the rows.
+        split: their parts.
+        config: what else is wanted.
+        ready: heads fitted before to the same rows, to which this one is added.
+    """
     begun = perf_counter()
-    read_features(dataset, head.needs)
-    read = perf_counter()
-    cv = cross_validate(head, dataset, split, k=config.cv, seed=config.seed) if config.cv else None
+    ways = [replace(dataset, combine=one) for one in _ways(config)]
+    for one in ways:
+        read_views(one, head_output(one, head))
     started = perf_counter()
-    fit_rows(head, dataset, split.train, validation=split.validation)
+    head, dataset, combined = _fit_best(head, ways, split, ready)
     done = perf_counter()
     parts = {part: getattr(split, part) for part in SCORED}
     probability: Probabilities = {
         part: predict_rows(head, dataset, rows).astype(np.float64) for part, rows in parts.items()
     }
-    seconds = runs.Seconds(read=read - begun, fit=done - started, predict=perf_counter() - done)
+    seconds = runs.Seconds(read=started - begun, fit=done - started, predict=perf_counter() - done)
+    cv = cross_validate(head, dataset, split, k=config.cv, seed=config.seed) if config.cv else None
     calibration = operate = None
     if config.calibrate:
         probability, calibration = _calibrate(dataset, parts, probability, config.calibrate)
@@ -85,6 +102,7 @@ def fit_and_score(head: Any, dataset: Dataset, split: Split, config: FitConfig) 
     return Fitted(
         head=head,
         dataset=dataset,
+        combined=combined,
         split=split,
         probability=probability,
         scores=_scores(dataset, parts, probability),
@@ -94,6 +112,33 @@ def fit_and_score(head: Any, dataset: Dataset, split: Split, config: FitConfig) 
         sizes=learn_by_size(head, dataset, split, seed=config.seed) if config.sizes else None,
         seconds=seconds,
     )
+
+
+def _ways(config: FitConfig) -> tuple[str, ...]:
+    """The ways to combine views that are tried."""
+    return COMBINE[:-1] if config.combine == "best" else (config.combine,)
+
+
+def _fit_best(
+    head: Any, ways: list[Dataset], split: Split, ready: Ready
+) -> tuple[Any, Dataset, dict[str, float] | None]:
+    """Fit a head once for each way to combine views; the lowest validation log loss is kept.
+
+    Returns:
+        The head; the data set combined its way; each way's validation log loss, or None of one.
+    """
+    heads, losses = {}, {}
+    for dataset in ways:
+        one = head if len(ways) == 1 else clone(head)
+        one.on_epoch = head.on_epoch
+        one.reuse(ready.setdefault(dataset.combine, {}))
+        fit_rows(one, dataset, split.train, validation=split.validation)
+        ready[dataset.combine][one.name] = heads[dataset.combine] = one
+        if len(ways) > 1:
+            probability = predict_rows(one, dataset, split.validation)
+            losses[dataset.combine] = log_loss(dataset.y[split.validation], probability)
+    best = min(ways, key=lambda dataset: losses.get(dataset.combine, 0.0))
+    return heads[best.combine], best, losses or None
 
 
 def _scores(dataset: Dataset, parts: Parts, probability: Probabilities) -> dict[str, Scores]:

@@ -94,10 +94,13 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     def features(self, *, layers: bool = True, precision: bool = False) -> str:
         """The features that the head was fitted on, in a few words."""
+        head = self.head
         words = [self.base_features]
-        words += ["+".join(self.head.layers)] if layers else []
+        words += ["+".join(head.layers)] if layers else []
+        words += [head.features] if layers and head.features == "grid3" else []
         words += [self.cache.spec.precision] if precision else []
-        return " ".join([*words, *self.head.views])
+        words += [*head.views, *(["rows"] if head.combine == "rows" else [])]
+        return " ".join(words)
 
     @property
     def only_member(self) -> str | None:

@@ -112,14 +112,20 @@ class Split(Record, frozen=True, kw_only=True, omit_defaults=True):
     validation_from: str = ""
 
 
-class HeadRecord(Record, frozen=True, kw_only=True):
-    """The head, its parameters, and what it chose on the validation rows."""
+class HeadRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The head, its parameters, and what it chose on the validation rows.
+
+    Of `combine`, how views were used, and `combined`, the validation log loss of each way, only
+    what is not the default is written.
+    """
 
     name: Name
     title: str = ""
     features: str = ""
     layers: list[str]
     views: list[str]
+    combine: Name = "features"
+    combined: dict[str, float] | None = None
     params: dict[str, Any]
     chosen: dict[str, Any]
 
