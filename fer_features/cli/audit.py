@@ -62,12 +62,12 @@ def audit(
 
     source = open_source(config)
     show_notes(source.index().notes)
-    found, faces = run(
+    found = run(
         source, ferplus=ferplus, threshold=threshold, progress=show_progress, cache_dir=cache_dir
     )
     files = [str(write_rows(found, out / "rows.csv"))]
     if found.largest_group:
-        figure = twin_sheet(faces, found.group, found.twins.groups.exact, name=found.name)
+        figure = twin_sheet(found.faces, found.group, found.twins.groups.exact, name=found.name)
         files.append(str(save_figure(figure, out / "worst.png")))
     bad = source.index().bad
     if json:
@@ -106,8 +106,7 @@ def twins(
     written = None if out is None else str(_write_csv(out, _lines_of_pairs(found)))
     counts, leaks = _count_twins(found), leaks_between(index.usage, found.twins.groups)
     if json:
-        listed = [{**vars(leak), "others": list(leak.others)} for leak in leaks]
-        rest = {"leaks": listed, "notes": list(index.notes), "pairs_file": written}
+        rest = {"leaks": [*map(vars, leaks)], "notes": index.notes, "pairs_file": written}
         emit_json({**counts, **rest})
         return
     print_line(
@@ -223,15 +222,15 @@ def write_rows(found: Audit, path: Path) -> Path:
     """
     import numpy as np
 
-    voted = found.opinion is not None
+    faces, voted = found.faces, found.opinion is not None
     lines = [["row", "usage", "emotion", "findings", "group", "first", *["ferplus"] * voted]]
     _, first, of_row = np.unique(found.twins.groups.exact, return_index=True, return_inverse=True)
     for place in np.flatnonzero(np.any(list(found.findings.values()), axis=0)):
-        usage = found.usage[place]
+        usage = faces.usage[place]
         names = "; ".join(name for name, images in found.findings.items() if images[place])
-        labels = [USAGES[usage] if usage >= 0 else "", EMOTIONS[found.emotion[place]]]
-        copies = [found.group[place] or "", found.row[first[of_row[place]]]]
-        line = [found.row[place], *labels, names, *copies]
+        labels = [USAGES[usage] if usage >= 0 else "", EMOTIONS[faces.emotion[place]]]
+        copies = [found.group[place] or "", faces.row[first[of_row[place]]]]
+        line = [faces.row[place], *labels, names, *copies]
         if found.opinion is not None:
             majority = found.opinion.majority[place]
             line.append(EMOTIONS[majority] if majority >= 0 else "")

@@ -84,9 +84,7 @@ class Audit:
         name: the source's name.
         digest: hex SHA-256 of the source.
         threshold: images whose pixels correlate more than this are near copies.
-        row: int64 (N,), row numbers in the source.
-        usage: int8 (N,), a place in `USAGES`, or -1.
-        emotion: int8 (N,), a place in `EMOTIONS`.
+        faces: the images.
         twins: the copies.
         group: int64 (N,), 1 for the worst group of copies, 2 for the next, 0 for an image without
             a copy. Groups with several labels come first, and of those the largest.
@@ -98,9 +96,7 @@ class Audit:
     name: str
     digest: str
     threshold: float
-    row: NDArray[np.int64]
-    usage: NDArray[np.int8]
-    emotion: NDArray[np.int8]
+    faces: Faces
     twins: Twins
     group: NDArray[np.int64]
     findings: dict[str, NDArray[np.bool_]]
@@ -108,7 +104,7 @@ class Audit:
     opinion: Opinion | None
 
     def __len__(self) -> int:
-        return len(self.row)
+        return len(self.faces)
 
     @property
     def copies(self) -> int:
@@ -140,7 +136,7 @@ class Audit:
                 name: {"images": int(found.sum()), "groups": self.groups(name)}
                 for name, found in self.findings.items()
             },
-            "leaks": [{**vars(leak), "others": list(leak.others)} for leak in self.leaks],
+            "leaks": [vars(leak) for leak in self.leaks],
             "ferplus": self.opinion and self.opinion.to_dict(),
         }
 
@@ -152,7 +148,7 @@ def audit(
     threshold: float = NEAR,
     progress: Progress = no_progress,
     cache_dir: Path = CACHE_DIR,
-) -> tuple[Audit, Faces]:
+) -> Audit:
     """Compare every image of a source with all others, and check the labels.
 
     Args:
@@ -161,9 +157,6 @@ def audit(
         threshold: images whose pixels correlate more than this are near copies; 0.5 to below 1.
         progress: progress bar.
         cache_dir: where the table of copies is kept, unless the threshold is not the usual one.
-
-    Returns:
-        What was found, and the images.
 
     Raises:
         FerError: the source or the votes cannot be read or do not match, or the threshold is out of
@@ -189,20 +182,17 @@ def audit(
             threshold=threshold,
             progress=progress,
         )
-    found = Audit(
+    return Audit(
         name=source.name,
         digest=source.digest(),
         threshold=threshold,
-        row=faces.row,
-        usage=faces.usage,
-        emotion=faces.emotion,
+        faces=faces,
         twins=twins,
         group=_worst_first(twins.groups.linked, faces.emotion),
         findings=_findings(faces, twins, votes),
         leaks=leaks_between(faces.usage, twins.groups),
         opinion=None if votes is None else _opinion(votes, faces.emotion),
     )
-    return found, faces
 
 
 def _findings(faces: Faces, twins: Twins, votes: Votes | None) -> dict[str, NDArray[np.bool_]]:

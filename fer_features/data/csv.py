@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, islice
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,8 +22,8 @@ from fer_features.data.csv_rows import (
     Table,
     decode_pixels,
 )
-from fer_features.data.faces import IMAGE_SIZE, BadRow, FaceIndex, Faces
-from fer_features.data.labels import IGNORED, Labels
+from fer_features.data.faces import IMAGE_SIZE, BadRow, FaceIndex, Faces, FileSource
+from fer_features.data.labels import IGNORED
 from fer_features.data.unpack import Member, file_errors, find_member, open_csv
 from fer_features.errors import FerError
 from fer_features.runtime.text import plain_text
@@ -34,7 +33,7 @@ _LONGEST_LINE = 1 << 20  # bytes; a row of FER2013 has at most 9.3 kB
 _Line = tuple[int, int, bytes]
 
 
-class CsvFaces:
+class CsvFaces(FileSource):
     """The rows of a ``fer2013.csv``: plain, or in a ``.gz``, ``.xz``, ``.zip`` or ``.tar``.
 
     Columns ``emotion`` (0 to 6 or names, see `Labels`), ``pixels`` (2,304 grey levels from 0 to 255
@@ -43,28 +42,7 @@ class CsvFaces:
 
     `index` reads the file once without decoding pixels; `read` decodes the requested rows. A packed
     file is unpacked again for that. Memory grows by some 80 bytes a row.
-
-    Args:
-        path: the file.
-        skip_bad: let `index` decode every row and leave the bad ones out.
-        ignore: labels whose rows are left out.
-        classes: the emotion that other labels count as, by label.
-
-    Raises:
-        FerError: `ignore` and `classes` contradict each other, or name no emotion.
     """
-
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        skip_bad: bool = False,
-        ignore: Sequence[str] = (),
-        classes: Mapping[str, str] | None = None,
-    ) -> None:
-        self._path = Path(path)
-        self._skip_bad = skip_bad
-        self._labels = Labels(ignore, classes)
 
     @property
     def name(self) -> str:
@@ -89,15 +67,6 @@ class CsvFaces:
             FerError: the file cannot be used, or, without ``skip_bad``, a row of it cannot.
         """
         return self._scanned.index
-
-    def read(self, rows: NDArray[np.int64], *, batch_size: int = 1024) -> Iterator[Faces]:
-        """Decode `rows` (ascending row numbers of `index`), `batch_size` at a time.
-
-        Raises:
-            FerError: a row is not in the index or has a pixel that is no whole number from 0 to
-                255, the batch size is below 1, or the file has changed since it was indexed.
-        """
-        return self._decode(self.index().batches(rows, batch_size=batch_size, name=self.name))
 
     def _decode(self, batches: list[NDArray[np.int64]]) -> Iterator[Faces]:
         scan = self._scanned

@@ -29,7 +29,7 @@ _SIZE = (
     f"every row needs the grey levels of {IMAGE_SIZE}×{IMAGE_SIZE} pixels: resize the images, or "
     "save them as pictures in class folders, which may have any size"
 )
-_QUOTED = re.compile(rb'\s*"([^"]*(?:""[^"]*)*)"\s*(?=,|$)')
+_QUOTED = re.compile(rb'\s*"([^"]*(?:""[^"]*)*)(?:"\s*(?=,|$)|$)')
 _PARTS = f"write {', '.join(USAGES)}, or remove the column Usage"
 WANTED = (
     "give FER2013 with its labels, a CSV file that starts with emotion,pixels,Usage; unpack it if "
@@ -92,7 +92,7 @@ class Table:
         if len(spans) != self._columns:
             raise RowError(f"{len(spans)} fields instead of {self._columns}", hint=_FIELDS)
         start, stop = spans[self._pixels]
-        emotion = self._code(line[slice(*spans[self._emotion])].strip())
+        emotion = self._code(line[slice(*spans[self._emotion])].strip().replace(b'""', b'"'))
         if emotion == IGNORED:
             return IGNORED, -1, start, stop
         found = _count_pixels(line[start:stop].strip())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.data.labels import Labels
 from fer_features.errors import FerError
 from fer_features.runtime.progress import Advance
 
@@ -137,6 +140,54 @@ class FaceSource(Protocol):
         One batch is held in memory at a time. A row that cannot be decoded is a `FerError` that
         names the file and the row.
         """
+
+
+class FileSource(ABC):
+    """What a CSV file and a folder of pictures have in common as a `FaceSource`.
+
+    Args:
+        path: the file or folder.
+        skip_bad: let `index` decode every image and leave the bad ones out.
+        ignore: labels, or names of class folders, whose images are left out.
+        classes: the emotion that other labels or class folders count as, by name.
+
+    Raises:
+        FerError: `ignore` and `classes` contradict each other, or name no emotion.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        skip_bad: bool = False,
+        ignore: Sequence[str] = (),
+        classes: Mapping[str, str] | None = None,
+    ) -> None:
+        self._path = Path(path)
+        self._skip_bad = skip_bad
+        self._labels = Labels(ignore, classes)
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The file's or folder's own name, with unprintable characters escaped."""
+
+    @abstractmethod
+    def index(self) -> FaceIndex:
+        """Labels and row numbers of all usable rows."""
+
+    def read(self, rows: NDArray[np.int64], *, batch_size: int = 1024) -> Iterator[Faces]:
+        """Decode `rows` (ascending row numbers of `index`), `batch_size` at a time.
+
+        Raises:
+            FerError: a row is not in the index or its image cannot be decoded, the batch size is
+                below 1, or a CSV file has changed since it was indexed.
+        """
+        return self._decode(self.index().batches(rows, batch_size=batch_size, name=self.name))
+
+    @abstractmethod
+    def _decode(self, batches: list[NDArray[np.int64]]) -> Iterator[Faces]:
+        """The faces at each of `batches`, positions in `index`."""
 
 
 def pixel_sha256(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.faces import BadRow, FaceIndex, Faces
+from fer_features.data.faces import BadRow, FaceIndex, Faces, FileSource
 from fer_features.data.folder_listing import Listing, Picture
-from fer_features.data.labels import KNOWN, Labels
+from fer_features.data.labels import KNOWN
 from fer_features.data.pictures import LONG, PictureForms, read_form, read_picture
 from fer_features.errors import FerError
 from fer_features.runtime.text import plain_text
 
 
-class FolderFaces:
+class FolderFaces(FileSource):
     """The pictures in class folders, as in the folder form of FER2013 on Kaggle.
 
     ``angry/ disgust/ fear/ happy/ sad/ surprise/ neutral/`` or ``0/`` to ``6/``, also in other
@@ -37,28 +37,7 @@ class FolderFaces:
 
     A row's number is its index in the sorted list of the pictures' paths. See `read_picture` for
     the conversion to 48×48 grey levels.
-
-    Args:
-        path: the folder.
-        skip_bad: let `index` decode every picture and leave the bad ones out.
-        ignore: names of class folders that are left out.
-        classes: the emotion that other class folders count as, by name.
-
-    Raises:
-        FerError: `ignore` and `classes` contradict each other, or name no emotion.
     """
-
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        skip_bad: bool = False,
-        ignore: Sequence[str] = (),
-        classes: Mapping[str, str] | None = None,
-    ) -> None:
-        self._path = Path(path)
-        self._skip_bad = skip_bad
-        self._labels = Labels(ignore, classes)
 
     @property
     def name(self) -> str:
@@ -89,15 +68,6 @@ class FolderFaces:
             FerError: a folder in it is no known class, is empty, or cannot be listed.
         """
         return self._index
-
-    def read(self, rows: NDArray[np.int64], *, batch_size: int = 1024) -> Iterator[Faces]:
-        """Decode `rows` (ascending row numbers of `index`), `batch_size` at a time.
-
-        Raises:
-            FerError: a row is not in the index, its picture cannot be decoded, or the batch size is
-                below 1.
-        """
-        return self._decode(self._index.batches(rows, batch_size=batch_size, name=self.name))
 
     def forms(self) -> PictureForms:
         """Sizes and colours of the usable pictures as they are stored; reads only their headers.

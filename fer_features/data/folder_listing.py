@@ -22,7 +22,6 @@ _PARTS = {
 }
 _PREFIX = re.compile(f"({'|'.join(USAGES)})_", re.IGNORECASE)
 _OFFICIAL = re.compile(rf"(?<![^\W_])({'|'.join(USAGES)})_([0-9]+)", re.IGNORECASE)
-_USAGE_CODES = {usage.lower(): code for code, usage in enumerate(USAGES)}
 _SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX")
 
 _UNREAD = "pictures of types that Pillow does not read here"
@@ -129,7 +128,7 @@ class Listing:
             )
         for file in files:
             prefix = _PREFIX.match(file.name)
-            named = _USAGE_CODES[prefix[1].lower()] if prefix else usage
+            named = _PARTS[prefix[1].lower()] if prefix else usage
             picture = Picture(file.relative_to(self._root).as_posix(), emotion, named)
             self.pictures.append(picture)
             if -1 != usage != named:

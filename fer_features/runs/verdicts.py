@@ -49,7 +49,7 @@ class Verdict:
     Attributes:
         first: its name. It is chosen by validation; test only shows how certain that is.
         others: the rest, in the order of their validation accuracy.
-        tied: those of the others whose validation accuracy is the first's.
+        tied: the runs of the table whose validation accuracy is the first's, without it.
         left_out: why a run of the table is not among the others, for each such run.
     """
 
@@ -166,8 +166,7 @@ def judge(runs: Sequence[Run], names: Sequence[str]) -> Verdict | str:
         first = runs[0].predictions().test
     except FerError as error:
         return error.message
-    best, tied, left_out = runs[0].record.validation.accuracy, [], []
-    compared, rights = [names[0]], [first.right]
+    compared, rights, left_out = [names[0]], [first.right], []
     for run, name in zip(runs[1:], names[1:], strict=True):
         try:
             test = run.predictions().test
@@ -180,7 +179,8 @@ def judge(runs: Sequence[Run], names: Sequence[str]) -> Verdict | str:
             return f"{run.path} has other test rows than {runs[0].path}"
         compared.append(name)
         rights.append(test.right)
-        tied += [name] * (run.record.validation.accuracy == best)
     if len(compared) < 2:
         return "; ".join(left_out)
+    best, *accuracies = [run.record.validation.accuracy for run in runs]
+    tied = [name for name, one in zip(names[1:], accuracies, strict=True) if one == best]
     return replace(verdict(compared, rights, tied=tied), left_out=tuple(left_out))

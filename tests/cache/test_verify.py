@@ -8,7 +8,7 @@ from examples import make_cache
 from fer_features.cache import Cache, verify
 from fer_features.errors import FerError
 
-FLIPS = 250
+FLIPS = 400
 
 
 @pytest.fixture

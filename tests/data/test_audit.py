@@ -91,7 +91,7 @@ class Ledger:
         yield self.reported[title].append
 
 
-def look(ferplus: Path | None = None) -> tuple[Audit, Faces]:
+def look(ferplus: Path | None = None) -> Audit:
     # nothing can be written there, so that each call searches anew
     return audit(Fourteen(), ferplus=ferplus, progress=Ledger(), cache_dir=Path("/proc/none"))
 
@@ -127,13 +127,13 @@ def votes(tmp_path: Path) -> Path:
     ],
 )
 def test_each_finding_is_about_the_right_rows(finding: str, rows: list[int], groups: int) -> None:
-    found, _ = look()
+    found = look()
     assert np.flatnonzero(found.findings[finding]).tolist() == rows
     assert found.groups(finding) == groups
 
 
 def test_leaks_are_counted_by_part() -> None:
-    found, _ = look()
+    found = look()
     assert found.leaks == (
         Leak("PublicTest", ("Training",), images=3, exact=1, near=1, linked=1),
         Leak("PrivateTest", ("Training",), images=5, exact=1, near=2, linked=3),
@@ -142,14 +142,14 @@ def test_leaks_are_counted_by_part() -> None:
 
 
 def test_groups_are_numbered_conflicting_ones_first_then_by_size() -> None:
-    found, _ = look()
+    found = look()
     assert found.group.tolist() == [1, 1, 1, 2, 2, 3, 3, 0, 0, 0, 2, 2, 3, 2]
     assert found.largest_group == 5
     assert found.copies == 5
 
 
 def test_voters_opinions_are_counted_by_label(votes: Path) -> None:
-    found, _ = look(votes)
+    found = look(votes)
     assert np.flatnonzero(found.findings["no face"]).tolist() == [7, 9]
     assert np.flatnonzero(found.findings["other majority"]).tolist() == [1]
     reported = found.to_dict()["ferplus"]
@@ -173,7 +173,7 @@ def test_a_threshold_that_means_nothing_is_refused(threshold: float) -> None:
 
 
 def test_a_threshold_above_a_pairs_correlation_parts_it() -> None:
-    found, _ = audit(Fourteen(), threshold=0.999999, progress=Ledger())
+    found = audit(Fourteen(), threshold=0.999999, progress=Ledger())
     assert np.flatnonzero(found.findings["near twin"]).tolist() == [
         5,
         6,
@@ -190,7 +190,7 @@ def test_progress_counts_every_image(tmp_path: Path) -> None:
 
 
 def test_the_summary_is_plain_json(votes: Path) -> None:
-    reported = json.loads(json.dumps(look(votes)[0].to_dict()))
+    reported = json.loads(json.dumps(look(votes).to_dict()))
     assert (reported["rows"], reported["surplus_copies"], reported["largest_group"]) == (14, 5, 5)
     assert reported["pairs"] == {"near": 1, "mirrored": 1, "registered": 1, "family": 0}
     assert reported["findings"]["near leak"] == {"images": 4, "groups": 3}
@@ -198,7 +198,7 @@ def test_the_summary_is_plain_json(votes: Path) -> None:
 
 
 def test_rows_with_a_finding_are_written_as_csv(votes: Path, tmp_path: Path) -> None:
-    found, _ = look(votes)
+    found = look(votes)
     path = write_rows(found, tmp_path / "some" / "rows.csv")
     with path.open(newline="") as file:
         lines = {int(line["row"]): line for line in csv.DictReader(file)}
@@ -218,11 +218,11 @@ def test_rows_with_a_finding_are_written_as_csv(votes: Path, tmp_path: Path) -> 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FerError, match=r"rows\.csv.* File exists"):
-        write_rows(look()[0], tmp_path / "file" / "rows.csv")
+        write_rows(look(), tmp_path / "file" / "rows.csv")
 
 
 def test_the_tables_say_what_was_found(votes: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    show_audit(look(votes)[0])
+    show_audit(look(votes))
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "surplus exact copies 5" in lines
     assert "mirrored pairs 1" in lines
@@ -237,8 +237,8 @@ def test_the_picture_shows_rare_labels_first_and_counts_what_it_leaves_out(
 ) -> None:
     for name in ("GROUPS", "IMAGES"):
         monkeypatch.setattr(f"fer_features.cli.figures.{name}", 2)
-    found, faces = look()
-    figure = twin_sheet(faces, found.group, found.twins.groups.exact, name="fourteen")
+    found = look()
+    figure = twin_sheet(found.faces, found.group, found.twins.groups.exact, name="fourteen")
     lines = [[text.get_text() for text in axes.texts] for axes in figure.axes]
     faces_shown = [texts for texts in lines if texts]
     assert faces_shown[0] == ["group 1\n3 images,\n2 different\n(1 not shown)", "sad", "1 train"]

@@ -114,7 +114,7 @@ def test_a_score_without_variance_is_as_sure_as_a_share_of_the_rarest_class() ->
     assert logit_interval(1.0, np.zeros(9), rows=4) == share_interval(4, 4)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1000))
 def test_influence_is_the_change_of_a_score_with_a_rows_weight(seed: int) -> None:
     codes, p = case(15, 3, seed=seed)

@@ -113,7 +113,7 @@ def test_one_class_leaves_roc_auc_undefined_and_json_valid():
     }
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(labelled_probabilities())
 def test_agrees_with_scikit_learn(case):
     y, p = case
@@ -144,7 +144,7 @@ def test_agrees_with_scikit_learn(case):
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(labelled_probabilities())
 def test_other_scores_agree_with_scikit_learn(case):
     y, p = case

@@ -217,7 +217,7 @@ def test_where_nothing_can_be_written_nothing_is_read(
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("fer_features.training.run.open_faces", None)  # not to be called
+    monkeypatch.setattr("fer_features.training.run.open_source", None)  # not to be called
     if trouble == "full":
         monkeypatch.setattr("fer_features.training.run.free_bytes", lambda folder: 10**6)
     else:
