@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from fer_features.backbones import efficientnet_lite, fernet
 from fer_features.backbones.descriptors import HOG, LBP, PIXELS, Recipe
 from fer_features.backbones.layers import Network, keras_network
-from fer_features.errors import FerError, install_hint
+from fer_features.backbones.sources import PublishedFile, WheelFile
+from fer_features.errors import FerError
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
 
 PREPROCESSING = ("keras", "raw")
@@ -19,68 +18,6 @@ PREPROCESSING = ("keras", "raw")
 
 MAX_SIZE = 1024
 """The largest height and width of images that a network is built for."""
-
-
-@dataclass(frozen=True)
-class PublishedFile:
-    """A weights file of known content.
-
-    Attributes:
-        file_name: its name in Keras's cache folder, or beside this module if shipped.
-        sha256: hex SHA-256 of the file.
-        url: where it is downloaded from; empty if it comes with this package.
-        size: its size in bytes, if it is downloaded.
-    """
-
-    file_name: str
-    sha256: str
-    url: str = ""
-    size: int = 0
-
-    @property
-    def path(self) -> Path:
-        """Where a file that comes with this package is."""
-        return Path(__file__).parent / self.file_name
-
-
-@dataclass(frozen=True)
-class WheelFile:
-    """A weights file in a package of the Python package index.
-
-    Attributes:
-        package: the package's name, as it is imported.
-        file_name: the file's path in the package.
-        sha256: hex SHA-256 of the file.
-        extra: the extra of this package that installs it.
-        read: reads the file: arrays by the paths of the network's variables.
-    """
-
-    package: str
-    file_name: str
-    sha256: str
-    extra: str
-    read: Callable[[Path], Mapping[str, Any]] = field(hash=False)
-
-    @property
-    def is_installed(self) -> bool:
-        """Whether the package is installed; nothing of it is run."""
-        return importlib.util.find_spec(self.package) is not None
-
-    @property
-    def path(self) -> Path:
-        """Where the file is.
-
-        Raises:
-            FerError: the package is not installed.
-        """
-        found = importlib.util.find_spec(self.package)
-        if found is None or not found.submodule_search_locations:
-            raise FerError(
-                f"the package {self.package.replace('_', '-')}, which holds these weights, is not "
-                "installed",
-                hint=install_hint(self.extra),
-            )
-        return Path(found.submodule_search_locations[0], self.file_name)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.backbones.backbone import Backbone, WheelFile
+from fer_features.backbones.backbone import Backbone
+from fer_features.backbones.sources import WheelFile
 from fer_features.backbones.weights import Weights
 from fer_features.backbones.weights_file import assign, is_weights_file, read_weights
 from fer_features.errors import FerError

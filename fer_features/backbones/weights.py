@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fer_features.backbones.backbone import BACKBONES, Backbone, PublishedFile, WheelFile
+from fer_features.backbones.backbone import BACKBONES, Backbone
 from fer_features.backbones.descriptors import recipes_sha256
+from fer_features.backbones.sources import PublishedFile, WheelFile
 from fer_features.backbones.weights_file import (
     Seen,
     WeightsFile,
