@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fer_features.backbones.backbone import BACKBONES
+from fer_features.backbones.sources import PublishedFile, WheelFile
 from fer_features.backbones.weights import keras_path
+from fer_features.errors import install_hint
 
 
 class BackboneInfo(NamedTuple):
@@ -29,12 +31,18 @@ def list_backbones() -> dict[str, BackboneInfo]:
     for name, backbone in BACKBONES.items():
         weights = {}
         if backbone.imagenet is not None:
-            there = keras_path(backbone.imagenet).is_file()
-            download = f"download of {backbone.imagenet.size / 1e6:.0f} MB"
-            weights["imagenet"] = "downloaded already" if there else download
+            weights["imagenet"] = _imagenet(backbone.imagenet)
         if backbone.shipped is not None:
             weights["shipped"] = "part of this package"
         if backbone.descriptors is None:
             weights |= {"random:SEED": "untrained", "FILE": "a .h5, .weights.h5 or .keras file"}
         found[name] = BackboneInfo(backbone.summary, backbone.default_layer, weights)
     return found
+
+
+def _imagenet(file: PublishedFile | WheelFile) -> str:
+    if isinstance(file, WheelFile):
+        return "installed already" if file.is_installed else install_hint(file.extra)
+    if keras_path(file).is_file():
+        return "downloaded already"
+    return f"download of {file.size / 1e6:.0f} MB" if file.size else "download"

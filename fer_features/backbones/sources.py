@@ -43,6 +43,17 @@ class PublishedFile:
         text = f"keras.applications {self.file_name} md5={self.md5}"
         return self.sha256 or hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def facts(self) -> str:
+        """Size and hash in parentheses, as far as they are known, else nothing."""
+        parts = [f"{self.size / 1e6:.0f} MB"] if self.size else []
+        parts += [
+            f"{name} {value}"
+            for name, value in (("SHA-256", self.sha256), ("MD5", self.md5))
+            if value
+        ]
+        return f" ({', '.join(parts)})" if parts else ""
+
 
 @dataclass(frozen=True)
 class WheelFile:
