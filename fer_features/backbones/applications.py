@@ -76,27 +76,25 @@ def layer_outputs(network: Any) -> dict[str, Any]:
     return found | {LAST: network.output}
 
 
-def _rescaled(layer: Any, x: Any) -> Any:
-    """EfficientNet's layers as they are with the ImageNet weights.
+def _rescaled(layer: Any, *inputs: Any, **options: Any) -> Any:
+    """Call a layer of EfficientNet as with the ImageNet weights.
 
     Keras adds this division only for ``weights="imagenet"``; in the file, the variance that levels
-    are normalised by is the deviation.
+    are normalised by is their deviation.
     """
-    layers = import_keras().layers
-    x = layer(x)
-    return (
-        layers.Rescaling([s**-0.5 for s in STD])(x)
-        if isinstance(layer, layers.Normalization)
-        else x
-    )
+    layers, x = import_keras().layers, layer(*inputs, **options)
+    if isinstance(layer, layers.Normalization):
+        x = layers.Rescaling([s**-0.5 for s in STD])(x)
+    return x
 
 
-def _named_stages(layer: Any, x: Any) -> Any:
-    """ConvNeXt's layers, with names for the outputs of its stages, which are sums without any."""
+def _named_stages(layer: Any, *inputs: Any, **options: Any) -> Any:
+    """Call a layer of ConvNeXt, and name the outputs of stages, which are sums without a layer."""
     stage = re.search(r"downsampling_block_(\d)$", layer.name)
     if stage:
-        x = import_keras().layers.Activation("linear", name=f"stage_{stage[1]}")(x)
-    return layer(x)
+        linear = import_keras().layers.Activation("linear", name=f"stage_{stage[1]}")
+        inputs = (linear(*inputs),)
+    return layer(*inputs, **options)
 
 
 CHANGES = {"efficientnet": _rescaled, "convnext": _named_stages}

@@ -85,6 +85,9 @@ def _load_file(model: Any, weights: Weights, backbone: Backbone, path: Path) -> 
                 f"{len(model.weights)}"
             )
         model.set_weights(found)
+        for layer in model.layers:
+            if hasattr(layer, "finalize_state"):  # a normalisation of levels reads its weights here
+                layer.finalize_state()
     else:
         model.load_weights(os.fspath(path))
 

@@ -91,6 +91,7 @@ def test_the_range_of_the_first_convolution(name: str) -> None:
     for layer in network.layers:  # the imagenet file's numbers, which are weights here
         if name.startswith("efficientnet_b") and isinstance(layer, keras.layers.Normalization):
             layer.set_weights([np.float32([0.485, 0.456, 0.406]), np.float32(STD), np.int32(0)])
+            layer.finalize_state()
     size = backbone.min_size
     images = np.full((3, size, size, 3), [[[[0.0]]], [[[127.5]]], [[[255.0]]]], np.float32)
     front = keras.Model(network.input, first_convolution(network))
@@ -218,24 +219,37 @@ def test_backbones_are_listed_with_their_weights(
     assert list_backbones()["efficientnet_lite0"].weights["imagenet"].endswith("installed already")
 
 
-def test_a_file_in_keras_folder_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
-) -> None:
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    backbone = get_backbone("efficientnet_b0")
-    network = backbone.build(32)
+@pytest.fixture(scope="module")
+def efficientnet() -> Any:
+    """EfficientNet-B0 with random numbers in all its arrays."""
+    network, rng = get_backbone("efficientnet_b0").build(32), np.random.default_rng(0)
     network.set_weights([rng.random(one.shape, np.float32) for one in network.weights])
-    path = tmp_path / "models" / APPLICATIONS["efficientnet_b0"].imagenet.file_name
-    path.parent.mkdir()
-    save_legacy(network, path)
-    md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    here = replace(backbone, imagenet=replace(APPLICATIONS["efficientnet_b0"].imagenet, md5=md5))
-    weights = resolve_weights("imagenet", here)
-    assert fetch_weights(weights, here) == path
+    return network
+
+
+@pytest.mark.parametrize("name", ["imagenet", "mine.weights.h5", "mine.keras"])
+def test_a_file_of_every_kind_is_loaded(
+    efficientnet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """With the numbers that levels are normalised by, which are computed from weights."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    backbone, published = get_backbone("efficientnet_b0"), APPLICATIONS["efficientnet_b0"].imagenet
+    path = tmp_path / (f"models/{published.file_name}" if name == "imagenet" else name)
+    path.parent.mkdir(exist_ok=True)
+    if name == "imagenet":
+        save_legacy(efficientnet, path)
+        md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        backbone = replace(backbone, imagenet=replace(published, md5=md5))
+    else:
+        efficientnet.save(path) if name.endswith(".keras") else efficientnet.save_weights(path)
+    weights = resolve_weights(name if name == "imagenet" else str(path), backbone)
+    assert fetch_weights(weights, backbone) == path
     loaded = backbone.build(32)
-    load_weights(loaded, weights, here, path)
-    for one, other in zip(loaded.weights, network.weights, strict=True):
+    load_weights(loaded, weights, backbone, path)
+    for one, other in zip(loaded.weights, efficientnet.weights, strict=True):
         np.testing.assert_array_equal(one, other)
+    levels, mean = loaded.layers[2], efficientnet.get_weights()[0]
+    np.testing.assert_array_equal(np.ravel(levels.mean), mean)
 
 
 def test_a_failed_download_says_what_to_fetch(

@@ -44,10 +44,10 @@ def layers() -> Layers:
         found[f"{name}/bn"] = {
             f"{name}/bn/{variable}:0": rng.uniform(*between, filters).astype(np.float32)
             for variable, between in {
-                "gamma": (0.5, 1),
+                "gamma": (0.1, 0.3),
                 "beta": (-0.1, 0.1),
                 "moving_mean": (-0.1, 0.1),
-                "moving_variance": (0.002, 2),  # where an epsilon of 1e-3 counts
+                "moving_variance": (0.01, 0.5),  # where an epsilon of 1e-3 counts
             }.items()
         }
     return found
