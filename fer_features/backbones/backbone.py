@@ -210,7 +210,7 @@ RESNET50_VGGFACE2 = Backbone(
     min_size=32,
     layers=vggface2.LAYERS,
     default_layer="conv4_6",
-    default_outputs=("pooled", "grid3"),
+    default_outputs=("grid3", "map"),
     build=vggface2.build,
     preprocess=vggface2.preprocess,
     read_file=vggface2.read_arrays,
@@ -225,7 +225,7 @@ def _application(one: Application) -> Backbone:
         min_size=one.min_size,
         layers=(),
         default_layer=one.layer,
-        default_outputs=("pooled", "grid3"),  # a map takes 200 to 800 KB for an image
+        default_outputs=("grid3", "map"),
         build=one.build,
         preprocess=one.preprocess,
         imagenet=one.imagenet,
