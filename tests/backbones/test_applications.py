@@ -160,7 +160,13 @@ def features(
         made.close()
 
 
-@pytest.mark.parametrize("name", ["xception", "efficientnet_b0", "convnext_tiny"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "xception",
+        *(pytest.param(n, marks=pytest.mark.long) for n in ("efficientnet_b0", "convnext_tiny")),
+    ],
+)
 def test_random_weights_and_engines_agree(
     name: str, tmp_path: Path, rng: np.random.Generator
 ) -> None:
