@@ -56,15 +56,15 @@ def cached_features(path: Path) -> Parts:
     """
     from fer_features.cache import Cache
     from fer_features.config import FitConfig
-    from fer_features.fit.contamination import settle_split
-    from fer_features.fit.dataset import load_dataset, make_problem
+    from fer_features.fit.dataset import load_dataset
+    from fer_features.fit.features import read_features
+    from fer_features.fit.split import settle_split, split_dataset
 
     with Cache(path) as cache:
         config = FitConfig(cache=path)
         dataset = load_dataset(cache, config)
-        config = settle_split(config, dataset.seen, usage=dataset.metadata.usage)
-        split = make_problem(dataset, config, seed=config.seed).split
-        X = cache.read(dataset.selection.layers[-1], "pooled", dataset.rows)
+        _, split = split_dataset(dataset, settle_split(config, dataset))
+        X = read_features(dataset, "pooled")
     y = dataset.y
     train, validation, test = split.train, split.validation, split.test
     return Parts(X[train], y[train], X[validation], y[validation], X[test], y[test])

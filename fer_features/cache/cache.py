@@ -179,11 +179,11 @@ class Cache(file_format.OpenFile):
         return self._read(f"{layer}/{output}", rows)
 
     def dataset(self, **options: Any) -> Any:
-        """Features, labels and groups of copies: `fer_features.fit.dataset.labelled_features`.
+        """Features, labels and groups of copies: `fer_features.fit.features.labelled_features`.
 
         Imported by name when called: this package does not depend on `fit`.
         """
-        return resolve_name("fer_features.fit.dataset:labelled_features")(self, **options)
+        return resolve_name("fer_features.fit.features:labelled_features")(self, **options)
 
     def images(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
         """The images, uint8 (n, H, W); arguments and errors as for `read`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_features.cli.data import open_source, show_notes
+from fer_features.cli.data import show_notes
 from fer_features.cli.extract import bad_dicts, show_bad
 from fer_features.cli.flags import CacheDir, Json
 from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES, DataConfig
@@ -19,9 +19,6 @@ from fer_features.runtime.files import write_text
 from fer_features.runtime.progress import show_progress
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from fer_features.data.audit import Audit, Leak, Opinion
     from fer_features.data.twin_table import TwinTable
 
@@ -59,6 +56,7 @@ def audit(
 ) -> None:
     """Find copies, leaks between the official parts, conflicting labels and empty images."""
     from fer_features.cli.figures import twin_sheet
+    from fer_features.data import open_source
     from fer_features.data.audit import audit as run
     from fer_features.runtime.figures import save_figure
 
@@ -97,16 +95,20 @@ def twins(
     The file has a line for each pair: row_a, row_b, sha256_a, sha256_b, kind, correlation. Rows are
     counted from 0, without the header; the hashes are of the 2,304 pixel bytes.
     """
+    from fer_features.data import open_source
+    from fer_features.data.audit import leaks_between
     from fer_features.data.twin_table import twin_table
 
     source = open_source(config)
     found = twin_table(source, cache_dir, progress=show_progress)
     index = source.index()
-    show_notes(source.index().notes)
+    show_notes(index.notes)
     written = None if out is None else str(_write_csv(out, _lines_of_pairs(found)))
-    counts = _count_twins(found, index.usage)
+    counts, leaks = _count_twins(found), leaks_between(index.usage, found.twins.groups)
     if json:
-        emit_json({**counts, "notes": list(index.notes), "pairs_file": written})
+        listed = [{**vars(leak), "others": list(leak.others)} for leak in leaks]
+        rest = {"leaks": listed, "notes": list(index.notes), "pairs_file": written}
+        emit_json({**counts, **rest})
         return
     print_line(
         f"{source.name}: {counts['rows']:,} images, {counts['in_a_group']:,} of them with a copy"
@@ -114,7 +116,7 @@ def twins(
     for kind, n in counts["pairs"].items():
         print_line(f"{kind + ' pairs':22} {n:,}")
     print_line(f"largest group          {counts['largest_group']:,} images\n")
-    _show_leaks(_leaks(found, index.usage))
+    _show_leaks(leaks)
     if written:
         print_line(written)
 
@@ -167,21 +169,16 @@ def _show_opinion(opinion: Opinion) -> None:
     """Print how far the labels agree with the voters' majorities."""
     import numpy as np
 
-    columns = np.column_stack(
-        [
-            opinion.counts.sum(axis=1),
-            opinion.counts[:, :-1].sum(axis=1),
-            np.diagonal(opinion.counts),
-            opinion.no_face,
-        ]
-    )
+    counts = opinion.counts
+    known, agree = counts[:, :-1].sum(axis=1), np.diagonal(counts)
+    columns = np.column_stack([counts.sum(axis=1), known, agree, opinion.no_face])
     names = [*EMOTIONS, "all"]
     mostly = [*(_most_others(opinion, code) for code in range(len(EMOTIONS))), ""]
     rows = []
     for name, numbers, others in zip(names, [*columns, columns.sum(axis=0)], mostly, strict=True):
-        images, known, agree, no_face = (f"{n:,}" for n in numbers)
         share = f"{numbers[2] / numbers[1]:.1%}" if numbers[1] else "–"
-        rows.append([name, images, known, agree, share, others, no_face])
+        *labelled, no_face = (f"{n:,}" for n in numbers)
+        rows.append([name, *labelled, share, others, no_face])
     table(
         ["label", "images", "with majority", "agree", "share", "else mostly", "no face"],
         rows,
@@ -198,7 +195,7 @@ def _most_others(opinion: Opinion, code: int) -> str:
     return f"{EMOTIONS[most]} ({others[most]:,})" if others[most] else "–"
 
 
-def _count_twins(found: TwinTable, usage: NDArray[np.int8]) -> dict[str, Any]:
+def _count_twins(found: TwinTable) -> dict[str, Any]:
     import numpy as np
 
     from fer_features.data.twins import KINDS, every_pair
@@ -211,14 +208,7 @@ def _count_twins(found: TwinTable, usage: NDArray[np.int8]) -> dict[str, Any]:
         "pairs": dict(zip(KINDS, kinds.tolist(), strict=True)),
         "in_a_group": int((size[linked] > 1).sum()),
         "largest_group": int(size.max(initial=0)),
-        "leaks": [{**vars(leak), "others": list(leak.others)} for leak in _leaks(found, usage)],
     }
-
-
-def _leaks(found: TwinTable, usage: NDArray[np.int8]) -> tuple[Leak, ...]:
-    from fer_features.data.audit import leaks_between
-
-    return leaks_between(usage, found.twins.groups)
 
 
 def write_rows(found: Audit, path: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fer_features.cli.flags import CacheDir, Json
+from fer_features.cli.flags import CacheDir, Json, Size
 from fer_features.config import CACHE_DIR, ExtractConfig
 from fer_features.runtime.console import emit_json, table
 from fer_features.runtime.progress import show_progress
@@ -15,9 +15,7 @@ from fer_features.runtime.progress import show_progress
 
 def bench(
     backbone: Annotated[str, typer.Option(help="The frozen network.")] = ExtractConfig.backbone,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Height and width that images are resized to.")
-    ] = None,
+    size: Size = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images in a batch; by default each engine's own.")
     ] = None,

@@ -46,7 +46,7 @@ def info(cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json = 
         return
     print_line(
         f"{found['cache']}: {found['rows']:,} rows, {found['bytes'] / 1e6:,.1f} MB, "
-        f"{_state(found)}, {found['changed']}"
+        f"{_state(found)}, last changed {found['changed']}"
     )
     for name, shape in found["features"].items():
         print_line(f"  features/{name}  {' × '.join(str(n) for n in shape)}")
@@ -113,7 +113,6 @@ def to_dict(path: Path) -> dict[str, Any]:
 
     waiting_path = journal_path(path)
     info: dict[str, Any] = {"cache": str(path), "rows": 0, "bytes": 0, "features": {}}
-    info |= {"choices": [], "spec": None, "dataset": None, "key": None, "software": []}
     waiting, begun = 0, None
     if waiting_path.exists():
         with Journal(waiting_path) as journal:
@@ -122,26 +121,23 @@ def to_dict(path: Path) -> dict[str, Any]:
         with Cache(path) as cache:
             info |= asdict(cache.header) | {"software": cache.software, "rows": len(cache)}
             info["features"] = {name: list(shape) for name, shape in cache.shapes().items()}
-            info["choices"] = [
-                {
-                    **one.to_dict(),
-                    "rows": len(one.rows),
-                    "done": int(cache.holds(one.rows, one.features).sum()),
-                }
-                for one in cache.selections
-            ]
+            selections = cache.selections
+            done = [int(cache.holds(one.rows, one.features).sum()) for one in selections]
     else:
         info |= asdict(begun.header) | {"software": begun.software}
-        info["choices"] = [
-            {**one.to_dict(), "rows": len(one.rows), "done": waiting} for one in begun.selections
-        ]
+        selections, done = begun.selections, [waiting] * len(begun.selections)
     files = [one for one in (path, waiting_path) if one.exists()]
     changed = max(one.stat().st_mtime for one in files)
+    choices = [
+        {**one.to_dict(), "rows": len(one.rows), "done": n}
+        for one, n in zip(selections, done, strict=True)
+    ]
     return info | {
+        "choices": choices,
         "bytes": sum(one.stat().st_size for one in files),
         "waiting_rows": waiting,
         "writer": writer_of(path),
-        "complete": not waiting and all(one["done"] == one["rows"] for one in info["choices"]),
+        "complete": not waiting and all(one["done"] == one["rows"] for one in choices),
         "changed": datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
     }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_features.cli.flags import Json, RunsDir
+from fer_features.cli.flags import Json, RunFolders, RunsDir
 from fer_features.config import RUNS_DIR
 from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, print_line, print_message, table, width
@@ -23,10 +23,7 @@ FORMATS = ("table", "markdown", "csv", "json")
 
 
 def compare(
-    run: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Folders of runs; by default all that are about the newest's images."),
-    ] = None,
+    run: RunFolders = None,
     runs_dir: RunsDir = RUNS_DIR,
     everything: Annotated[
         bool, typer.Option("--all", help="All runs, whatever images they are about.")
@@ -100,7 +97,7 @@ def show_comparison(comparison: Comparison, *, all_heads: bool, wide: bool) -> N
 
 
 def _show_table(comparison: ComparisonTable, *, all_heads: bool, wide: bool) -> None:
-    from fer_features.runs.columns import shown_columns
+    from fer_features.runs.table import shown_columns
 
     columns, rows = shown_columns(wide=wide), comparison.drawn_rows(all_heads=all_heads)
     table(
@@ -144,8 +141,10 @@ def show_seeds(found: Sequence[OverSeeds]) -> None:
 
 
 def _show_leaks(leaks: Sequence[LeakEffect]) -> None:
-    from fer_features.runs.columns import with_interval
+    from fer_features.runs.table import with_interval
 
+    if not leaks:
+        return
     rows = []
     for one in leaks:
         record = one.run.record
@@ -157,8 +156,6 @@ def _show_leaks(leaks: Sequence[LeakEffect]) -> None:
         split = f"{record.split.name} {record.seed}"
         accuracy = f"{record.test.accuracy:.4f}"
         rows.append([record.head.name, record.features(), split, accuracy, points, *parts])
-    if not rows:
-        return
     table(
         ["head", "features", "split, seed", "test acc", "points", "with a copy", "without"],
         rows,

@@ -10,27 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_features.cli.extract import LONGEST_LIST, show_bad
-from fer_features.cli.flags import Json
+from fer_features.cli.flags import Json, Size
 from fer_features.config import EMOTIONS, MAX_SEED, SEED, USAGES, DataConfig, ExtractConfig
 from fer_features.runtime.console import emit_json, print_line, print_message, table
 
 if TYPE_CHECKING:
-    from fer_features.data import FaceSource
     from fer_features.data.pictures import PictureForms
     from fer_features.data.summary import DataSummary
 
 
-def open_source(config: DataConfig) -> FaceSource:
-    """Open the data that a configuration names."""
-    from fer_features.data import open_faces
-
-    return open_faces(
-        config.data, skip_bad=config.skip_bad, ignore=config.ignore, classes=config.classes
-    )
-
-
 def info(config: DataConfig, *, json: Json = False) -> None:
     """Count images by emotion and usage; find copies and constant images."""
+    from fer_features.data import open_source
     from fer_features.data.summary import summarize
 
     summary = summarize(open_source(config))
@@ -49,7 +40,7 @@ def show(
 ) -> None:
     """Draw a labelled grid of images."""
     from fer_features.cli.figures import faces_grid
-    from fer_features.data import read_all
+    from fer_features.data import open_source, read_all
     from fer_features.data.summary import sample_rows
     from fer_features.runtime.figures import save_figure
 
@@ -63,9 +54,7 @@ def show(
 
 def layers(
     backbone: Annotated[str, typer.Argument(help="The frozen network.")] = ExtractConfig.backbone,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Height and width that images are resized to.")
-    ] = ExtractConfig.size,
+    size: Size = ExtractConfig.size,
     json: Json = False,
 ) -> None:
     """List the layers of a network that can be kept, with their shapes."""

@@ -14,19 +14,19 @@ from fer_features.runtime.figures import GREY, ORANGE, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+GROUPS = 12
+"""Groups of twins on a sheet, at most."""
+
+IMAGES = 12
+"""Images of a group, at most; the rest is counted."""
+
 _FACE = 0.95  # inches
 _TITLE_WIDE = 5  # faces that a title is as wide as
 _SHORT_USAGES = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
 
 
 def twin_sheet(
-    faces: Faces,
-    group: NDArray[np.int64],
-    exact: NDArray[np.int64],
-    *,
-    name: str,
-    groups: int = 12,
-    columns: int = 12,
+    faces: Faces, group: NDArray[np.int64], exact: NDArray[np.int64], *, name: str
 ) -> Figure:
     """Groups of twins, a line for each, worst first; identical images stand side by side.
 
@@ -39,18 +39,16 @@ def twin_sheet(
             one is 1.
         exact: numbers (N,), the same for identical images.
         name: of their source.
-        groups: how many groups at most.
-        columns: how many images of a group at most; the rest is counted.
     """
-    shown = range(1, min(groups, int(group.max())) + 1)
+    shown = range(1, min(GROUPS, int(group.max())) + 1)
     members = [np.flatnonzero(group == number) for number in shown]
-    wide = max(_TITLE_WIDE, min(columns, max(map(len, members))))
+    wide = max(_TITLE_WIDE, min(IMAGES, max(map(len, members))))
     with new_figure(_FACE * wide + 1.5, 1.5 * _FACE * len(members) + 0.7) as figure:
         grid = figure.subplots(len(members), wide, squeeze=False)
         for number, line, axes_line in zip(shown, members, grid, strict=True):
             for axes in axes_line:
                 axes.set_axis_off()
-            _one_group(axes_line[:columns], faces, line, exact, number=number)
+            _one_group(axes_line[:IMAGES], faces, line, exact, number=number)
         title = f"{name}: the worst {len(members)} of {group.max():,} groups of twins"
         if any(len(np.unique(faces.emotion[line])) > 1 for line in members):
             title += "\nframed: labels other than the group's most frequent"
@@ -88,14 +86,8 @@ def _one_face(axes: Any, faces: Faces, place: int, *, odd: bool) -> None:
     usage = int(faces.usage[place])
     part = f" {_SHORT_USAGES[USAGES[usage]]}" if usage >= 0 else ""
     below = {"transform": axes.transAxes, "ha": "center", "va": "top"}
-    axes.text(
-        0.5,
-        -0.04,
-        EMOTIONS[faces.emotion[place]],
-        fontsize=8,
-        fontweight="bold" if odd else "normal",
-        **below,
-    )
+    weight, label = "bold" if odd else "normal", EMOTIONS[faces.emotion[place]]
+    axes.text(0.5, -0.04, label, fontsize=8, fontweight=weight, **below)
     axes.text(0.5, -0.22, f"{faces.row[place]}{part}", fontsize=6.5, color=GREY, **below)
     if odd:
         axes.set_axis_on()
@@ -130,6 +122,7 @@ def faces_grid(faces: Faces, *, title: str) -> Figure:
         wide, high = figure.get_size_inches()
         axes = figure.add_axes((_LEFT / wide, 0, size[0] / wide, size[1] / high))
         axes.set_axis_off()
+        small: Any = {"fontsize": 7, "color": GREY}
         for at, (name, line) in enumerate(lines):
             top = at * height + _ROOM
             strip = np.full((IMAGE_SIZE, columns, width), 255, np.uint8)
@@ -139,15 +132,8 @@ def faces_grid(faces: Faces, *, title: str) -> Figure:
             axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=extent)
             axes.text(-_GAP, top + IMAGE_SIZE / 2, name, ha="right", va="center")
             for column, row in enumerate(faces.row[line].tolist()):
-                axes.text(
-                    column * width + IMAGE_SIZE / 2,
-                    top - 1,
-                    str(row),
-                    fontsize=7,
-                    color=GREY,
-                    ha="center",
-                    va="bottom",
-                )
+                at_x = column * width + IMAGE_SIZE / 2
+                axes.text(at_x, top - 1, str(row), ha="center", va="bottom", **small)
         axes.set(xlim=(0, columns * width), ylim=(len(lines) * height, 0))
         figure.suptitle(title, fontsize=11, x=0.01, y=1 - 0.1 / high, ha="left")
     return figure

@@ -79,8 +79,8 @@ def run_dict(run: Run) -> dict[str, Any]:
 
 def show_run(run: Run) -> None:
     """A run's scores in one line, and its other results in a line each."""
-    from fer_features.runs.columns import with_interval
     from fer_features.runs.record import UNKNOWN
+    from fer_features.runs.table import with_interval
 
     record = run.record
     validation, test, interval = record.validation, record.test, record.intervals["accuracy"]

@@ -28,6 +28,13 @@ RunsDir = Annotated[Path, typer.Option(help="Folder of the runs.")]
 CacheFile = Annotated[
     Path | None, typer.Argument(help="A cache file; by default the one extracted last.")
 ]
+RunFolders = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Folders of runs; by default all that are about the newest's images."),
+]
+Size = Annotated[
+    int | None, typer.Option(min=1, help="Height and width that images are resized to.")
+]
 
 
 def add_command(app: typer.Typer, function: Callable[..., None], *, name: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_features.cli.flags import CacheDir, Json, RunsDir
+from fer_features.cli.flags import CacheDir, Json, RunFolders, RunsDir
 from fer_features.config import CACHE_DIR, EMOTIONS, RUNS_DIR, USAGES
 from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, print_line, print_message
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
 
 def report(
-    run: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Folders of runs; by default all that are about the newest's images."),
-    ] = None,
+    run: RunFolders = None,
     runs_dir: RunsDir = RUNS_DIR,
     cache_dir: CacheDir = CACHE_DIR,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("report.html"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fer_features.config import EMOTIONS, USAGES
+from fer_features.config import EMOTIONS, USAGES, DataConfig
 from fer_features.data.faces import (
     IMAGE_SIZE,
     BadRow,
@@ -27,6 +27,7 @@ __all__ = [
     "Faces",
     "load_faces",
     "open_faces",
+    "open_source",
     "pixel_sha256",
     "read_all",
 ]
@@ -55,6 +56,13 @@ def load_faces(
         FerError: there is no such file or folder, it is not of a known form, or a row is bad.
     """
     return read_all(open_faces(data, skip_bad=skip_bad, ignore=ignore, classes=map_class))
+
+
+def open_source(config: DataConfig) -> FaceSource:
+    """Open the source that a configuration names; errors as for `open_faces`."""
+    return open_faces(
+        config.data, skip_bad=config.skip_bad, ignore=config.ignore, classes=config.classes
+    )
 
 
 def open_faces(

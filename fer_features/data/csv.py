@@ -106,9 +106,9 @@ class CsvFaces:
         with open_csv(self._path, scan.member) as file:
             for places in batches:
                 texts = []
-                for offset in scan.offset[places].tolist():
-                    file.seek(offset)  # in a packed file, unpacks and drops what is between
-                    texts.append(scan.table.pixels(file.readline()))
+                for start, size in scan.pixels[places].tolist():
+                    file.seek(start)  # in a packed file, unpacks and drops what is between
+                    texts.append(file.read(size).strip())
                 images = np.empty((len(places), PIXELS), np.uint8)
                 wrong = decode_pixels(texts, images)
                 for at, error in wrong.items():
@@ -140,31 +140,34 @@ class CsvFaces:
             ignored=int(ignored.sum()),
         )
         digest = self._labels.digest(hasher.hexdigest())
-        return _Scan(index, digest, version, member, table, line=usable[3], offset=usable[4])
+        return _Scan(index, digest, version, member, line=usable[3], pixels=usable[4:].T)
 
     def _check_rows(
         self, lines: Iterator[_Line], table: Table
     ) -> tuple[NDArray[np.int64], dict[int, RowError]]:
-        """Row, emotion, usage, line and offset of each good row, int64 (N, 5), and the bad rows."""
-        found = array("q")  # five numbers a row; a list of tuples would take five times the memory
+        """The good rows, int64 (N, 6), and the bad ones.
+
+        A good row's numbers are its row, emotion, usage, line, and its pixels' offset and length.
+        """
+        found = array("q")  # six numbers a row; a list of tuples would take five times the memory
         bad: dict[int, RowError] = {}
         texts: dict[int, bytes] = {}
         for row, (number, offset, line) in enumerate(lines):
             try:
-                emotion, usage, pixels = table.parse(line)
+                emotion, usage, start, stop = table.parse(line)
             except RowError as error:
                 if not self._skip_bad:
                     alike = row == 0 and _all_bad(islice(lines, _LOOK_AHEAD), table)
                     raise self._row_error(row, number, error, all_rows=alike) from None
                 bad[row] = error.with_traceback(None)  # its frames hold the row
                 continue
-            found.extend((row, emotion, usage, number, offset))
+            found.extend((row, emotion, usage, number, offset + start, stop - start))
             if self._skip_bad and emotion != IGNORED:
-                texts[row] = pixels
+                texts[row] = line[start:stop].strip()
                 if len(texts) == BLOCK_ROWS:
                     bad |= _undecodable(texts)
                     texts.clear()
-        return np.array(found, np.int64).reshape(-1, 5), bad | _undecodable(texts)
+        return np.array(found, np.int64).reshape(-1, 6), bad | _undecodable(texts)
 
     def _row_error(self, row: int, line: int, error: RowError, *, all_rows: bool) -> FerError:
         hint = error.hint if all_rows else f"{error.hint}; or leave bad rows out: --skip-bad"
@@ -187,15 +190,17 @@ class CsvFaces:
 
 @dataclass(frozen=True)
 class _Scan:
-    """An indexed file: its digest and version, and each usable row's line and offset in it."""
+    """An indexed file: its digest and version, and where each usable row stands in it.
+
+    `line` is int64 (N,), from 1; `pixels` is int64 (N, 2), the offset and length of their text.
+    """
 
     index: FaceIndex
     digest: str
     version: tuple[int, int]
     member: Member
-    table: Table
     line: NDArray[np.int64]
-    offset: NDArray[np.int64]
+    pixels: NDArray[np.int64]
 
 
 def _lines(file: BinaryIO, hasher: Any, *, name: str) -> Iterator[_Line]:

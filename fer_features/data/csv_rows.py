@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +29,7 @@ _SIZE = (
     f"every row needs the grey levels of {IMAGE_SIZE}×{IMAGE_SIZE} pixels: resize the images, or "
     "save them as pictures in class folders, which may have any size"
 )
+_QUOTED = re.compile(rb'\s*"([^"]*(?:""[^"]*)*)"\s*(?=,|$)')
 _PARTS = f"write {', '.join(USAGES)}, or remove the column Usage"
 WANTED = (
     "give FER2013 with its labels, a CSV file that starts with emotion,pixels,Usage; unpack it if "
@@ -68,7 +67,8 @@ class Table:
             header = b"\0"
         if b"\0" in header:
             raise FerError(f"{name} is not a text file in UTF-8", hint=WANTED)
-        columns = _split(header.removeprefix(b"\xef\xbb\xbf"))
+        header = header.removeprefix(b"\xef\xbb\xbf")
+        columns = [header[start:stop].strip() for start, stop in _spans(header)]
         lower = [column.lower() for column in columns]
         for column, least in ((b"emotion", 1), (b"pixels", 1), (b"usage", 0)):
             if not least <= lower.count(column) <= 1:
@@ -82,33 +82,29 @@ class Table:
         self._emotion, self._pixels = lower.index(b"emotion"), lower.index(b"pixels")
         self._usage = lower.index(b"usage") if b"usage" in lower else None
 
-    def parse(self, line: bytes) -> tuple[int, int, bytes]:
-        """The codes of emotion (or `IGNORED`) and usage (or -1), and the text of the pixels.
+    def parse(self, line: bytes) -> tuple[int, int, int, int]:
+        """The codes of emotion (or `IGNORED`) and usage (or -1), and the pixels' start and stop.
 
         Raises:
             RowError: the row cannot be used.
         """
-        fields = _split(line)
-        if len(fields) != self._columns:
-            raise RowError(f"{len(fields)} fields instead of {self._columns}", hint=_FIELDS)
-        emotion, pixels = self._code(fields[self._emotion]), fields[self._pixels]
+        spans = _spans(line)
+        if len(spans) != self._columns:
+            raise RowError(f"{len(spans)} fields instead of {self._columns}", hint=_FIELDS)
+        start, stop = spans[self._pixels]
+        emotion = self._code(line[slice(*spans[self._emotion])].strip())
         if emotion == IGNORED:
-            return IGNORED, -1, pixels
-        found = count_pixels(pixels, PIXELS)
+            return IGNORED, -1, start, stop
+        found = _count_pixels(line[start:stop].strip())
         if found != PIXELS:
             raise RowError(f"{found} pixels instead of {PIXELS}", hint=_SIZE)
         if self._usage is None:
-            return emotion, -1, pixels
-        usage = _USAGE_CODES.get(fields[self._usage].lower())
+            return emotion, -1, start, stop
+        part = line[slice(*spans[self._usage])].strip()
+        usage = _USAGE_CODES.get(part.lower())
         if usage is None:
-            shown = _shown(fields[self._usage])
-            raise RowError(f"usage is {shown}, none of {', '.join(USAGES)}", hint=_PARTS)
-        return emotion, usage, pixels
-
-    def pixels(self, line: bytes) -> bytes:
-        """The text of the pixels of a row that was parsed before; empty if it has changed."""
-        fields = _split(line)
-        return fields[self._pixels] if len(fields) == self._columns else b""
+            raise RowError(f"usage is {_shown(part)}, none of {', '.join(USAGES)}", hint=_PARTS)
+        return emotion, usage, start, stop
 
     def counts(self) -> dict[str, int]:
         """Number of rows of each label parsed."""
@@ -127,19 +123,17 @@ class Table:
         return known
 
 
-def _split(line: bytes) -> list[bytes]:
-    """The fields of a line, without quotes and outer blanks."""
-    # `find` is several times faster on 8 kB of pixels than `split`.
-    fields, start = [], 0
-    while (stop := line.find(b",", start)) >= 0:
-        fields.append(line[start:stop].strip())
+def _spans(line: bytes) -> list[tuple[int, int]]:
+    """Where each field of a line starts and stops, without its quotes."""
+    spans, start, quotes = [], 0, b'"' in line
+    while start <= len(line):
+        quoted = _QUOTED.match(line, start) if quotes else None
+        # on 8 kB of pixels, `find` is several times faster than `split`
+        comma = line.find(b",", quoted.end() if quoted else start)
+        stop = comma if comma >= 0 else len(line)
+        spans.append(quoted.span(1) if quoted else (start, stop))
         start = stop + 1
-    fields.append(line[start:].strip())
-    if any(field.startswith(b'"') for field in fields):
-        with suppress(csv.Error):
-            quoted = next(csv.reader([line.decode("latin-1")], skipinitialspace=True))
-            return [field.encode("latin-1").strip() for field in quoted]
-    return fields
+    return spans
 
 
 def _shown(field: bytes) -> str:
@@ -154,14 +148,14 @@ _ZERO, _BLANK = np.uint8(ord("0")), np.uint8(ord(" "))
 _TWO, _TEN, _HUNDRED = np.uint8(2), np.uint8(10), np.uint8(100)
 
 
-def count_pixels(text: bytes, expected: int) -> int:
+def _count_pixels(text: bytes) -> int:
     """How many numbers a text without outer blanks holds.
 
-    One blank less than `expected` is taken as that many numbers; `decode_pixels` finds two blanks
+    One blank less than `PIXELS` is taken as that many numbers; `decode_pixels` finds two blanks
     together.
     """
     blanks = np.count_nonzero(np.frombuffer(text, np.uint8) == _BLANK)
-    return expected if blanks + 1 == expected else len(text.split())
+    return PIXELS if blanks + 1 == PIXELS else len(text.split())
 
 
 def decode_pixels(texts: Sequence[bytes], out: NDArray[np.uint8]) -> dict[int, RowError]:
@@ -211,10 +205,12 @@ def _decode_block(texts: Sequence[bytes], out: NDArray[np.uint8]) -> bool:
         or (triples[:-1] & triples[1:]).any()  # four digits
     ):
         return False
-    digit *= is_digit
-    hundreds = digit[:-3] * triples[:-1]
-    rest = digit[1:-2] * _TEN + digit[2:-1]
-    values = hundreds * _HUNDRED + rest
+    digit *= is_digit.view(np.uint8)  # a bool operand would be copied
+    hundreds = digit[:-3] * triples[:-1].view(np.uint8)
+    rest = digit[1:-2] * _TEN
+    rest += digit[2:-1]
+    values = hundreds * _HUNDRED
+    values += rest
     # Up to 299, a sum above 255 has wrapped round once and is below each of its terms.
     if hundreds.max() > _TWO or (values < rest).any():
         return False

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from fer_features.backbones.weights import file_sha256
 from fer_features.engines.engine import Engine, Features, GraphSpec, OutputSpecs, pad_batch
-from fer_features.errors import FerError
 from fer_features.engines.openvino_graph import direct_graph
+from fer_features.errors import FerError
 from fer_features.runtime.openvino_runtime import import_openvino
 from fer_features.runtime.progress import Log, no_log
 

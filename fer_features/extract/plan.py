@@ -19,7 +19,7 @@ from fer_features.cache import Cache, FeatureSpec, Header, RowSelection, cache_k
 from fer_features.cache.folder import SUFFIX
 from fer_features.cache.format import filters
 from fer_features.config import OUTPUTS, VIEWS, ExtractConfig
-from fer_features.data import IMAGE_SIZE, FaceIndex, FaceSource, open_faces
+from fer_features.data import IMAGE_SIZE, FaceIndex, FaceSource, open_source
 from fer_features.data.tasks import Task, choose_rows, load_task
 from fer_features.engines import PRECISIONS, EngineChoice, GraphSpec, choose_for
 from fer_features.engines.engine import check_batch
@@ -151,9 +151,7 @@ def plan_extraction(config: ExtractConfig) -> Plan:
     )
     backbone.check_size(spec.size)
     check_batch(config.batch_size, size=spec.size)
-    source = open_faces(
-        config.data, skip_bad=config.skip_bad, ignore=config.ignore, classes=config.classes
-    )
+    source = open_source(config)
     index = source.index()
     rows = index.row[choose_rows(task, index.emotion, per_class=config.per_class, seed=config.seed)]
     info = _selection_info(config, task, index)

@@ -18,13 +18,13 @@ _EPSILON = 1e-12
 
 @dataclass(frozen=True)
 class Calibrator:
-    """A map from a head's probabilities to calibrated ones.
+    """A fitted calibration of a head's probabilities.
 
     Attributes:
         method: ``platt`` or ``isotonic``.
         parameters: plain numbers: for ``platt`` ``coef`` (D, K) and ``intercept`` (D,) of a
-            logistic regression on log probabilities; for ``isotonic`` ``x`` and ``y``, the corners
-            of each class's rising curve.
+            logistic regression on log probabilities; for ``isotonic`` ``x`` and ``y``, the knots
+            of each class's non-decreasing curve, the last class first.
     """
 
     method: str
@@ -38,18 +38,18 @@ class Calibrator:
             z = np.hstack([np.zeros_like(z), z]) if len(coef) == 1 else z
             return np.asarray(softmax(z, axis=1))
         curves = zip(self.parameters["x"], self.parameters["y"], strict=True)
-        raised = np.stack(
+        calibrated = np.stack(
             [np.interp(probability[:, -1 - k], x, y) for k, (x, y) in enumerate(curves)][::-1],
             axis=1,
         )
-        if raised.shape[1] == 1:
-            return np.hstack([1 - raised, raised])
-        total = raised.sum(axis=1, keepdims=True)
-        even = np.full_like(raised, 1 / raised.shape[1])  # where every curve is 0
-        return np.asarray(np.divide(raised, total, out=even, where=total > 0))
+        if calibrated.shape[1] == 1:
+            return np.hstack([1 - calibrated, calibrated])
+        total = calibrated.sum(axis=1, keepdims=True)
+        even = np.full_like(calibrated, 1 / calibrated.shape[1])  # where every curve is 0
+        return np.asarray(np.divide(calibrated, total, out=even, where=total > 0))
 
     def to_dict(self) -> dict[str, Any]:
-        """The map as plain JSON types; `from_dict` reads it back."""
+        """Plain JSON types, from which `from_dict` makes an equal calibrator."""
         return {"method": self.method, **self.parameters}
 
     @classmethod
@@ -62,9 +62,9 @@ def fit_calibrator(method: str, probability: NDArray[Any], codes: NDArray[np.int
     """Fit a calibration to probabilities of rows that the head has not been fitted to.
 
     ``platt``: a logistic regression on log probabilities, of two classes on their log odds (Platt,
-    1999), of more multinomial. ``isotonic``: a rising curve for each class (Zadrozny and Elkan,
-    2002, https://doi.org/10.1145/775047.775151), for two classes one of them, for more divided by
-    their sum.
+    1999), of more multinomial. ``isotonic``: isotonic regression of each class against the rest
+    (Zadrozny and Elkan, 2002, https://doi.org/10.1145/775047.775151), normalised to sum 1; of two
+    classes only the second's.
 
     Args:
         method: ``platt`` or ``isotonic``.
@@ -90,30 +90,17 @@ def fit_calibrator(method: str, probability: NDArray[Any], codes: NDArray[np.int
 
 
 def _logs(probability: NDArray[Any]) -> NDArray[np.float64]:
-    """What Platt's regression is on: the log odds (N, 1) of two classes, log probabilities else."""
+    """Log odds (N, 1) of two classes, log probabilities (N, K) of more."""
     logs = np.log(np.clip(np.asarray(probability, np.float64), _EPSILON, None))
     return logs[:, 1:] - logs[:, :1] if probability.shape[1] == 2 else logs
 
 
-@dataclass(frozen=True)
-class Threshold:
-    """A threshold on the positive class's probability, and what it reaches where it was chosen.
-
-    Attributes:
-        threshold: the least probability that is predicted positive, 0 to 1.
-        precision: share of the rows predicted positive that are positive.
-        recall: share of the positive rows that are predicted positive.
-    """
-
-    threshold: float
-    precision: float
-    recall: float
-
-
 def choose_threshold(
     positive: NDArray[Any], probability: NDArray[Any], *, target: str, value: float
-) -> Threshold:
-    """Of the thresholds that reach a precision, the one of highest recall, or the other way round.
+) -> float:
+    """The threshold that reaches a precision at the highest recall, or the other way round.
+
+    It is the least probability that is predicted positive.
 
     Args:
         positive: (N,), 1 or true where a row is positive.
@@ -134,6 +121,4 @@ def choose_threshold(
             f"no threshold gives a {target} of {value:g} on the validation rows",
             hint=f"the most that one gives is {reached.max():.4f}",
         )
-    best = np.where(reached >= value, other, -1).argmax()
-    chosen = probability[order][ends[best]]
-    return Threshold(float(chosen), float(precision[best]), float(recall[best]))
+    return float(probability[order][ends[np.where(reached >= value, other, -1).argmax()]])

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_features.cache import Cache
+from fer_features.data.splits import Split
 from fer_features.data.summary import is_fer2013
-from fer_features.fit.dataset import Problem
+from fer_features.fit.dataset import Dataset
+from fer_features.fit.split import PARTS, seen_by_part
 from fer_features.runs import schema as runs
 from fer_features.runs.record import has_known_weights
 from fer_features.runtime.text import plain_text
-
-if TYPE_CHECKING:
-    from fer_features.cache import Cache
-
-PARTS = ("validation", "test")
-"""The parts that a head is scored on."""
 
 
 def cache_record(cache: Cache) -> runs.CacheRecord:
@@ -32,24 +27,23 @@ def cache_record(cache: Cache) -> runs.CacheRecord:
     )
 
 
-def data_record(problem: Problem, cache: Cache) -> runs.Data:
+def data_record(dataset: Dataset, split: Split) -> runs.Data:
     """The rows that a head is fitted to and scored on."""
-    dataset, header = problem.dataset, cache.header
+    cache, header = dataset.cache, dataset.cache.header
     return runs.Data(
         name=plain_text(header.dataset["name"]),
         rows=len(dataset.rows),
         digest=dataset.digest,
         labels=dataset.labels,
         dropped=dataset.dropped,
-        seen=problem.seen,
+        seen=seen_by_part(dataset, split),
         fer2013=is_fer2013(dataset.metadata.sha256),
         provenance=provenance(str(header.spec["weights"]), cache.seen(dataset.rows)),
         counts={
             part: np.bincount(
-                dataset.y[getattr(problem.split, part)],
-                minlength=len(dataset.task.classes),
+                dataset.y[getattr(split, part)], minlength=len(dataset.task.classes)
             ).tolist()
-            for part in ("train", *PARTS)
+            for part in PARTS
         },
     )
 

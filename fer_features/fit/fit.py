@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fer_features.cache import Cache, latest_cache
 from fer_features.config import MAX_SEED, VIEWS, FitConfig
+from fer_features.data.splits import Split
 from fer_features.errors import FerError
-from fer_features.fit.calibration import CALIBRATIONS, choose_threshold, fit_calibrator
-from fer_features.fit.contamination import settle_split
-from fer_features.fit.dataset import Problem, load_dataset, make_problem
-from fer_features.fit.features import Reader, parse_layers
-from fer_features.fit.record import Fitted, write_run
-from fer_features.fit.resample import cross_validate, fit_to, learn_by_size
-from fer_features.heads import head_class, head_names, make_head, params_of
-from fer_features.metrics import Scores
+from fer_features.fit.calibration import CALIBRATIONS
+from fer_features.fit.dataset import Dataset, load_dataset
+from fer_features.fit.features import check_features
+from fer_features.fit.record import write_run
+from fer_features.fit.scoring import fit_and_score
+from fer_features.fit.split import settle_split, split_dataset
+from fer_features.heads import head_names, make_head, params_of
+from fer_features.heads.base import EpochCallback
 from fer_features.runs.run import Run, make_folder
 from fer_features.runtime.flags import make_config
 from fer_features.runtime.progress import Log, Progress, no_log, no_progress
-
-EpochCallback = Callable[[int, dict[str, float]], None]
-"""Called after each epoch of a head with its number, from 1, and the losses."""
 
 MOST_JOBS = 1024
 
@@ -100,45 +95,44 @@ def fit_each(
     """
     with _folder(config.runs_dir):  # made first: a fit whose run cannot be written is lost
         _check(config)
-        heads = {name: _make(name, config, seed=config.seed) for name in _names(config)}
+        heads = {name: _make(name, config) for name in _names(config)}
         with Cache(config.cache or latest_cache(config.cache_dir)) as cache:
             dataset = load_dataset(cache, config, progress=progress)
-            config = settle_split(config, dataset.seen, usage=dataset.metadata.usage, log=log)
+            config = settle_split(config, dataset, log=log)
             if config.operate and dataset.task.positive is None:
                 raise FerError(
                     f"--threshold-for needs a task of two classes, and {dataset.task.name} has "
                     f"{len(dataset.task.classes)}"
                 )
-            features = config.features or dataset.selection.layers[-1]
-            reader = Reader(cache, dataset.rows, parse_layers(features), config.views)
-            names = _fittable(heads, reader, config, log)
+            names = _fittable(heads, dataset, config, log)
             for seed in range(config.seed, config.seed + config.seeds):
-                problem = make_problem(dataset, config, seed=seed)
+                seeded = replace(config, seed=seed)
+                data, split = split_dataset(dataset, seeded)
                 if seed == config.seed:
-                    _log_notes(problem, config.seeds, log)
+                    _log_notes(data, split, config.seeds, log)
                 fitted_heads: dict[str, Any] = {}
                 for name in names:
-                    head = _make(name, config, seed=seed)
+                    head = _make(name, seeded)
                     head.on_epoch = on_epoch(name) if on_epoch else None
                     head.reuse(fitted_heads)
-                    fitted = _fit_and_score(name, head, problem, reader, config)
+                    fitted = fit_and_score(head, data, split, seeded)
                     fitted_heads[name] = head
-                    yield write_run(fitted, cache, config, log=log)
+                    yield write_run(fitted, seeded, log=log)
 
 
-def _log_notes(problem: Problem, seeds: int, log: Log) -> None:
-    """What the user must know of how the data were read and split."""
-    if seeds > 1 and problem.split.seed is None:
+def _log_notes(dataset: Dataset, split: Split, seeds: int, log: Log) -> None:
+    """Log what the user must know of how the data were read and split."""
+    if seeds > 1 and split.seed is None:
         log(
-            f"note: split {problem.split.name} draws nothing: with --seeds only the random numbers "
-            "of the heads differ, and not the images"
+            f"note: split {split.name} draws nothing: with --seeds only the random numbers of the "
+            "heads differ, and not the images"
         )
-    for note in problem.dataset.selection.info.get("notes", ()):
+    for note in dataset.selection.info.get("notes", ()):
         log(f"note: {note}")
-    if origin := problem.split.validation_from:
+    if split.validation_from:
         log(
-            f"note: the data have no PublicTest part: {len(problem.split.validation):,} validation "
-            f"images are cut from {origin}, stratified, twins on one side"
+            f"note: the data have no PublicTest part: {len(split.validation):,} validation images "
+            f"are cut from {split.validation_from}, stratified, twins on one side"
         )
 
 
@@ -156,8 +150,6 @@ def _folder(path: Path) -> Iterator[None]:
 
 def _check(config: FitConfig) -> None:
     """Check what needs no cache."""
-    for name in _names(config):
-        head_class(name)
     for kind, value, known in (
         *(("view", view, VIEWS) for view in config.views),
         ("calibration", config.calibrate, (None, *CALIBRATIONS)),
@@ -169,16 +161,12 @@ def _check(config: FitConfig) -> None:
         if any(name.split(".")[-1] == parameter for name in config.params):
             raise FerError(f"{parameter} is not set by --set", hint=f"{flag} sets it")
     last = MAX_SEED - config.seeds + 1
+    jobs_valid = config.jobs == -1 or 1 <= config.jobs <= MOST_JOBS
     for flag, number, valid, text in (
         ("--seeds", config.seeds, config.seeds >= 1, "at least 1"),
         ("--seed", config.seed, 0 <= config.seed <= last, f"0 to {last}"),
         ("--cv", config.cv, config.cv == 0 or config.cv >= 2, "0, or at least 2 folds"),
-        (
-            "--jobs",
-            config.jobs,
-            config.jobs in (-1, *range(1, MOST_JOBS + 1)),
-            f"-1, or 1 to {MOST_JOBS}",
-        ),
+        ("--jobs", config.jobs, jobs_valid, f"-1, or 1 to {MOST_JOBS}"),
     ):
         if not valid:
             raise FerError(f"{flag} {number}: it must be {text}")
@@ -188,19 +176,19 @@ def _names(config: FitConfig) -> tuple[str, ...]:
     return head_names() if config.heads == ("all",) else config.heads
 
 
-def _make(name: str, config: FitConfig, *, seed: int) -> Any:
+def _make(name: str, config: FitConfig) -> Any:
     """A head with the configuration's parameters, seed and jobs, as far as it has them."""
     head = make_head(name, **params_of(name, config.params, heads=_names(config)))
-    common = {"random_state": seed, "n_jobs": config.jobs}
+    common = {"random_state": config.seed, "n_jobs": config.jobs}
     return head.set_params(**{k: v for k, v in common.items() if k in head.get_params()})
 
 
-def _fittable(heads: dict[str, Any], reader: Reader, config: FitConfig, log: Log) -> list[str]:
+def _fittable(heads: dict[str, Any], dataset: Dataset, config: FitConfig, log: Log) -> list[str]:
     """Names of the heads to fit; of ``all``, those that cache and labels allow."""
     names = []
     for name, head in heads.items():
         try:
-            reader.check(head.needs)
+            check_features(dataset, head.needs)
             if config.labels == "soft" and not head.accepts_soft_targets:
                 raise FerError(
                     f"the {name} head cannot be trained on shares of votes",
@@ -215,62 +203,3 @@ def _fittable(heads: dict[str, Any], reader: Reader, config: FitConfig, log: Log
     if not names:
         raise FerError("no head can be fitted on this cache", hint="fer cache info shows it")
     return names
-
-
-def _fit_and_score(
-    name: str, head: Any, problem: Problem, reader: Reader, config: FitConfig
-) -> Fitted:
-    split, clock = problem.split, time.perf_counter
-    begun = clock()
-    X = reader.read(head.needs)
-    read = clock()
-    cv = cross_validate(head, X, problem, k=config.cv) if config.cv else None
-    started = clock()
-    fit_to(head, X, problem, split.train, validation=split.validation)
-    done = clock()
-    probability = {
-        part: head.predict_proba(X[getattr(split, part)]).astype(np.float64)
-        for part in ("validation", "test")
-    }
-    seconds = {"read": read - begun, "fit": done - started, "predict": clock() - done}
-    fitted = Fitted(
-        name=name,
-        head=head,
-        problem=problem,
-        reader=reader,
-        probability=probability,
-        scores=_scores(probability, problem),
-        cv=cv,
-        sizes=learn_by_size(head, X, problem) if config.sizes else None,
-        seconds=seconds,
-    )
-    _calibrate(fitted, config)
-    return fitted
-
-
-def _calibrate(fitted: Fitted, config: FitConfig) -> None:
-    """Calibrate, and choose a threshold, both by the validation rows alone."""
-    dataset, split = fitted.problem.dataset, fitted.problem.split
-    y = dataset.y[split.validation]
-    if config.calibrate:
-        calibrator = fit_calibrator(config.calibrate, fitted.probability["validation"], y)
-        fitted.plain, fitted.calibrator = fitted.scores, calibrator
-        fitted.probability = {
-            part: calibrator.apply(before) for part, before in fitted.probability.items()
-        }
-        fitted.scores = _scores(fitted.probability, fitted.problem)
-    if config.operate:
-        target, value = config.operate
-        code = dataset.task.class_names.index(str(dataset.task.positive))
-        positive = fitted.probability["validation"][:, code]
-        try:
-            fitted.operating = choose_threshold(y == code, positive, target=target, value=value)
-        except FerError as error:  # the fit is worth keeping all the same
-            fitted.unmet = f"{error.message}; {error.hint}"
-
-
-def _scores(probability: dict[str, NDArray[np.float64]], problem: Problem) -> dict[str, Scores]:
-    return {
-        part: problem.score(getattr(problem.split, part), predicted)
-        for part, predicted in probability.items()
-    }

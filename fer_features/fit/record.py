@@ -5,88 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from fer_features import __version__
 from fer_features.config import FitConfig
-from fer_features.fit.calibration import Calibrator, Threshold
-from fer_features.fit.command import command
-from fer_features.fit.data_record import PARTS, cache_record, data_record
-from fer_features.fit.dataset import Problem
-from fer_features.fit.features import Reader
-from fer_features.fit.resample import Sizes
-from fer_features.metrics import Scores
+from fer_features.fit.data_record import cache_record, data_record
+from fer_features.fit.scoring import Fitted
 from fer_features.metrics.intervals import score_intervals
 from fer_features.runs import schema as runs
 from fer_features.runs.predictions import Part, Predictions
 from fer_features.runs.record import RunRecord
 from fer_features.runs.run import Run, Save
 from fer_features.runs.run import write_run as write
+from fer_features.runtime.flags import words_of
 from fer_features.runtime.progress import Log, no_log
 from fer_features.runtime.text import plain_text
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from fer_features.cache import Cache
+_NOT_REPEATED = ("cache", "heads", "seeds", "cache_dir", "runs_dir", "jobs")
+"""Fields that `command` gives in another way, or that change no result."""
 
 
-@dataclass
-class Fitted:
-    """A head that has been fitted, and what its run records.
-
-    Attributes:
-        name: the head's name.
-        head: the head.
-        problem: the rows it was fitted to.
-        reader: where its features came from.
-        probability: by part, ``validation`` and ``test``, float64 (n, K), calibrated if asked for.
-        scores: by part.
-        plain: by part, before calibration; None without.
-        calibrator: the calibration; None without.
-        operating: the threshold that was chosen; None if not requested or unattainable.
-        unmet: why no threshold reaches the requested value; empty otherwise.
-        cv: scores of a cross-validation; None without.
-        sizes: the learning curve by training-set size; None without.
-        seconds: read, fit, predict.
-    """
-
-    name: str
-    head: Any
-    problem: Problem
-    reader: Reader
-    probability: dict[str, NDArray[np.float64]]
-    scores: dict[str, Scores]
-    plain: dict[str, Scores] | None = None
-    calibrator: Calibrator | None = None
-    operating: Threshold | None = None
-    unmet: str = ""
-    cv: dict[str, Any] | None = None
-    sizes: Sizes | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def rows(self, part: str) -> NDArray[np.int64]:
-        """Places of a part's rows among those of the problem, int64 (n,)."""
-        found: NDArray[np.int64] = getattr(self.problem.split, part)
-        return found
-
-    def label(self, part: str) -> NDArray[np.int64]:
-        """True class codes of a part's rows, int64 (n,)."""
-        return self.problem.dataset.y[self.rows(part)]
-
-
-def write_run(fitted: Fitted, cache: Cache, config: FitConfig, *, log: Log = no_log) -> Run:
+def write_run(fitted: Fitted, config: FitConfig, *, log: Log = no_log) -> Run:
     """Write a run's folder: record, model, predictions, and the curves if there are any."""
-    record = _record(fitted, cache, config)
+    record = _record(fitted, config)
     name = _run_id(record)
     title = "\n".join([f"{fitted.head.title}, {name}", *record.marks])
     saves = {"model": fitted.head.save, "predictions": _predictions(fitted).save}
@@ -94,15 +44,16 @@ def write_run(fitted: Fitted, cache: Cache, config: FitConfig, *, log: Log = no_
     return write(Path(config.runs_dir) / name, record, saves, log=log)
 
 
-def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> RunRecord:
-    problem, head = fitted.problem, fitted.head
-    split = problem.split
+def _record(fitted: Fitted, config: FitConfig) -> RunRecord:
+    head, dataset, split = fitted.head, fitted.dataset, fitted.split
+    chosen = getattr(head, "chosen_", {})
+    reused = chosen.get("fitted_before", ())
     return RunRecord(
         id="new",
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        cache=cache_record(cache),
-        data=data_record(problem, cache),
-        task=msgspec.convert(problem.dataset.task.to_dict(), runs.Task),
+        cache=cache_record(dataset.cache),
+        data=data_record(dataset, split),
+        task=msgspec.convert(dataset.task.to_dict(), runs.Task),
         split=runs.Split(
             name=split.name,
             seed=split.seed,
@@ -113,27 +64,27 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> RunRecord:
             validation_from=split.validation_from,
         ),
         head=runs.HeadRecord(
-            name=fitted.name,
+            name=head.name,
             title=head.title,
             features=head.needs,
-            layers=list(fitted.reader.layers),
-            views=list(fitted.reader.views),
+            layers=list(dataset.layers),
+            views=list(dataset.views),
             params=head.get_params(),
-            chosen=getattr(head, "chosen_", {}),
+            chosen=chosen,
         ),
-        seed=problem.seed,
+        seed=config.seed,
         validation=fitted.scores["validation"],
         test=fitted.scores["test"],
         intervals=_intervals(fitted),
         leak=_leak(fitted),
-        calibration=_calibration(fitted, config),
-        operate=_operate(fitted, config),
-        cv=msgspec.convert(fitted.cv, runs.CrossValidation | None),
-        sizes=msgspec.convert(fitted.sizes, list[runs.Size] | None),
+        calibration=fitted.calibration,
+        operate=fitted.operate,
+        cv=fitted.cv,
+        sizes=fitted.sizes,
         history=getattr(head, "history_", None),
-        seconds=runs.Seconds(**fitted.seconds),
-        predicted_rows=sum(len(fitted.rows(part)) for part in PARTS),
-        command=plain_text(command(config, fitted.name, cache.path, seed=problem.seed)),
+        seconds=fitted.seconds,
+        predicted_rows=len(split.validation) + len(split.test),
+        command=plain_text(command(config, head.name, dataset.cache.path, reused=reused)),
         software={
             "fer_features": __version__,
             "python": platform.python_version(),
@@ -142,8 +93,25 @@ def _record(fitted: Fitted, cache: Cache, config: FitConfig) -> RunRecord:
     )
 
 
+def command(config: FitConfig, head: str, cache: Path, *, reused: Iterable[str] = ()) -> str:
+    """The command that repeats one head's fit: flags for all that differs from the defaults.
+
+    Args:
+        config: the configuration, with the run's seed.
+        head: the head's name.
+        cache: the cache.
+        reused: heads of the same command that became members of the head; those with parameters of
+            their own are fitted again with it.
+    """
+    given = {key.rpartition(".")[0] for key in config.params}
+    heads = [one for one in reused if {one, ""} & given] + [head]
+    own = {key: one for key, one in config.params.items() if key.rpartition(".")[0] in ("", *heads)}
+    words = words_of(replace(config, params=own), skip=_NOT_REPEATED)
+    return shlex.join(["fer", "fit", str(cache), "--head", ",".join(heads), *words])
+
+
 def _run_id(record: RunRecord) -> str:
-    """The same for the same fit, whatever it gave and how long it took."""
+    """An id that is the same for the same data, split and parameters, whatever the results."""
     known = msgspec.to_builtins(record)
     head, data = known["head"], known["data"]
     head["params"].pop("n_jobs", None)
@@ -154,7 +122,7 @@ def _run_id(record: RunRecord) -> str:
     after = [
         calibration and calibration.method,
         operate and [operate.target, operate.value],
-        record.cv and record.cv.folds,  # a plain fit must not take their place
+        record.cv and record.cv.folds,  # or a fit without folds would overwrite one with them
         bool(record.sizes),
     ]
     key = [record.cache.key, data, known["split"], head, record.seed, after]
@@ -165,7 +133,7 @@ def _run_id(record: RunRecord) -> str:
 
 def _intervals(fitted: Fitted) -> dict[str, tuple[float, float] | None]:
     """95 % intervals of the test scores; None where one is undefined."""
-    task = fitted.problem.dataset.task
+    task = fitted.dataset.task
     found = score_intervals(
         fitted.label("test"),
         fitted.probability["test"],
@@ -180,7 +148,7 @@ def _intervals(fitted: Fitted) -> dict[str, tuple[float, float] | None]:
 
 def _leak(fitted: Fitted) -> runs.Leak | None:
     """Accuracy on test rows with a twin in an earlier part, and on the others."""
-    twin = fitted.problem.split.copied
+    twin = fitted.split.copied
     if not twin.any():
         return None
     right = fitted.probability["test"].argmax(axis=1) == fitted.label("test")
@@ -191,68 +159,27 @@ def _leak(fitted: Fitted) -> runs.Leak | None:
     )
 
 
-def _calibration(fitted: Fitted, config: FitConfig) -> runs.Calibration | None:
-    if fitted.calibrator is None or fitted.plain is None:
-        return None
-    before = {
-        part: runs.Losses(log_loss=one.log_loss, brier=one.brier, ece=one.ece)
-        for part, one in fitted.plain.items()
-    }
-    return runs.Calibration(
-        method=str(config.calibrate),
-        before=runs.BothLosses(**before),
-        calibrator=fitted.calibrator.to_dict(),
-    )
-
-
-def _operate(fitted: Fitted, config: FitConfig) -> runs.Operate | None:
-    """The threshold chosen on validation, and its scores on either part."""
-    if config.operate is None:
-        return None
-    target, value = config.operate
-    if fitted.operating is None:
-        return runs.Operate(target=target, value=value, threshold=None, unmet=fitted.unmet)
-    task, threshold = fitted.problem.dataset.task, fitted.operating.threshold
-    code = task.class_names.index(str(task.positive))
-    by_part: dict[str, Any] = {}
-    for part in PARTS:
-        true = fitted.label(part) == code
-        predicted = fitted.probability[part][:, code] >= threshold
-        hits = (true & predicted).sum()
-        by_part[part] = runs.Operating(
-            precision=float(hits / max(predicted.sum(), 1)),
-            recall=float(hits / max(true.sum(), 1)),
-            accuracy=float((true == predicted).mean()),
-        )
-    return runs.Operate(target=target, value=value, threshold=threshold, **by_part)
-
-
 def _predictions(fitted: Fitted) -> Predictions:
-    source_row = fitted.problem.dataset.metadata.source_row
-    copied = {"test": fitted.problem.split.copied}
-
-    def part(name: str) -> Part:
-        rows = fitted.rows(name)
-        twin = copied.get(name, np.zeros(len(rows), bool))
-        return Part(source_row[rows], fitted.label(name), fitted.probability[name], twin)
-
-    return Predictions(validation=part("validation"), test=part("test"))
+    split, source_row = fitted.split, fitted.dataset.metadata.source_row
+    copied = {"validation": np.zeros(len(split.validation), bool), "test": split.copied}
+    parts = {
+        part: Part(source_row[getattr(split, part)], fitted.label(part), probability, copied[part])
+        for part, probability in fitted.probability.items()
+    }
+    return Predictions(**parts)
 
 
 def _figures(record: RunRecord, *, title: str) -> dict[str, Save]:
-    """What saves the learning curves that there are, by the files' names in the record."""
+    """Functions that save the learning curves, by the files' names in the record."""
     from fer_features.runs.figures import sizes_curve
-    from fer_features.runtime.figures import learning_curves
+    from fer_features.runtime.figures import learning_curves, save_figure
+
+    def png(figure: Any) -> Save:
+        return lambda path: save_figure(figure, path.with_name(f"{path.name}.png"))
 
     figures = {}
     if record.history:
-        figures["curves"] = learning_curves(record.history, title=title)
+        figures["curves"] = png(learning_curves(record.history, title=title))
     if record.sizes:
-        figures["sizes"] = sizes_curve(record.sizes, title=title)
-    return {name: partial(_save_figure, figure) for name, figure in figures.items()}
-
-
-def _save_figure(figure: Figure, path: Path) -> Path:
-    from fer_features.runtime.figures import save_figure
-
-    return save_figure(figure, path.with_name(f"{path.name}.png"))
+        figures["sizes"] = png(sizes_curve(record.sizes, title=title))
+    return figures

@@ -1,4 +1,4 @@
-"""Heads: classifiers on cached features, found by name and imported when asked for.
+"""Heads: classifiers on cached features, registered by name and imported lazily.
 
 A new head is one file with a `fer_features.heads.base.Head` in it and one line in `HEADS`.
 """
@@ -55,12 +55,12 @@ class HeadInfo(NamedTuple):
 
 
 def head_names() -> tuple[str, ...]:
-    """Return the heads' names; imports none of them."""
+    """The heads' names; imports none of them."""
     return tuple(HEADS)
 
 
 def head_class(name: str) -> type[Head]:
-    """Return a head's class.
+    """A head's class.
 
     Raises:
         FerError: there is no head of that name.
@@ -73,7 +73,7 @@ def head_class(name: str) -> type[Head]:
 
 
 def list_heads() -> tuple[HeadInfo, ...]:
-    """Return each head's name, title and needed features."""
+    """Each head's name, title and needed features."""
     return tuple(HeadInfo(one.name, one.title, one.needs) for one in map(head_class, HEADS))
 
 
@@ -82,7 +82,7 @@ def make_head(name: str, **parameters: Any) -> Head:
 
     Args:
         name: one of `head_names`.
-        parameters: what to give its constructor; the rest keep their defaults.
+        parameters: its constructor's; the rest keep their defaults.
 
     Raises:
         FerError: there is no such head, it has no such parameter, or a value is of another type
@@ -105,7 +105,7 @@ def load_head(name: str, path: str | Path) -> Head:
 
     Raises:
         FerError: there is no such head, or the file is missing, damaged, of another head, or
-            holds what no head's file holds.
+            holds other types than a head's file does.
     """
     return head_class(name).load(path)
 
@@ -134,7 +134,7 @@ def params_of(name: str, params: Mapping[str, Any], *, heads: Sequence[str]) -> 
 
 
 def _is_of_type(value: object, hint: Any) -> bool:
-    """Say whether `value` is what `hint` says: a plain type, or a sequence of one."""
+    """Whether a value is of a type, which is a plain one or a sequence of one."""
     if typing.get_origin(hint) is Sequence:
         (item,) = typing.get_args(hint)
         return isinstance(value, (list, tuple)) and all(_is_of_type(each, item) for each in value)

@@ -1,4 +1,4 @@
-"""What every head shares: the contract, the checks of its input and output, and model files."""
+"""The base class of heads: fitting, choosing, checks of input and output, and model files."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ EpochCallback = Callable[[int, dict[str, float]], None]
 
 
 Candidates = Sequence[Mapping[str, Any]]
-"""For each candidate the values of the parameters that are chosen, by name."""
+"""Each candidate's hyperparameters, by name."""
 
 Tried = tuple[list[dict[str, Any]], list[Any]]
-"""The candidates with their `validation_scores`, and for each its fitted model."""
+"""The candidates with their `validation_scores`, and the model fitted for each."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -44,12 +44,12 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
     `fit` checks the arrays, holds rows out where no validation rows are given, chooses the
     candidate with the lowest validation log loss, and fits it again to all rows. A subclass states
     the class attributes and its parameters (as dataclass fields, or in an ``__init__`` of its own)
-    and writes `_fit_candidates`, `_keep` and `_predict_proba`; `_candidates` too, where there is
-    something to choose; and `_write` and `_read`, which `SkopsHead` has.
+    and defines `_fit_candidates`, `_keep` and `_predict_proba`; `_candidates` too, if it has
+    hyperparameters to choose; and `_write` and `_read`, unless it is a `SkopsHead`.
 
     Args:
         validation_fraction: share of the training rows held out where none are given.
-        random_state: seed of all that is random.
+        random_state: random seed.
 
     Attributes:
         name: its name in the registry and on the command line.
@@ -57,12 +57,12 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         needs: ``pooled`` for float32 (N, C), ``map`` for float16 (N, h, w, C).
         suffix: the file name ending of its model files.
         accepts_soft_targets: whether it can be trained on class probabilities.
-        refits: whether the chosen candidate is fitted again to all rows, where some were held out.
+        refits: whether the chosen candidate is fitted again to all rows if some were held out.
         on_epoch: callback per epoch, for heads trained in epochs; no parameter, and not copied.
         classes_: (K,), the distinct labels of `fit`, ascending; a class code is a place here.
         n_features_in_: C.
         map_shape_: (h, w, C), where the head needs maps.
-        chosen_: what was chosen on the validation rows, and how every candidate did there; plain
+        chosen_: the chosen candidate, and every candidate's scores on the validation rows; plain
             JSON types.
     """
 
@@ -96,7 +96,7 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
             y: (N,), at least two distinct labels.
             validation: features and labels to choose on; they are not fitted to. Without them a
                 stratified `validation_fraction` of the training rows is held out.
-            groups: (N,), equal for training rows that stay on one side wherever rows are held out
+            groups: (N,), equal for training rows that are never separated when rows are held out
                 or divided into folds, such as an image and its mirrored copy.
             soft_targets: float (N, K), class probabilities to train on in place of `y`, such as
                 shares of votes (Barsoum and others, "Training Deep Networks for Facial Expression
@@ -136,11 +136,11 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         return self
 
     def predict_proba(self, X: ArrayLike) -> Array:
-        """Return the classes' probabilities, float (N, K), in the order of `classes_`.
+        """The classes' probabilities, float (N, K), in the order of `classes_`.
 
         Raises:
-            FerError: the features are not of the form that was fitted to, or the head's
-                `_predict_proba` returns another shape or values that are not probabilities.
+            FerError: the features are of another shape than those of `fit`, or `_predict_proba`
+                returns another shape or values that are not probabilities.
         """
         check_is_fitted(self)
         features = self._checked_features(X, reset=False)
@@ -148,12 +148,12 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         return checked_probabilities(self._predict_proba(features), shape, head=self.name)
 
     def predict(self, X: ArrayLike) -> Array:
-        """Return each row's most probable class (N,), of equals the first of `classes_`."""
+        """Each row's most probable class (N,), of equals the first of `classes_`."""
         codes = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[codes])
 
     def reuse(self, fitted: Mapping[str, Head]) -> None:
-        """Take heads already fitted to the rows of the next `fit`, by name; most have no use."""
+        """Use heads already fitted to the rows of the next `fit`, by name, if that saves work."""
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted head to one file, complete or not at all, and return its path.
@@ -194,25 +194,25 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         state: dict[str, Any] = super().__getstate__()
         return {name: value for name, value in state.items() if name != "on_epoch"}
 
-    # --- what a head supplies
+    # --- what a subclass defines
 
     def _check_parameters(self) -> None:
         """Raise `HeadError` for a parameter that is out of range."""
 
     def _candidates(self) -> list[dict[str, Any]]:
-        """The values of the parameters that are chosen, for each candidate."""
+        """Each candidate's hyperparameters."""
         return [{}]
 
     def _fit_candidates(self, candidates: Candidates, part: Part) -> list[Any]:
-        """Fit a model for each candidate to the rows of a part; what they share is done once."""
+        """Fit a model for each candidate to the rows of a part."""
         raise NotImplementedError
 
     def _keep(self, model: Any, part: Part) -> None:
-        """Set the fitted attributes of one candidate's model, which was fitted to `part`."""
+        """Set the fitted attributes from one candidate's model, which was fitted to `part`."""
         raise NotImplementedError
 
     def _predict_proba(self, X: Array) -> Array:
-        """Return probabilities (N, K) of checked features, by the fitted attributes."""
+        """Probabilities (N, K) of checked features."""
         raise NotImplementedError
 
     def _try_candidates(self, training: Part, valid: Part) -> Tried:
@@ -226,7 +226,7 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         return candidates, models
 
     def _choice_details(self, model: Any) -> dict[str, Any]:
-        """What `chosen_` holds besides the scores, given the model chosen on validation."""
+        """Further entries of `chosen_`, given the model chosen on validation."""
         return {}
 
     def _write(self, path: Path) -> None:
@@ -276,7 +276,7 @@ class Head(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         return Part(features, np.arange(len(codes)), codes)
 
     def _checked_features(self, X: ArrayLike, *, reset: bool) -> Array:
-        """Return `X` as an array of the form that the head needs, every value of it finite."""
+        """`X` as a finite array of the shape and type that the head needs."""
         if self.needs == "pooled":
             features = validate_data(
                 self, X, reset=reset, dtype=np.float32, ensure_all_finite=False

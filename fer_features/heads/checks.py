@@ -1,4 +1,4 @@
-"""Checks of what a head is given and of what it returns."""
+"""Checks of a head's input and output."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from fer_features.errors import FerError
 Array = NDArray[Any]
 
 CHUNK = 1024
-"""Rows looked at together where all at once would need a copy of the whole array."""
+"""Rows processed at once where all at once would need a copy of the whole array."""
 
 SUM_TOLERANCE = 1e-6
-"""How far from 1 the sum of a row's predicted probabilities may be."""
+"""Allowed deviation from 1 of the sum of a row's predicted probabilities."""
 
 TARGET_TOLERANCE = 1e-3
-"""How far from 1 the sum of a row's soft targets may be."""
+"""Allowed deviation from 1 of the sum of a row's soft targets."""
 
 
 class HeadError(FerError, ValueError):
     """Features, labels or parameters that a head cannot be fitted with.
 
-    A `FerError`, since the caller can correct it, and the `ValueError` that scikit-learn's
-    contract asks of an estimator.
+    A `FerError`, since the caller can correct it, and the `ValueError` that scikit-learn requires
+    of an estimator.
     """
 
 
@@ -55,7 +55,7 @@ def check_finite(features: Array) -> None:
 
 
 def checked_labels(y: ArrayLike, *, n: int) -> Array:
-    """Return labels (n,), finite where they are floating-point."""
+    """Labels (n,), checked for length, type and finite values."""
     labels = np.asarray(column_or_1d(y, warn=True))
     if len(labels) != n:
         raise HeadError(f"{len(labels)} labels for {n} rows of features")
@@ -66,7 +66,7 @@ def checked_labels(y: ArrayLike, *, n: int) -> Array:
 
 
 def checked_groups(groups: ArrayLike, *, n: int) -> Array:
-    """Return groups (n,) of any kind as numbers."""
+    """Groups (n,), of any type, as numbers."""
     named = np.asarray(groups)
     if named.shape != (n,):
         raise HeadError(f"groups of shape {named.shape} for {n} rows of features")
@@ -74,7 +74,7 @@ def checked_groups(groups: ArrayLike, *, n: int) -> Array:
 
 
 def checked_soft_targets(soft_targets: ArrayLike, *, shape: tuple[int, int]) -> Array:
-    """Return soft targets (rows, classes), not negative and each row summing to about 1."""
+    """Soft targets (rows, classes), float32, each row not negative and of sum 1."""
     given = np.asarray(soft_targets, dtype=np.float64)
     hint = "give each row's probabilities of the classes, in the ascending order of the labels"
     if given.shape != shape:
@@ -86,7 +86,7 @@ def checked_soft_targets(soft_targets: ArrayLike, *, shape: tuple[int, int]) -> 
 
 
 def checked_probabilities(p: Array, shape: tuple[int, int], *, head: str) -> Array:
-    """Return probabilities clipped to 0 to 1, in their own type; `head` is named in errors.
+    """Probabilities clipped to 0 to 1, in their own type; `head` is named in errors.
 
     Raises:
         FerError: they are of another shape, or are not probabilities within `SUM_TOLERANCE`.

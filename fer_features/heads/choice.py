@@ -1,4 +1,4 @@
-"""Rows to choose on, and the choice among candidates."""
+"""Holding rows out, and choosing among candidates."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ class Part(NamedTuple):
     """Rows to fit or to validate on.
 
     Attributes:
-        X: features of these rows and, as a rule, of others: maps are large, and are not copied.
+        X: features of these rows and usually of others: maps are large, and are not copied.
         rows: int64 (n,), the rows of `X` that belong to the part.
         codes: int64 (n,), their class codes.
-        groups: int64 (n,), equal for rows that must stay on one side; None where each row stands
-            for itself.
+        groups: int64 (n,), equal for rows that are never separated; None if any may be.
         soft_targets: float32 (n, K), class probabilities to train on; None to train on `codes`.
     """
 
@@ -34,11 +33,11 @@ class Part(NamedTuple):
     soft_targets: Array | None = None
 
     def features(self) -> Array:
-        """Return a copy of the part's rows of `X`."""
+        """A copy of the part's rows of `X`."""
         return np.asarray(self.X[self.rows])
 
     def take(self, places: Array) -> Part:
-        """Return the part of only these of its rows; `places` counts them from 0."""
+        """The part of some of its rows, given by their indices within it."""
         _, *columns = self
         return Part(self.X, *(None if one is None else one[places] for one in columns))  # type: ignore[arg-type]  # rows and codes are never None
 
@@ -51,9 +50,9 @@ def held_out(
     Args:
         codes: int (N,), class codes, each of 0 to K-1 occurring.
         fraction: above 0, below 1.
-        random_state: a seed, or what else scikit-learn takes for one.
-        groups: (N,), equal for rows that stay on one side; the share is then that of one of
-            ``round(1 / fraction)`` folds, as near as whole groups come to it.
+        random_state: as scikit-learn's.
+        groups: (N,), equal for rows that are never separated; one of ``round(1 / fraction)``
+            folds is then held out, as near to its size as whole groups allow.
 
     Returns:
         Row numbers, ascending.
@@ -83,13 +82,13 @@ def held_out(
 def fold_pairs(
     codes: Array, *, k: int, random_state: Any, groups: Array | None = None
 ) -> list[tuple[Array, Array]]:
-    """Divide rows into stratified folds: for each, the other folds' rows and its own, ascending.
+    """Stratified folds: for each, the other folds' rows and its own, ascending.
 
     Args:
         codes: int (N,), class codes, each of 0 to K-1 occurring.
         k: folds, at least 2; fewer are made where a class has fewer rows or groups.
-        random_state: a seed, or what else scikit-learn takes for one.
-        groups: (N,), equal for rows that stay in one fold; None where each row stands for itself.
+        random_state: as scikit-learn's.
+        groups: (N,), equal for rows that stay in one fold; None if any may be separated.
 
     Raises:
         HeadError: a class has a single row or group, or whole groups cannot be divided so that
@@ -122,7 +121,7 @@ def choose(
 ) -> tuple[dict[str, Any], int]:
     """Choose the candidate with the lowest validation log loss, of equals the first.
 
-    Log loss moves smoothly with a parameter, where accuracy jumps from row to row and ties.
+    Log loss is a smooth function of a parameter, where accuracy is a step function with ties.
 
     Args:
         candidates: for each, the parameters `varied` and its `validation_scores`.
@@ -131,16 +130,17 @@ def choose(
         rows: number of validation rows.
 
     Returns:
-        What goes into `chosen_`, and the place of the chosen one. ``at_edge`` names each
-        parameter chosen at the end of its candidates, ``lowest`` or ``highest``: a better value
-        may lie beyond.
+        The head's `chosen_`, and the index of the chosen candidate. ``at_edge`` names each
+        parameter whose ``lowest`` or ``highest`` candidate was chosen: a better value may lie
+        beyond.
     """
-    best = min(range(len(candidates)), key=lambda place: candidates[place]["log_loss"])
+    best = int(np.argmin([one["log_loss"] for one in candidates]))
     at_edge = {}
     for name in varied:
         values = {candidate[name] for candidate in candidates}
-        if len(values) > 1 and candidates[best][name] in (min(values), max(values)):
-            at_edge[name] = "lowest" if candidates[best][name] == min(values) else "highest"
+        ends = {min(values): "lowest", max(values): "highest"}
+        if len(values) > 1 and candidates[best][name] in ends:
+            at_edge[name] = ends[candidates[best][name]]
     chosen = dict(candidates[best]) | {
         "criterion": "log_loss",
         "validation": "given" if given else "held out",
@@ -152,7 +152,7 @@ def choose(
 
 
 def validation_scores(codes: Array, probability: Array) -> dict[str, float]:
-    """Return the log loss (nats) and accuracy of (N, K) probabilities, as `choose` takes them."""
+    """Log loss (nats) and accuracy of (N, K) probabilities, for `choose`."""
     return {
         "log_loss": metrics.log_loss(codes, probability),
         "accuracy": metrics.accuracy(codes, probability.argmax(axis=1)),
@@ -160,5 +160,5 @@ def validation_scores(codes: Array, probability: Array) -> dict[str, float]:
 
 
 def platt(values: Array, codes: Array) -> LogisticRegression:
-    """Fit probabilities to decision values (N, D): Platt (1999); multinomial for K > 2 classes."""
+    """Platt scaling (1999) of decision values (N, D); multinomial for K > 2 classes."""
     return LogisticRegression(max_iter=1000).fit(values, codes)

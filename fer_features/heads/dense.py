@@ -21,16 +21,15 @@ class DenseHead(KerasHead):
     With no validation rows given, a stratified `validation_fraction` of the training rows is held
     out for that, and not fitted to.
 
-    On 10,200 maps of 3×3×1,536 and two classes a fit takes about eight epochs and, besides Keras's
-    start, 14 s of processor time where the processor multiplies bfloat16, which the convolution
-    uses while it learns, and 21 s on the same processor in float32. `filters`, `l2` and
-    `batch_size` are not published: they are what did as well as any on the validation rows there
-    for the least time.
+    On 10,200 maps of 3×3×1,536 and two classes a fit takes about eight epochs and, besides the
+    import of Keras, 14 s of processor time where the processor multiplies bfloat16, in which the
+    convolution is trained, and 21 s on the same processor in float32. `filters`, `l2` and
+    `batch_size` are not published: these values did as well as any on the validation rows there,
+    in the least time.
 
     Runs on any Keras backend. Maps stay float16 in memory and become float32 a batch at a time.
-    Weights are float32, and so is all that is computed on validation rows and to predict. The same
-    seed gives the same weights on the same machine's CPU, and no global random state is read or
-    written.
+    Weights are float32, and so are validation and prediction. The same seed gives the same weights
+    on the same machine's CPU, and no global random state is read or written.
 
     Args:
         filters: number of filters of the convolution.
@@ -41,8 +40,8 @@ class DenseHead(KerasHead):
         batch_size: rows of a training step.
         epochs: most epochs.
         patience: epochs without a better validation cross-entropy before training stops.
-        standardize: put a layer first that takes each channel to mean 0 and variance 1 over the
-            training maps; False is as published.
+        standardize: first scale each channel to mean 0 and variance 1 over the training maps;
+            False is as published.
         validation_fraction: share of the training rows held out where none are given.
         random_state: seed of the held-out choice, the first weights and the order of batches.
     """
@@ -62,10 +61,10 @@ class DenseHead(KerasHead):
         super()._check_parameters()
 
     def _layers(self, keras: Any, initializer: Callable[[], Any], *, learning: bool) -> list[Any]:
-        quick = learning and keras_has_bfloat16()
+        in_bfloat16 = learning and keras_has_bfloat16()
         layers, places = keras.layers, range(1, len(self.units) + 1)
         stack = [
-            (quick_convolution(keras) if quick else layers.Conv2D)(
+            (bfloat16_convolution(keras) if in_bfloat16 else layers.Conv2D)(
                 self.filters,
                 kernel_size=3,
                 padding="same",
@@ -82,19 +81,19 @@ class DenseHead(KerasHead):
         return stack
 
 
-def quick_convolution(keras: Any) -> Any:
-    """A class like ``keras.layers.Conv2D``, 3×3 and same, that is trained in bfloat16.
+def bfloat16_convolution(keras: Any) -> Any:
+    """A subclass of ``keras.layers.Conv2D``, for 3×3 and "same", that is trained in bfloat16.
 
-    Where the hardware multiplies bfloat16, that takes about a third of the time. The weights and
-    the sums over the nine places stay float32, as does all that is computed when not training.
+    On hardware that multiplies bfloat16 it takes about a third of the time. The weights, the sums
+    over the nine taps, and all of inference stay float32.
     """
     ops = keras.ops
 
-    class QuickConvolution(keras.layers.Conv2D):  # type: ignore[misc]  # keras has no types here
+    class Bfloat16Convolution(keras.layers.Conv2D):  # type: ignore[misc]  # keras is imported lazily
         """The convolution as one matrix product, then a sum of nine shifted parts of it.
 
-        On maps of a few places and many channels, nearly all of the work is the product of
-        (N·h·w, C) by (C, 9·filters); processors have bfloat16 instructions for just that.
+        On small maps of many channels, nearly all of the work is the product of (N·h·w, C) by
+        (C, 9·filters), for which processors have bfloat16 instructions.
         """
 
         def call(self, inputs: Any, training: bool = False) -> Any:
@@ -110,16 +109,16 @@ def quick_convolution(keras: Any) -> Any:
             total = self.bias
             for place, part in enumerate(ops.split(product, 9, axis=-1)):
                 down, right = place // 3 - 1, place % 3 - 1
-                seen = part[
+                inside = part[
                     :, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)
                 ]
-                around = [(0, 0), _around(down), _around(right), (0, 0)]
-                total = total + ops.cast(ops.pad(seen, around), "float32")
+                padding = [(0, 0), _padding(down), _padding(right), (0, 0)]
+                total = total + ops.cast(ops.pad(inside, padding), "float32")
             return self.activation(total)
 
-    return QuickConvolution
+    return Bfloat16Convolution
 
 
-def _around(shift: int) -> tuple[int, int]:
-    """Return how many zeros stand before and after what is left of a row shifted by `shift`."""
+def _padding(shift: int) -> tuple[int, int]:
+    """Number of zeros before and after a row shifted by `shift`."""
     return max(-shift, 0), max(shift, 0)

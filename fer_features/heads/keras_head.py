@@ -1,4 +1,4 @@
-"""What heads that are Keras networks share: layers, training, and model files."""
+"""The base class of heads that are Keras networks: layers, training, and model files."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fer_features.heads.base import Head, Tried
 from fer_features.heads.checks import Array, HeadError, check_above_zero
 from fer_features.heads.choice import Part
 from fer_features.heads.training import (
-    PREDICTED,
+    INFERENCE_BATCH,
     batches,
     channel_moments,
-    measures,
-    outputs,
+    loss_and_metrics,
+    predict_in_batches,
 )
 from fer_features.runtime.keras_runtime import import_keras, keras_settings, suppressed_native_logs
 
@@ -30,10 +30,10 @@ CURVES = {
     "val_loss": "val_cross_entropy",
     "val_accuracy": "val_hits",
 }
-"""The names in a head's `history_`, and Keras's names of the same: its "loss" has the penalty."""
+"""The names in a head's `history_`, and Keras's names: its own "loss" includes the penalty."""
 
 ENTRY = "head.json"
-"""The entry of a model file with what Keras does not keep: labels, parameters, history."""
+"""The entry of a model file with what Keras does not save: labels, parameters, history."""
 
 SAVED = {
     "features": "n_features_in_",
@@ -42,24 +42,24 @@ SAVED = {
     "history": "history_",
     "best_epoch": "best_epoch_",
 }
-"""Keys of that entry, and the fitted attributes that they hold as they are."""
+"""Keys of that entry, and the fitted attributes that they hold."""
 
 MOST_UNITS = 16_384
-"""Units of a layer, or filters, at most."""
+"""Most units of a layer, or filters."""
 
 MOST_STEPS = 1_000_000
-"""Epochs, and rows of a training step, at most."""
+"""Most epochs, and rows of a training step."""
 
 STEPS = 8
-"""Training steps compiled together, where the backend can: fewer returns to Python."""
+"""Training steps compiled together, if the backend can: fewer returns to Python."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class KerasHead(Head):
-    """A head that is a Keras network, trained until the validation cross-entropy stops falling.
+    """A head that is a Keras network, trained with early stopping on validation cross-entropy.
 
-    A subclass has at least the parameters annotated here, which mean what they mean in
-    `DenseHead`, and makes its layers in `_layers`.
+    A subclass has at least the parameters annotated here, with the meaning that they have in
+    `DenseHead`, and defines `_layers`.
 
     Attributes:
         history_: for each epoch ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, all
@@ -89,7 +89,7 @@ class KerasHead(Head):
         Args:
             keras: the module.
             initializer: called once for each layer with weights, in their order.
-            learning: the network will be trained, and may compute in bfloat16 while it is.
+            learning: the network will be trained, and may then compute in bfloat16.
         """
         raise NotImplementedError
 
@@ -104,14 +104,14 @@ class KerasHead(Head):
         )
 
     def _network(self, *, learning: bool) -> Any:
-        """The network, not compiled, with random weights of its own seeds.
+        """The network, not compiled, with random weights.
 
-        It gives float32 (N, 1), the second class's probability, or (N, K) for K > 2 classes.
+        Its output is float32 (N, 1), the second class's probability, or (N, K) for K > 2 classes.
         """
         keras: Any = import_keras()
         random = np.random.default_rng(self.random_state)
 
-        def initializer() -> Any:  # of a seed of its own: no global random state is touched
+        def initializer() -> Any:  # its own seed: no global random state is used
             return keras.initializers.GlorotUniform(seed=int(random.integers(2**31)))
 
         shape = self.map_shape_ if self.needs == "map" else (self.n_features_in_,)
@@ -159,9 +159,9 @@ class KerasHead(Head):
         return candidates, [learner] * len(candidates)
 
     def _train(self, network: Any, training: Part, valid: Part) -> dict[str, list[float]]:
-        """Train until the validation cross-entropy stops falling; return `history_`."""
+        """Train with early stopping on the validation cross-entropy; return `history_`."""
         keras: Any = import_keras()
-        loss, cross_entropy, hits = measures(keras, n_outputs=network.output_shape[-1])
+        loss, cross_entropy, hits = loss_and_metrics(keras, n_outputs=network.output_shape[-1])
         backend = keras.backend.backend()
         network.compile(
             optimizer=keras.optimizers.Adam(self.learning_rate),
@@ -170,7 +170,7 @@ class KerasHead(Head):
                 keras.metrics.MeanMetricWrapper(hits, name="hits"),
                 keras.metrics.MeanMetricWrapper(cross_entropy, name="cross_entropy"),
             ],
-            # XLA takes seconds to compile this for a CPU and gains nothing; without it JAX crawls.
+            # XLA takes seconds to compile this for a CPU and gains nothing; JAX is slow without it.
             jit_compile="auto" if backend == "jax" else False,
             steps_per_execution=1 if backend == "torch" else STEPS,
         )
@@ -185,7 +185,7 @@ class KerasHead(Head):
             targets = one_hot[training.codes]
         history = network.fit(
             batches(training, targets, size=self.batch_size, shuffle=self.random_state),
-            validation_data=batches(valid, one_hot[valid.codes], size=PREDICTED),
+            validation_data=batches(valid, one_hot[valid.codes], size=INFERENCE_BATCH),
             epochs=self.epochs,
             shuffle=False,  # Keras would draw the batches' order from NumPy's global state
             verbose=0,
@@ -212,11 +212,11 @@ class KerasHead(Head):
     def _predict_proba(self, X: Array) -> Array:
         """Return float32 (N, K)."""
         with keras_settings():
-            out = outputs(self.model_, X)
+            out = predict_in_batches(self.model_, X)
         return np.hstack([1 - out, out]) if len(self.classes_) == 2 else out
 
     def _write(self, path: Path) -> None:
-        """Write a Keras archive, which Keras reads too, with one more entry."""
+        """Write a Keras archive, which Keras can read, with one more entry."""
         entry = {
             "head": self.name,
             "parameters": self.get_params(),
@@ -224,7 +224,7 @@ class KerasHead(Head):
             "classes_dtype": self.classes_.dtype.str,
             "moments": self.moments_ and [each.tolist() for each in self.moments_],
         } | {key: getattr(self, name, None) for key, name in SAVED.items()}
-        # Saving imports TensorFlow on whichever backend.
+        # Saving imports TensorFlow whatever the backend.
         with suppressed_native_logs(), keras_settings():
             self.model_.save(path)
         with zipfile.ZipFile(path, "a") as archive:
@@ -232,7 +232,7 @@ class KerasHead(Head):
 
     @classmethod
     def _read(cls, path: Path) -> Self:
-        """Build the network anew from its parameters, and read nothing but its weights."""
+        """Build the network from the parameters, and read only its weights."""
         import_keras()  # a fault of the backend is no fault of the file
         with zipfile.ZipFile(path) as archive:
             entry = json.loads(archive.read(ENTRY))

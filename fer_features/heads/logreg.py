@@ -23,14 +23,14 @@ Model = tuple[StandardScaler, LogisticRegression]
 class LogisticRegressionHead(SkopsHead):
     """Standardised features and L2-penalised logistic regression, C chosen on validation.
 
-    C is the one with the lowest log loss on the validation rows. `chosen_["at_edge"]` warns where
+    C is the one with the lowest log loss on the validation rows. `chosen_["at_edge"]` warns if
     that is the lowest or highest of `Cs`, so that a better one may lie beyond;
-    `chosen_["converged"]` says whether the optimiser came to its end within `max_iter`.
+    `chosen_["converged"]` says whether the optimiser converged within `max_iter`.
 
     With no validation rows given, a stratified `validation_fraction` of the training rows is held
     out to choose C, and the model is then fitted to all of them.
 
-    Fitted by scikit-learn-intelex where it is installed (`chosen_["solver"]`). On 10,200 rows of
+    Fitted by scikit-learn-intelex if installed (`chosen_["solver"]`). On 10,200 rows of
     1,536 features and two classes the four default `Cs` then take 2 to 4 s of processor time; the
     lowest log loss was at 1e-3 or 1e-2 on each of the features tried.
 

@@ -30,8 +30,7 @@ class MlpHead(KerasHead):
         batch_size: rows of a training step.
         epochs: most epochs.
         patience: epochs without a better validation cross-entropy before training stops.
-        standardize: put a layer first that takes each feature to mean 0 and variance 1 over the
-            training rows.
+        standardize: first scale each feature to mean 0 and variance 1 over the training rows.
         validation_fraction: share of the training rows held out where none are given.
         random_state: seed of the held-out choice, the first weights, dropout and the order.
     """

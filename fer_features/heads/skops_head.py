@@ -1,4 +1,4 @@
-"""Heads made of NumPy arrays and scikit-learn objects."""
+"""Base classes of heads made of NumPy arrays and scikit-learn objects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SkopsHead(Head):
 
     @classmethod
     def _read(cls, path: Path) -> Self:
-        """Read a skops archive; anything but this class and what skops holds safe is refused."""
+        """Read a skops archive of only this class and of types that skops trusts."""
         trusted = [f"{cls.__module__}.{cls.__qualname__}"]
         found = skops.io.get_untrusted_types(file=path)
         if found == trusted:
@@ -40,7 +40,7 @@ class SkopsHead(Head):
 
 
 class CalibratedHead(SkopsHead):
-    """A head of decision values, whose probabilities are Platt's (1999).
+    """A head of decision values, with probabilities by Platt scaling (1999).
 
     While choosing, each candidate's decision values are calibrated on the validation rows
     themselves. The kept model's calibration, `calibrator_`, is fitted to decision values of
@@ -48,11 +48,11 @@ class CalibratedHead(SkopsHead):
     """
 
     def _decision_values(self, X: Array) -> Array:
-        """Return decision values of features: (N, 1) for two classes, (N, K) for more."""
+        """Decision values of features: (N, 1) for two classes, (N, K) for more."""
         raise NotImplementedError
 
     def _candidate_values(self, models: Sequence[Any], X: Array) -> list[Array]:
-        """Return each candidate's decision values of features."""
+        """Each candidate's decision values of features."""
         raise NotImplementedError
 
     def _try_candidates(self, training: Part, valid: Part) -> Tried:

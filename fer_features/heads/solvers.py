@@ -1,9 +1,9 @@
 """Solvers of logistic regression and of SVMs: scikit-learn-intelex's, or scikit-learn's own.
 
-scikit-learn-intelex, where it is installed, computes what scikit-learn computes, on x86-64, up to
-13 times as fast. Its estimators are imported by their own names: nothing is patched. What was
-fitted is copied into NumPy arrays and scikit-learn objects, so that a model file can be read where
-scikit-learn-intelex is not installed.
+scikit-learn-intelex, if installed, solves the same problems on x86-64 up to 13 times as fast. Its
+estimators are imported under their own names: nothing is patched. Fitted values are copied into
+NumPy arrays and scikit-learn objects, so that a model file can be read where scikit-learn-intelex
+is not installed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Solution = tuple[Array, Array]
 
 @cache
 def intelex() -> Any:
-    """The ``sklearnex`` package with ``linear_model`` and ``svm``, or None where it cannot be had.
+    """The ``sklearnex`` package with ``linear_model`` and ``svm``, or None if unavailable.
 
     If it is installed and cannot be imported, a warning says so: most likely the program had
     imported OpenVINO before, whose older TBB it cannot use;
@@ -63,7 +63,7 @@ def solver() -> str:
 def fit_logistic_regressions(
     scaled: Array, codes: Array, *, Cs: Sequence[float], max_iter: int, n_jobs: int
 ) -> list[LogisticRegression]:
-    """Fit a model for each of `Cs`, `n_jobs` at once where scikit-learn fits them."""
+    """Fit a model for each of `Cs`; scikit-learn fits `n_jobs` at once."""
 
     def fit(C: float) -> LogisticRegression:
         model = LogisticRegression(C=C, max_iter=max_iter)
@@ -89,7 +89,7 @@ class Machine(NamedTuple):
     """A fitted SVM: its decision values are ``kernel(x, rows) @ weights + intercept``.
 
     Attributes:
-        scaler: what made `rows` of the features.
+        scaler: standardises the features.
         rows: float32 (N, C), the standardised training rows.
         gamma: the kernel is exp(-gamma × squared distance).
         weights: float32 (N, D), zero where a row is no support vector; D is 1 for two classes
@@ -104,7 +104,7 @@ class Machine(NamedTuple):
     intercept: Array
 
     def values(self, X: Array) -> Array:
-        """Return decision values, float32 (n, D), of features (n, C) not yet standardised."""
+        """Decision values, float32 (n, D), of features (n, C) not yet standardised."""
         scaled = self.scaler.transform(X)
         values = np.empty((len(X), self.weights.shape[1]), np.float32)
         for start in range(0, len(X), CHUNK):
@@ -122,11 +122,11 @@ def solve_svms(
     max_kernel_gb: float,
     n_jobs: int,
 ) -> list[Solution]:
-    """Solve for each of `Cs`.
+    """Fit an SVM for each of `Cs`.
 
-    scikit-learn-intelex computes the kernel's rows by matrix products, and keeps what fits.
-    libsvm computes kernel values one pair at a time; without scikit-learn-intelex the kernel
-    matrix is one float32 matrix product instead, which every C shares.
+    scikit-learn-intelex computes the kernel's rows by matrix products, and keeps as many as fit.
+    libsvm would compute kernel values one pair at a time; it is given a kernel matrix instead,
+    which float32 matrix products compute once for all `Cs`.
 
     Args:
         rows: float32 (N, C), the standardised training rows.
@@ -150,7 +150,7 @@ def solve_svms(
             hint="fit to fewer rows, use the logreg head, or raise max_kernel_gb; "
             "scikit-learn-intelex, where there is one, needs no kernel matrix",
         )
-    kernel = np.empty((len(rows), len(rows)))  # float64, or libsvm makes a copy that is
+    kernel = np.empty((len(rows), len(rows)))  # float64, or libsvm copies it
     for start in range(0, len(rows), CHUNK):
         kernel[start : start + CHUNK] = rbf(rows[start : start + CHUNK], rows, gamma=gamma)
     svcs = [SVC(C=C, kernel="precomputed", decision_function_shape="ovo") for C in Cs]
@@ -163,10 +163,10 @@ def solve_svms(
 def _solve_accelerated(
     rows: Array, codes: Array, *, Cs: Sequence[float], **options: float
 ) -> list[Solution]:
-    """Solve for each of `Cs`, from the smallest.
+    """Fit an SVM for each of `Cs`, in ascending order.
 
-    C only bounds the dual coefficients: where none has reached its bound, the solution is that of
-    every greater C too, and is not computed again.
+    C only bounds the dual coefficients: if none has reached the bound, the solution is also that
+    of every greater C, and is not computed again.
     """
     solutions: dict[float, Solution] = {}
     bounded = True
@@ -180,9 +180,9 @@ def _solve_accelerated(
 
 
 def to_weights(svc: Any, codes: Array) -> Solution:
-    """Return a fitted `sklearn.svm.SVC`'s, or its like's, coefficients as `Machine` has them.
+    """The weights and intercept, as in `Machine`, of a fitted `sklearn.svm.SVC` or its equivalent.
 
-    Of K > 2 classes each has one decision value, the sum of its one-against-one values.
+    Each of K > 2 classes has one decision value, the sum of its one-against-one values.
     """
     n_classes = len(svc.classes_)
     dual, support = np.asarray(svc.dual_coef_), np.asarray(svc.support_)
@@ -205,15 +205,15 @@ def to_weights(svc: Any, codes: Array) -> Solution:
 
 
 def rbf(a: Array, b: Array, *, gamma: float) -> Array:
-    """Return exp(-gamma × squared distance) of each row of `a` to each of `b`, float32.
+    """The kernel exp(-gamma × squared distance) of each row of `a` with each of `b`, float32.
 
     The squared distance is |a|² + |b|² - 2ab, one matrix product; on standardised features
-    float32 leaves it right to about 1e-6 of itself.
+    float32 has a relative error of about 1e-6.
     """
     kernel: Array = a @ b.T
     kernel *= -2
     kernel += np.einsum("ij,ij->i", a, a)[:, None]
     kernel += np.einsum("ij,ij->i", b, b)
-    np.maximum(kernel, 0, out=kernel)  # rounding can leave a row at less than 0 from itself
+    np.maximum(kernel, 0, out=kernel)  # rounding can make a distance negative
     kernel *= -gamma
     return np.exp(kernel, out=kernel)

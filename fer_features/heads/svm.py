@@ -18,32 +18,32 @@ from fer_features.heads.skops_head import CalibratedHead
 from fer_features.heads.solvers import Machine, solve_svms, solver
 
 CALIBRATION_FOLDS = 3
-"""Folds of the training rows whose decision values the probabilities are fitted to."""
+"""Folds of the training rows in cross-validated calibration."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SupportVectorHead(CalibratedHead):
     """Standardised features and an RBF SVM, C and gamma chosen on validation.
 
-    Fitted by scikit-learn-intelex where it is installed (`chosen_["solver"]`), else by libsvm on
+    Fitted by scikit-learn-intelex if installed (`chosen_["solver"]`), else by libsvm on
     one kernel matrix for all `Cs`.
 
     Probabilities are Platt's (1999): a logistic regression of the class on decision values, those
-    of each of `CALIBRATION_FOLDS` folds of the training rows by a machine fitted to the others. Of
-    K > 2 classes each has one decision value, the sum of its one-against-one values, and the
+    of each of `CALIBRATION_FOLDS` folds of the training rows by an SVM fitted to the others. Each
+    of K > 2 classes has one decision value, the sum of its one-against-one values, and the
     regression is multinomial. C and gamma are those whose decision values, calibrated on the
     validation rows themselves, have the lowest log loss there; `chosen_["at_edge"]` warns
-    where one is the lowest or highest of its candidates.
+    if one is the lowest or highest of its candidates.
 
     With no validation rows given, a stratified `validation_fraction` of the training rows is held
-    out to choose on, and the machine is then fitted, and calibrated, to all of them.
+    out to choose on, and the SVM is then fitted, and calibrated, to all of them.
 
     Args:
         Cs: the candidates for C, the cost of a training row on the wrong side; above 0.
         gammas: the candidates for the kernel's gamma, as multiples of scikit-learn's ``scale``,
             1 / (number of features × their variance).
-        max_kernel_gb: most memory for kernel values. scikit-learn-intelex computes again what does
-            not fit; without it the kernel matrix, 8 bytes × training rows², has to.
+        max_kernel_gb: most memory for kernel values. scikit-learn-intelex recomputes what does not
+            fit; without it the kernel matrix, 8 bytes × training rows², must fit.
         validation_fraction: share of the training rows held out where none are given.
         n_jobs: values of C that plain scikit-learn fits at once (joblib's meaning: -1 is one for
             each core); scikit-learn-intelex uses all cores for one after another.
@@ -84,7 +84,7 @@ class SupportVectorHead(CalibratedHead):
         return machines
 
     def _candidate_values(self, models: Sequence[Machine], X: Array) -> list[Array]:
-        """Return each machine's decision values; one pass over a gamma's kernel serves every C."""
+        """Each SVM's decision values; those of one gamma share the kernel."""
         values: list[Array] = []
         for _, alike in groupby(models, key=attrgetter("gamma")):
             machines = list(alike)

@@ -18,6 +18,9 @@ STYLES = 6
 MOST_MARKED = 25
 """Learning curves with more epochs are drawn without markers, which would hide the line."""
 
+CLOSEST = 0.16
+"""Shares of an axis between two ticks whose labels do not touch."""
+
 Numbers = Sequence[float] | NDArray[np.float64] | NDArray[np.int64]
 
 
@@ -136,11 +139,11 @@ def nice_axis(label: str, values: Numbers) -> Axis:
     return Axis(label, float(ticks[0]), float(ticks[-1]), ticks)
 
 
-def spaced(ticks: Sequence[int], axis: Axis, *, least: float = 0.16) -> list[int]:
+def spaced(ticks: Sequence[int], axis: Axis) -> list[int]:
     """The ticks whose labels do not touch, from the last to the left."""
     kept: list[int] = []
     for tick in reversed(ticks):
-        if not kept or axis.places([kept[-1]])[0] - axis.places([tick])[0] >= least:
+        if not kept or axis.places([kept[-1]])[0] - axis.places([tick])[0] >= CLOSEST:
             kept.append(tick)
     return kept[::-1]
 

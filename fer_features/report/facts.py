@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from fer_features.report.charts import epoch_chart, size_chart
 from fer_features.report.formats import cell
 from fer_features.report.view import Cell, LearningCurves
+from fer_features.runs.record import RunRecord
 from fer_features.runs.repeats import LeakEffect, OverSeeds, TestPart
-from fer_features.runs.run import Run
+from fer_features.runs.schema import Calibration, Operate, Size
 from fer_features.runs.table import ComparisonTable
-
-Names = Mapping[Path, str]
-"""A short name for each run, by its folder."""
 
 
 def seeds(one: OverSeeds) -> tuple[Cell, ...]:
@@ -22,41 +19,33 @@ def seeds(one: OverSeeds) -> tuple[Cell, ...]:
     return (one.head, one.features, one.title, len(one.runs), *cells)
 
 
-def operating(run: Run, names: Names) -> tuple[Cell, ...]:
+def operating(name: str, found: Operate) -> tuple[Cell, ...]:
     """Run, target, threshold, and precision and recall on validation and test."""
-    found = run.record.operate
-    assert found is not None  # noqa: S101  only such runs are shown here
     target = f"{found.target} {found.value:g}"
     if found.threshold is None or found.validation is None or found.test is None:
-        return (names[run.path], target, "unattainable", None, None, None, None)
+        return (name, target, "unattainable", None, None, None, None)
     parts = (found.validation, found.test)
     scores = (score for part in parts for score in (part.precision, part.recall))
-    return (names[run.path], target, f"{found.threshold:.4f}", *scores)
+    return (name, target, f"{found.threshold:.4f}", *scores)
 
 
-def calibration(run: Run, names: Names) -> tuple[Cell, ...]:
+def calibration(name: str, record: RunRecord, found: Calibration) -> tuple[Cell, ...]:
     """Run, method, and log loss, Brier score and ECE on test before and after."""
-    found, after = run.record.calibration, run.record.test
-    assert found is not None  # noqa: S101  only such runs are shown here
-    before = found.before.test
-    pairs = (
-        (before.log_loss, after.log_loss),
-        (before.brier, after.brier),
-        (before.ece, after.ece),
-    )
-    return (names[run.path], found.method, *(f"{cell(old)} → {cell(new)}" for old, new in pairs))
+    scores = ("log_loss", "brier", "ece")
+    pairs = [
+        [cell(getattr(one, key)) for one in (found.before.test, record.test)] for key in scores
+    ]
+    return (name, found.method, *map(" → ".join, pairs))
 
 
-def by_epoch(run: Run, names: Names) -> LearningCurves:
+def by_epoch(name: str, history: Mapping[str, Sequence[float]]) -> LearningCurves:
     """Loss and accuracy by epoch."""
-    history, name = run.record.history or {}, names[run.path]
     known = [one for one in ("loss", "accuracy") if {one, f"val_{one}"} <= set(history)]
     return name, tuple(epoch_chart(name, history, one) for one in known)
 
 
-def by_size(run: Run, names: Names) -> LearningCurves:
+def by_size(name: str, sizes: Sequence[Size]) -> LearningCurves:
     """Accuracy by number of training images."""
-    sizes, name = run.record.sizes or [], names[run.path]
     rows = [one.rows for one in sizes]
     train = [one.train_accuracy for one in sizes]
     held_out = [one.validation_accuracy for one in sizes]
@@ -70,10 +59,10 @@ def leaked(table: ComparisonTable) -> tuple[Cell, ...]:
     return (table.title, split.test, leaked.exact, leaked.near, leaked.registered)
 
 
-def leak_effect(one: LeakEffect, names: Names) -> tuple[Cell, ...]:
+def leak_effect(name: str, one: LeakEffect) -> tuple[Cell, ...]:
     """Run, accuracy, number and accuracy with and without a copy, and the difference in points."""
     return (
-        names[one.run.path],
+        name,
         one.run.record.test.accuracy,
         *_accuracy(one.with_copy),
         *_accuracy(one.without_copy),

@@ -1,6 +1,7 @@
 """From runs to the content of a report.
 
-Run records are read here, in ``rankings`` and in ``facts``, and nowhere else in this room.
+Run records are read here, in ``rankings`` and in ``facts``; the templates show some of their fields
+as they are.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def gather(
     tables = [table for group in ordered for table in group]
     shown = [run for table in tables for run in table.runs]
     records, names = [run.record for run in shown], _names(tables)
+    named = [(names[run.path], run.record) for run in shown]
     caches = {record.cache.key: record for record in records}
     return Report(
         images=tuple(_images(group, faces, log) for group in ordered),
@@ -67,14 +69,16 @@ def gather(
         seen=sum(record.scored_seen > 0 for record in records),
         unknown=sum(record.provenance_unknown for record in records),
         seeds=tuple(map(facts.seeds, comparison.seeds)),
-        operating=tuple(facts.operating(run, names) for run in shown if run.record.operate),
+        operating=tuple(facts.operating(name, one.operate) for name, one in named if one.operate),
         calibrations=tuple(
-            facts.calibration(run, names) for run in shown if run.record.calibration
+            facts.calibration(name, one, one.calibration) for name, one in named if one.calibration
         ),
-        by_epoch=tuple(facts.by_epoch(run, names) for run in shown if run.record.history),
-        by_size=tuple(facts.by_size(run, names) for run in shown if run.record.sizes),
+        by_epoch=tuple(facts.by_epoch(name, one.history) for name, one in named if one.history),
+        by_size=tuple(facts.by_size(name, one.sizes) for name, one in named if one.sizes),
         leaked=tuple(map(facts.leaked, tables)),
-        leak_effects=tuple(facts.leak_effect(one, names) for one in leak_effects(shown)),
+        leak_effects=tuple(
+            facts.leak_effect(names[one.run.path], one) for one in leak_effects(shown)
+        ),
         caches=tuple(caches.values()),
         records=tuple(records),
     )
@@ -176,7 +180,7 @@ def _samples(
 
 def _confident_mistakes(part: Part) -> NDArray[np.int64]:
     """Positions of the misclassified rows with the highest probabilities, these first."""
-    wrong = np.flatnonzero(part.probability.argmax(axis=1) != part.label)
+    wrong = np.flatnonzero(~part.right)
     order = np.argsort(-part.probability.max(axis=1)[wrong], kind="stable")
     return wrong[order][:MISTAKES]
 
@@ -189,7 +193,7 @@ def _mistakes(
     faces: Mapping[int, Face],
 ) -> tuple[Mistake, ...]:
     same = [one for one in tests if np.array_equal(one.row, part.row)]
-    wrong = np.sum([one.probability.argmax(axis=1) != one.label for one in same], axis=0)
+    wrong = np.sum([~one.right for one in same], axis=0)
     predicted = part.probability.argmax(axis=1)
     return tuple(
         Mistake(

@@ -10,7 +10,7 @@ import numpy as np
 
 from fer_features.report.charts import STYLES, Chart, Line, unit_chart
 from fer_features.report.formats import cell
-from fer_features.report.view import Matrix, Ranking
+from fer_features.report.view import Ranking
 from fer_features.runs.predictions import Part, Predictions
 from fer_features.runs.table import ComparisonTable
 from fer_features.runtime.progress import Log
@@ -30,21 +30,20 @@ def ranking(table: ComparisonTable, predictions: Mapping[Path, Predictions], log
     if verdict is None and len(table.runs) > 1:
         log(f"{table.title}: no verdict: {table.judged}")
     names = table.names
+    records = [run.record for run in table.runs]
     readable = [
         (name, run.record.test, predictions[run.path].test)
         for name, run in zip(names, table.runs, strict=True)
         if run.path in predictions
     ]
     roc, reliability = _curves(readable[:STYLES])
-    tests = zip(names, (run.record.test for run in table.runs), strict=True)
-    validation = [run.record.validation.accuracy for run in table.runs]
+    validation = [one.validation.accuracy for one in records]
     return Ranking(
-        title=table.title,
+        table=table,
         rows=tuple(table.drawn_rows(all_heads=True)),
-        matrices=tuple(Matrix(name, tuple(test.classes), test.confusion) for name, test in tests),
+        runs=tuple(zip(names, records, strict=True)),
         tied=validation.count(validation[0]) - 1,
         verdict=verdict.text() if verdict else "",
-        notes=tuple(table.notes),
         drawn=tuple(name for name, _, _ in readable[:STYLES]),
         readable=len(readable),
         roc=roc,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fer_features.report.charts import Chart
 from fer_features.runs.record import RunRecord
 from fer_features.runs.run import Run
+from fer_features.runs.table import ComparisonTable
 
 Cell = str | int | float | None
 """A table's cell: text, a count, a score, or None where there is no value."""
@@ -58,35 +59,26 @@ Raises `FerError` where the run's images are not available.
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """A confusion matrix (K, K): a row for each true class, a column for each predicted one."""
-
-    name: str
-    classes: tuple[str, ...]
-    counts: Sequence[Sequence[int]]
-
-
-@dataclass(frozen=True)
 class Ranking:
     """Runs that may be ranked against each other, the best on validation first.
 
     Attributes:
-        rows: those of the comparison, by the keys of `runs.columns.COLUMNS`.
+        table: the comparison's table.
+        rows: those of the table, by the keys of `runs.table.COLUMNS`.
+        runs: each run's name and record.
         tied: number of runs with the first's validation accuracy, besides the first.
         verdict: whether the first is better than the others; empty without a verdict.
-        notes: warnings for the reader.
         drawn: names of the runs with curves; empty where no predictions are readable.
         readable: number of runs with readable predictions.
         roc: None where undefined.
         reliability: None where no bin has enough images.
     """
 
-    title: str
+    table: ComparisonTable
     rows: tuple[Mapping[str, Any], ...]
-    matrices: tuple[Matrix, ...]
+    runs: tuple[tuple[str, RunRecord], ...]
     tied: int
     verdict: str
-    notes: tuple[str, ...]
     drawn: tuple[str, ...]
     readable: int
     roc: Chart | None

@@ -6,20 +6,24 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from fer_features.errors import FerError
-from fer_features.runs.columns import COLUMNS
 from fer_features.runs.repeats import LeakEffect, OverSeeds, family_key, leak_effects, over_seeds
 from fer_features.runs.run import Run, read_run
-from fer_features.runs.table import ComparisonTable
+from fer_features.runs.table import COLUMNS, ComparisonTable
 from fer_features.runtime.progress import Log
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_created = attrgetter("record.created")
+_data_of = attrgetter("record.data.digest", "record.task")
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,7 @@ class Comparison:
 
     def to_markdown(self, *, all_heads: bool = True, wide: bool = False) -> str:
         """A Markdown section for each table; see `ComparisonTable.drawn_rows`."""
-        parts = [one.to_markdown(all_heads=all_heads, wide=wide) for one in self.tables]
-        return "\n".join(parts)
+        return "\n".join(one.to_markdown(all_heads=all_heads, wide=wide) for one in self.tables)
 
     def to_frame(self) -> pd.DataFrame:
         """All rows as a pandas data frame.
@@ -137,14 +140,6 @@ def unseen_only(runs: Sequence[Run], *, log: Log) -> list[Run]:
             f"{len(runs) - len(kept)} of {len(runs)} runs; --allow-seen shows them"
         )
     return kept
-
-
-def _created(run: Run) -> str:
-    return run.record.created
-
-
-def _data_of(run: Run) -> tuple[Any, ...]:
-    return run.record.data.digest, run.record.task
 
 
 def _place(run: Run) -> tuple[float, bool, str, str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -151,17 +150,16 @@ def over_seeds(runs: Iterable[Run]) -> list[OverSeeds]:
         groups.setdefault(encoded, {})[run.record.seed] = run
     found = []
     for group in groups.values():
-        same = tuple(group[seed] for seed in sorted(group))
-        record, accuracies = same[0].record, [run.record.validation.accuracy for run in same]
-        one = OverSeeds(
-            f"{record.data_title}, split {record.split.name}",
-            record.head.name,
-            record.features(),
-            same,
-        )
-        if len(same) > 1:
-            found.append((statistics.fmean(accuracies), one))
-    return [one for _, one in sorted(found, key=itemgetter(0), reverse=True)]
+        if len(group) > 1:
+            same = tuple(group[seed] for seed in sorted(group))
+            record = same[0].record
+            title = f"{record.data_title}, split {record.split.name}"
+            found.append(OverSeeds(title, record.head.name, record.features(), same))
+    return sorted(found, key=_mean_accuracy, reverse=True)
+
+
+def _mean_accuracy(one: OverSeeds) -> float:
+    return statistics.fmean(run.record.validation.accuracy for run in one.runs)
 
 
 def leak_effects(runs: Iterable[Run]) -> list[LeakEffect]:

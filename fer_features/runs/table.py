@@ -1,4 +1,4 @@
-"""A table of runs that may be ranked against each other."""
+"""A table of runs that may be ranked against each other, and its columns in every format."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from typing import Any
 
 from fer_features.metrics import NUMBERS
 from fer_features.metrics.intervals import WITH_INTERVAL
-from fer_features.runs.columns import COLUMNS, shown_columns
-from fer_features.runs.published import is_published_task, published_row
+from fer_features.runs.published import PUBLISHED_ROW, is_published_task
 from fer_features.runs.record import RANDOM, SEEN, UNKNOWN, RunRecord
 from fer_features.runs.run import Run
 from fer_features.runs.verdicts import Verdict, judge
 
 MOST_ROWS = 8
 """Runs of a table that are drawn, unless all heads are asked for."""
-
 
 _WARNINGS = {
     RANDOM: "The network has learned nothing; these numbers say nothing about ImageNet weights.",
@@ -31,6 +29,73 @@ _WARNINGS = {
         "recognised; they may have learnt from those scored here."
     ),
 }
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        key: its name in CSV and JSON.
+        heading: its heading for people; empty where only CSV and JSON have it.
+        wide: only in the wide table.
+        text: set to the left; the others hold numbers.
+    """
+
+    key: str
+    heading: str = ""
+    wide: bool = False
+    text: bool = False
+
+    def cell(self, row: dict[str, Any]) -> str:
+        """A row's value for people: four digits for scores, seconds by their size."""
+        value = row[self.key]
+        if value is None:
+            return "–"
+        if self.key.endswith("seconds"):
+            return f"{value:.1f}" if value >= 0.95 else f"{value:.2g}"
+        if self.key == "test accuracy" and row["test accuracy low"] is not None:
+            return with_interval(value, (row["test accuracy low"], row["test accuracy high"]))
+        return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+_TEST = {
+    "accuracy": "test acc [95 %]",
+    "balanced_accuracy": "balanced",
+    "precision": "prec",
+    "recall": "rec",
+    "f1": "F1",
+    "roc_auc": "AUC",
+    "average_precision": "AP",
+    "log_loss": "log loss",
+    "brier": "Brier",
+    "ece": "ECE",
+}
+_WIDE = ("precision", "recall", "average_precision", "brier")
+
+COLUMNS = (
+    Column("head", "head", text=True),
+    Column("features", "features", text=True),
+    Column("learnt from", "learnt from", wide=True, text=True),
+    *(Column(f"validation {name}", "val acc" * (name == "accuracy")) for name in NUMBERS),
+    Column("test n", "test n", wide=True),
+    *(Column(f"test {name}", _TEST[name], wide=name in _WIDE) for name in NUMBERS),
+    *(Column(f"test {name} {end}") for name in WITH_INTERVAL for end in ("low", "high")),
+    Column("fit seconds", "fit s"),
+    Column("predict seconds", "pred s", wide=True),
+    Column("run", "run", wide=True, text=True),
+)
+
+
+def shown_columns(*, wide: bool = False) -> list[Column]:
+    """The columns that are drawn, in their order."""
+    return [one for one in COLUMNS if one.heading and (wide or not one.wide)]
+
+
+def with_interval(value: float, interval: tuple[float, float]) -> str:
+    """A share and the ends of its interval, of which those below 1 go without their 0."""
+    low, high = (f"{end:.3f}".removeprefix("0") for end in interval)
+    return f"{value:.4f} [{low}, {high}]"
 
 
 @dataclass(frozen=True)
@@ -101,9 +166,8 @@ class ComparisonTable:
             if any(mark in one.marks for one in records)
         }
 
-    @property
-    def _warnings(self) -> list[str]:
-        """Warnings about the weights, the split and the calibration."""
+    def notes_on(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Warnings about weights, split and calibration, and those that belong beside some rows."""
         records = [run.record for run in self.runs]
         split, notes = records[0].split, []
         for mark, names in self.marks.items():
@@ -120,18 +184,11 @@ class ComparisonTable:
             )
         if ids := ", ".join(record.id for record in records if record.calibration):
             notes.append(f"calibrated on the validation rows, which improves their scores: {ids}.")
+        shown = {row["run"] for row in rows}
+        singles = [one for one in records if one.only_member and one.id in shown]
+        if single := ", ".join(f"{one.id} ({one.only_member})" for one in singles):
+            notes.append(f"an ensemble with a single member is that head: {single}.")
         return notes
-
-    def notes_on(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Warnings that belong beside some of the rows."""
-        ids = {row["run"] for row in rows}
-        single = ", ".join(
-            f"{one.id} ({one.only_member})"
-            for one in (run.record for run in self.runs)
-            if one.only_member and one.id in ids
-        )
-        note = f"an ensemble with a single member is that head: {single}."
-        return [*self._warnings, note] if single else self._warnings
 
     @property
     def notes(self) -> list[str]:
@@ -150,11 +207,12 @@ class ComparisonTable:
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each run by the keys of `COLUMNS`, and the published one at the end, if any."""
+        blank = dict.fromkeys(one.key for one in COLUMNS)
         rows = [
-            {**dict.fromkeys(one.key for one in COLUMNS), **_values(run.record), "features": name}
+            {**blank, **_values(run.record), "features": name}
             for run, name in zip(self.runs, self.features, strict=True)
         ]
-        return rows + [published_row()] * self.published
+        return rows + [{**blank, **PUBLISHED_ROW}] * self.published
 
     def drawn_rows(self, *, all_heads: bool = False) -> list[dict[str, Any]]:
         """The rows of a drawn table, in which each run can be told from the others.

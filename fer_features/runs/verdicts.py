@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -50,16 +50,19 @@ class Verdict:
         first: its name. It is chosen by validation; test only shows how certain that is.
         others: the rest, in the order of their validation accuracy.
         tied: those of the others whose validation accuracy is the first's.
+        left_out: why a run of the table is not among the others, for each such run.
     """
 
     first: str
     others: tuple[Against, ...]
     tied: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def best(self) -> bool:
         """Whether it is alone in front on validation, and ahead of every other on test."""
-        return not self.tied and len(self.named("ahead")) == len(self.others)
+        compared = not (self.tied or self.left_out)
+        return compared and len(self.named("ahead")) == len(self.others)
 
     def named(self, outcome: str) -> list[str]:
         """The others of an outcome."""
@@ -73,6 +76,10 @@ class Verdict:
 
     def text(self, *, short: bool = False) -> str:
         """The verdict in words, with the names of the others, or their numbers where `short`."""
+        left_out = [f"Left out of this verdict: {why}." for why in self.left_out]
+        return " ".join([self._text(short=short), *left_out])
+
+    def _text(self, *, short: bool) -> str:
         if self.best:
             others = "the other" if len(self.others) == 1 else "every other"
             return (
@@ -156,14 +163,24 @@ def judge(runs: Sequence[Run], names: Sequence[str]) -> Verdict | str:
     if len(runs) < 2:
         return "there is one run only"
     try:
-        tests = [run.predictions().test for run in runs]
+        first = runs[0].predictions().test
     except FerError as error:
         return error.message
-    for run, test in zip(runs, tests, strict=True):
+    best, tied, left_out = runs[0].record.validation.accuracy, [], []
+    compared, rights = [names[0]], [first.right]
+    for run, name in zip(runs[1:], names[1:], strict=True):
+        try:
+            test = run.predictions().test
+        except FerError as error:
+            left_out.append(error.message)
+            continue
         if not all(
-            np.array_equal(getattr(test, one), getattr(tests[0], one)) for one in ("row", "label")
+            np.array_equal(getattr(test, one), getattr(first, one)) for one in ("row", "label")
         ):
             return f"{run.path} has other test rows than {runs[0].path}"
-    best, *accuracies = [run.record.validation.accuracy for run in runs]
-    tied = [name for name, one in zip(names[1:], accuracies, strict=True) if one == best]
-    return verdict(names, [test.right for test in tests], tied=tied)
+        compared.append(name)
+        rights.append(test.right)
+        tied += [name] * (run.record.validation.accuracy == best)
+    if len(compared) < 2:
+        return "; ".join(left_out)
+    return replace(verdict(compared, rights, tied=tied), left_out=tuple(left_out))

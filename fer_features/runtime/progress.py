@@ -18,6 +18,9 @@ Log = Callable[[str], None]
 
 SECONDS_BETWEEN_LINES = 10.0
 
+WARM_UP = 2.0
+"""Seconds from the first batch in which the rate is not measured yet."""
+
 
 @contextmanager
 def show_progress(title: str, total: int, unit: str) -> Iterator[Advance]:
@@ -55,22 +58,20 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Advance]:
         rich.BarColumn(),
         rich.MofNCompleteColumn(),
         rich.TextColumn("{task.fields[rate]}"),
-        rich.TimeRemainingColumn(),
-        rich.TextColumn("left"),
     )
-    rate = _Rate()
+    rate = _Rate(total, unit)
     with rich.Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(title, total=total, rate="")
 
         def advance(n: int) -> None:
             rate.add(n)
-            progress.update(bar, advance=n, rate=f"{rate.per_s:.1f} {unit}/s")
+            progress.update(bar, advance=n, rate=rate.text or f"– {unit}/s")
 
         yield advance
 
 
 def _lines(title: str, total: int, unit: str) -> Advance:
-    rate = _Rate()
+    rate = _Rate(total, unit)
     last = time.perf_counter()
 
     def advance(n: int) -> None:
@@ -80,31 +81,40 @@ def _lines(title: str, total: int, unit: str) -> Advance:
         if now - last < SECONDS_BETWEEN_LINES:
             return
         last = now
-        text = f"{title}: {rate.done} of {total} {unit}"
-        if rate.per_s:
-            left = clock((total - rate.done) / rate.per_s)
-            text += f", {rate.per_s:.1f} {unit}/s, {left} left"
+        text = ", ".join(filter(None, [f"{title}: {rate.done} of {total} {unit}", rate.text]))
         print(text, file=sys.stderr, flush=True)
 
     return advance
 
 
 class _Rate:
-    """Units a second since the first batch was done: that one also waits for the compiler."""
+    """Units a second, and the time left, in words.
 
-    def __init__(self) -> None:
-        self.done = 0
-        self._first = 0
-        self._begun = 0.0
-        self.per_s = 0.0
+    What is done up to `WARM_UP` seconds after the first batch does not count: that batch waits for
+    the compiler, and those that were computed beside it follow at once.
+
+    Attributes:
+        done: how many units have been done.
+        text: the rate and the time left; empty while they are not known.
+    """
+
+    def __init__(self, total: int, unit: str) -> None:
+        self._total, self._unit = total, unit
+        self._first: float | None = None
+        self._before, self._begun = 0, 0.0
+        self.done, self.text = 0, ""
 
     def add(self, n: int) -> None:
-        self.done += n
         now = time.perf_counter()
-        if not self._first:
-            self._first, self._begun = n, now
-            return
-        self.per_s = (self.done - self._first) / max(now - self._begun, 1e-9)
+        self.done += n
+        if self._first is None:
+            self._first = now
+        if now - self._first <= WARM_UP:
+            self._before, self._begun = self.done, now
+        elif self.done > self._before:
+            per_s = (self.done - self._before) / (now - self._begun)
+            left = clock((self._total - self.done) / per_s)
+            self.text = f"{per_s:.1f} {self._unit}/s, {left} left"
 
 
 def clock(seconds: float) -> str:

@@ -7,7 +7,7 @@ NumPy, so that each step's are known from its number, on every Keras backend ali
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from fer_features.runtime.keras_runtime import import_keras
@@ -37,10 +37,6 @@ class Augmentation:
     light: float = 0.15
     hole: int = 14
     mirror: float = 0.5
-
-    def to_dict(self) -> dict[str, Any]:
-        """The ranges as JSON types."""
-        return asdict(self)
 
     def __call__(self, images: Any, draws: Any) -> Any:
         """Augment images.

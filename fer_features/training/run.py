@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from fer_features.backbones import get_backbone
 from fer_features.backbones.weights_file import is_weights_file, read_weights
 from fer_features.cache import free_bytes
 from fer_features.config import MAX_SEED, PretrainConfig
-from fer_features.data import FaceSource, open_faces
+from fer_features.data import FaceSource, open_source
 from fer_features.data.tasks import load_task
 from fer_features.data.twin_table import about
 from fer_features.engines import choose_engine
@@ -81,9 +81,7 @@ def pretrain(
     """
     _check(config)
     task = load_task(config.task)
-    source = open_faces(
-        config.data, skip_bad=config.skip_bad, ignore=config.ignore, classes=config.classes
-    )
+    source = open_source(config)
     for text in source.index().notes:
         log(f"note: {text}")
     identity = _identity(config, source)
@@ -145,7 +143,7 @@ def _identity(config: PretrainConfig, source: FaceSource) -> dict[str, Any]:
         "ferplus": config.ferplus is not None,
         "data": source.digest(),
         "copies": about(),
-        "augmentation": Augmentation().to_dict(),
+        "augmentation": asdict(Augmentation()),
         "backend": backend_name(),
     }
 

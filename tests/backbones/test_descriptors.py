@@ -243,18 +243,18 @@ def test_a_cache_of_descriptors_is_like_any_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "named"),
     [
-        ({"weights": "random:0"}, "hog takes no weights"),
-        ({"engine": "keras"}, "hog is run by no engine"),
-        ({"precision": "bfloat16"}, "float32, not in bfloat16"),
-        ({"size": 64}, "48 pixels, not at 64"),
-        ({"preprocess": "raw"}, "hog is not preprocessed"),
-        ({"layers": ("conv_7b_ac",)}, "hog has no layer conv_7b_ac"),
+        ({"weights": "random:0"}, "hog.*--weights"),
+        ({"engine": "keras"}, "hog.*--engine"),
+        ({"precision": "bfloat16"}, "hog.*float32.*bfloat16"),
+        ({"size": 64}, r"hog.*\b48\b.*\b64\b"),
+        ({"preprocess": "raw"}, "hog.*--preprocess"),
+        ({"layers": ("conv_7b_ac",)}, "hog.*conv_7b_ac"),
     ],
 )
 def test_what_does_not_apply_to_descriptors_is_refused(
-    change: dict[str, object], message: str
+    change: dict[str, object], named: str
 ) -> None:
-    with pytest.raises(FerError, match=message):
+    with pytest.raises(FerError, match=named):
         plan_extraction(ExtractConfig(**{"backbone": "hog", **change}))

@@ -1,5 +1,6 @@
 """The network that comes with this package, and its weights."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -138,7 +139,7 @@ def test_a_damaged_file_is_never_used(monkeypatch: pytest.MonkeyPatch, tmp_path:
     broken.write_bytes(content)
     other = replace(FERNET.shipped, file_name=str(broken))
     monkeypatch.setitem(BACKBONES, "fernet", replace(FERNET, shipped=other))
-    with pytest.raises(FerError, match="missing or damaged"):
+    with pytest.raises(FerError, match=re.escape(str(broken))):
         extract(ExtractConfig(backbone="fernet", cache_dir=tmp_path))
     assert not list(tmp_path.glob("*fernet-*.h5"))
 
@@ -172,5 +173,5 @@ def test_imagenet_is_listed_with_its_download(
 
 
 def test_imagenet_knows_no_fernet() -> None:
-    with pytest.raises(FerError, match="no ImageNet weights"):
+    with pytest.raises(FerError, match=r"fernet.*ImageNet"):
         resolve_weights("imagenet", FERNET)

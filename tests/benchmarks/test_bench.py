@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import time
@@ -146,7 +147,7 @@ def test_a_child_that_ends_early_is_an_error_with_its_last_line() -> None:
         with pytest.raises(FerError) as caught:
             worker.run()
         message = caught.value.message
-        assert message == "the fake ended before it was done: RuntimeError: out of luck"
+        assert message.endswith("RuntimeError: out of luck")
         with pytest.raises(FerError, match="out of luck"):
             worker.run()  # nobody is there to hear it
 
@@ -155,7 +156,7 @@ def test_a_killed_child_is_an_error_with_its_signal() -> None:
     command = (sys.executable, "-c", "import os; os.kill(os.getpid(), 9)")
     with Worker("the fake", {}, command=command) as worker, pytest.raises(FerError) as caught:
         worker.start()
-    assert caught.value.message.startswith("the fake was ended by SIGKILL")
+    assert re.search(r"the fake .*SIGKILL", caught.value.message)
     assert "memory" in caught.value.hint
 
 
@@ -315,16 +316,16 @@ def test_a_missing_peer_gives_the_pip_command_before_anything_runs(tmp_path: Pat
     python.write_text("#!/bin/sh\necho torch timm\n")  # what the question of what is missing gives
     python.chmod(0o755)
     error = mistake(peer="timm", peer_python=python)
-    assert error.message == f"the peer timm needs torch and timm, which {python} does not have"
+    assert str(python) in error.message
     assert error.hint.startswith("pip install torch timm")
 
 
 def test_a_peer_that_cannot_be(tmp_path: Path) -> None:
-    assert mistake(peer="nosuch").hint == "known are timm"
+    assert "timm" in mistake(peer="nosuch").hint
     assert "--peer timm" in mistake(peer_python=tmp_path).hint
-    assert "not a Python that runs" in mistake(peer="timm", peer_python=tmp_path / "no").message
-    assert "at least 75 pixels" in mistake(size=20).message
-    assert mistake(engines=("tpu",)).hint == "known are keras, openvino"
+    assert str(tmp_path / "no") in mistake(peer="timm", peer_python=tmp_path / "no").message
+    assert re.search(r"\b75\b.*\b20\b", mistake(size=20).message)
+    assert all(name in mistake(engines=("tpu",)).hint for name in ("keras", "openvino"))
 
 
 def test_a_peer_is_started_with_its_own_python(tmp_path: Path) -> None:
@@ -506,7 +507,7 @@ def test_an_engine_that_is_not_here_is_left_out(
     tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fer_features.engines.select.has_openvino", lambda: False)
-    with pytest.raises(LeftOut, match="openvino is not installed"):
+    with pytest.raises(LeftOut, match="openvino"):
         EngineContender(job(tmp_path, engine="openvino", precision="float32"))
 
 

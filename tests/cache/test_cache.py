@@ -82,18 +82,18 @@ def test_hdf5s_own_locks_are_never_taken(path: Path) -> None:
 
 
 def test_a_missing_cache_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FerError, match="no such cache"):
+    with pytest.raises(FerError, match=r"none\.h5"):
         Cache(tmp_path / "none.h5")
 
 
 def test_a_foreign_file_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "text.h5"
     file.write_text("no HDF5 at all")
-    with pytest.raises(FerError, match="not a readable HDF5 file"):
+    with pytest.raises(FerError, match=r"text\.h5.* HDF5"):
         Cache(file)
     with h5py.File(tmp_path / "other.h5", "w") as other:
         other["x"] = 1
-    with pytest.raises(FerError, match="not a feature cache"):
+    with pytest.raises(FerError, match=r"other\.h5"):
         Cache(tmp_path / "other.h5")
 
 
@@ -104,13 +104,13 @@ def test_a_truncated_file_is_an_error(path: Path, kept: int) -> None:
         Cache(path)
 
 
-@pytest.mark.parametrize(("version", "message"), [(4, "up to date"), (1, "move it away")])
-def test_another_format_is_an_error(path: Path, version: int, message: str) -> None:
+@pytest.mark.parametrize(("version", "advice"), [(4, "git pull"), (1, "version")])
+def test_another_format_is_an_error(path: Path, version: int, advice: str) -> None:
     with h5py.File(path, "a") as file:
         file.attrs["format_version"] = version
-    with pytest.raises(FerError, match=f"format {version}") as caught:
+    with pytest.raises(FerError, match=rf"one\.h5.* {version}\b") as caught:
         Cache(path)
-    assert message in caught.value.hint
+    assert advice in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_changed_label_is_an_error(path: Path, table: str) -> None:
         changed = np.roll(file[table][:].view("u1"), 1)
         changed[0] ^= 1
         file[table][...] = changed.view(file[table].dtype)
-    with pytest.raises(FerError, match=r"one\.h5 is damaged"):
+    with pytest.raises(FerError, match=r"one\.h5.* damaged"):
         Cache(path)
 
 
@@ -130,7 +130,7 @@ def test_a_changed_label_is_an_error(path: Path, table: str) -> None:
 def test_a_changed_attribute_is_an_error(path: Path, name: str) -> None:
     with h5py.File(path, "a") as file:
         file.attrs[name] = file.attrs[name].replace("0", "1").replace("t", "T") + " "
-    with pytest.raises(FerError, match="damaged"):
+    with pytest.raises(FerError, match=r"one\.h5.* damaged"):
         Cache(path)
 
 
@@ -139,14 +139,14 @@ def test_damaged_features_are_an_error(path: Path) -> None:
     place = content.index(np.array([4, -4, 7, -7], np.float32).tobytes())
     content[place] ^= 1
     path.write_bytes(content)
-    with Cache(path) as cache, pytest.raises(FerError, match="damaged: top/pooled"):
+    with Cache(path) as cache, pytest.raises(FerError, match=r"damaged.* top/pooled"):
         cache.read("top", "pooled")
 
 
 def test_an_output_that_is_not_held_names_those_that_are(path: Path) -> None:
     with Cache(path) as cache, pytest.raises(FerError) as caught:
         cache.read("bottom", "pooled")
-    assert "top/map, top/pooled" in caught.value.hint
+    assert all(name in caught.value.hint for name in ("top/map", "top/pooled"))
 
 
 def test_rows_without_the_feature_are_never_read_as_zeros(path: Path) -> None:
@@ -155,7 +155,7 @@ def test_rows_without_the_feature_are_never_read_as_zeros(path: Path) -> None:
     merge(path)
     with Cache(path) as cache:
         assert cache.read("low", "pooled", np.array([2])).tolist() == [[9]]
-        with pytest.raises(FerError, match="low/pooled for 1 of these 3 rows"):
+        with pytest.raises(FerError, match=r"low/pooled .*\b1 .*\b3 rows"):
             cache.read("low", "pooled")
 
 
@@ -165,7 +165,7 @@ def test_an_interrupted_selection_is_an_error_with_its_progress(path: Path) -> N
     with Cache(path) as cache:
         assert not cache.complete
         assert cache.selection(selection(4, 7, 9).id).rows.tolist() == [4, 7, 9]
-        with pytest.raises(FerError, match="2 of 3 rows are there") as caught:
+        with pytest.raises(FerError, match=r"\b2 of 3 rows") as caught:
             cache.selection()
         assert "fer extract" in caught.value.hint
 
@@ -173,9 +173,9 @@ def test_an_interrupted_selection_is_an_error_with_its_progress(path: Path) -> N
 def test_a_mismatch_names_the_field(path: Path) -> None:
     with Cache(path) as cache:
         check_same(cache, spec=HEADER.spec, dataset={"sha256": "d" * 64})
-        with pytest.raises(FerError, match=r"dataset\.sha256 is 'd+', not 'e'"):
+        with pytest.raises(FerError, match=r"dataset\.sha256 .*'d+'.* 'e'"):
             check_same(cache, spec=HEADER.spec, dataset={"sha256": "e"})
-        with pytest.raises(FerError, match=r"spec\.weights is 'random:0', not 'imagenet'"):
+        with pytest.raises(FerError, match=r"spec\.weights .*'random:0'.* 'imagenet'"):
             check_same(cache, spec={"weights": "imagenet"}, dataset={})
 
 
@@ -186,9 +186,8 @@ def test_features_of_examples_are_worked_out_by_hand() -> None:
 def test_a_cache_that_is_open_elsewhere_is_called_so(path: Path) -> None:
     with h5py.File(path, "a") as other:
         other.flush()
-        with pytest.raises(FerError, match="open elsewhere") as caught:
+        with pytest.raises(FerError, match=r"one\.h5.* elsewhere") as caught:
             Cache(path)
-    assert caught.value.hint.startswith("wait")
     assert "delete" not in caught.value.hint
     Cache(path).close()
 
@@ -202,8 +201,8 @@ BROKEN_DISK = "Can't read data (errno = 5, error message = 'Input/output error')
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (LOCKED, "open elsewhere"),
-        (ALREADY, "open elsewhere"),
+        (LOCKED, "elsewhere"),
+        (ALREADY, "elsewhere"),
         (FORBIDDEN, "Permission denied"),
         (BROKEN_DISK, "Input/output error"),
     ],
@@ -219,7 +218,7 @@ def test_the_hint_for_a_file_that_may_be_intact_does_not_name_deleting(
 def test_a_damaged_cache_names_what_deleting_it_loses(path: Path) -> None:
     size = path.stat().st_size - 1
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(FerError, match="is damaged") as caught:
+    with pytest.raises(FerError, match=r"one\.h5.* damaged") as caught:
         Cache(path)
     assert f"{size / 1e6:,.1f} MB" in caught.value.hint
     assert "copied" in caught.value.hint

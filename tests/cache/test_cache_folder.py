@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import h5py
@@ -56,7 +57,7 @@ def test_removing_takes_all_that_belongs_to_a_cache_and_nothing_else(tmp_path: P
     assert remove_cache(path) == size
     assert list(tmp_path.iterdir()) == [other]
     for wrong in (path, other.with_suffix(".txt")):
-        with pytest.raises(FerError, match="no such cache"):
+        with pytest.raises(FerError, match=re.escape(str(wrong))):
             remove_cache(wrong)
 
 
@@ -64,7 +65,7 @@ def test_what_is_no_cache_is_never_deleted(tmp_path: Path) -> None:
     weights = tmp_path / "weights.h5"
     with h5py.File(weights, "w") as file:
         file["kernel"] = [1.0]
-    with pytest.raises(FerError, match="not a feature cache"):
+    with pytest.raises(FerError, match=re.escape(str(weights))):
         remove_cache(weights)
     assert weights.exists()
     damaged = make_cache(tmp_path / "one.h5", [4])

@@ -81,13 +81,13 @@ def test_a_newer_journal_is_an_error_and_is_kept(
     with monkeypatch.context() as patch:
         patch.setattr("fer_features.cache.journal.JOURNAL_VERSION", 3)
         before = write(path, [1])
-    with pytest.raises(FerError, match="journal format 3") as caught:
+    with pytest.raises(FerError, match=r"one\.h5\.part.* 3\b") as caught:
         merge(tmp_path / "one.h5")
-    assert "up to date" in caught.value.hint
+    assert "git pull" in caught.value.hint
     assert path.read_bytes() == before
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(FerError, match="cannot be written"):
+    with pytest.raises(FerError, match=r"one\.h5\.part.* Not a directory"):
         write(tmp_path / "file" / "one.h5.part")

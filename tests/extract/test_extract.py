@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -182,38 +183,38 @@ def test_a_file_with_another_caches_name_is_an_error(tmp_path: Path, tiny: Backb
     first = extract(replace(CONFIG, cache_dir=tmp_path))
     other = extract(replace(CONFIG, cache_dir=tmp_path, size=16))
     other.cache.replace(first.cache)
-    with pytest.raises(FerError, match=r"spec\.size is 16, not 12"):
+    with pytest.raises(FerError, match=r"spec\.size .*\b16\b.*\b12\b"):
         extract(replace(CONFIG, cache_dir=tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "named"),
     [
-        ({"backbone": "resnet"}, "no such backbone"),
-        ({"preprocess": "caffe"}, "no such preprocess"),
-        ({"outputs": ("vector",)}, "no such outputs"),
-        ({"layers": ("third",)}, "no layer third"),
-        ({"size": 4}, "at least 8 pixels"),
-        ({"size": 100_000_000}, "too large"),
-        ({"batch_size": 100_000_000}, "does not fit into memory"),
-        ({"batch_size": 2**28 // 12**2 + 1}, "does not fit into memory"),
-        ({"weights": "random:4294967296"}, "seeds are 0 to 4294967295"),
-        ({"weights": "random:" + "9" * 5000}, "seeds are 0 to 4294967295"),
-        ({"weights": "random:x"}, "no seed"),
-        ({"weights": "random"}, "no seed"),
-        ({"weights": "nowhere.h5"}, "no such weights"),
-        ({"weights": "imagenet"}, "has no ImageNet weights"),
+        ({"backbone": "resnet"}, "resnet"),
+        ({"preprocess": "caffe"}, "caffe"),
+        ({"outputs": ("vector",)}, "vector"),
+        ({"layers": ("third",)}, "third"),
+        ({"size": 4}, r"tiny .*\b8\b.*\b4\b"),
+        ({"size": 100_000_000}, r"\b100000000\b"),
+        ({"batch_size": 100_000_000}, "--batch-size 100000000"),
+        ({"batch_size": 2**28 // 12**2 + 1}, "--batch-size 1864136"),
+        ({"weights": "random:4294967296"}, r"\b4294967295\b"),
+        ({"weights": "random:" + "9" * 5000}, r"\b4294967295\b"),
+        ({"weights": "random:x"}, "--weights random:x"),
+        ({"weights": "random"}, "--weights random"),
+        ({"weights": "nowhere.h5"}, r"nowhere\.h5"),
+        ({"weights": "imagenet"}, "tiny.*ImageNet"),
         ({"batch_size": 0}, "--batch-size"),
-        ({"compression": "rar"}, "no such compression: rar"),
-        ({"engine": "onnx"}, "no such engine: onnx"),
-        ({"precision": "int4"}, "no such precision: int4"),
-        ({"views": ("upside-down",)}, "no such views: upside-down"),
+        ({"compression": "rar"}, "rar"),
+        ({"engine": "onnx"}, "onnx"),
+        ({"precision": "int4"}, "int4"),
+        ({"views": ("upside-down",)}, "upside-down"),
     ],
 )
 def test_a_mistake_is_an_error(
-    tmp_path: Path, tiny: Backbone, change: dict[str, object], message: str
+    tmp_path: Path, tiny: Backbone, change: dict[str, object], named: str
 ) -> None:
-    with pytest.raises(FerError, match=message):
+    with pytest.raises(FerError, match=named):
         extract(replace(CONFIG, **({"cache_dir": tmp_path} | change)))
     assert list(tmp_path.iterdir()) == []
 
@@ -245,7 +246,7 @@ def test_weights_of_another_network_are_an_error(tmp_path: Path, tiny: Backbone)
     for name in ("other.weights.h5", "other.keras"):
         path = tmp_path / name
         other.save(path) if name.endswith(".keras") else other.save_weights(path)
-        with pytest.raises(FerError, match="not weights of tiny"):
+        with pytest.raises(FerError, match=rf"{re.escape(name)}.* tiny"):
             engine(tiny, str(path))
 
 
@@ -265,7 +266,7 @@ def test_a_damaged_weights_file_is_found_before_a_network_is_built(
         {"cut": whole[: len(whole) // 2], "junk": b"<html>" * 99, "empty": b""}[damage]
     )
     monkeypatch.setattr("fer_features.extract.extract.make_engine", None)
-    with pytest.raises(FerError, match=r"is no complete .*get the file again"):
+    with pytest.raises(FerError, match=re.escape(str(path))):
         extract(replace(CONFIG, weights=str(path), cache_dir=tmp_path / "cache"))
 
 
@@ -286,11 +287,11 @@ def test_imagenet_weights_are_checked_by_their_sha256(
     served = tmp_path / "served.h5"
     served.write_bytes(b"other weights")
     local = replace(backbone, imagenet=replace(backbone.imagenet, url=served.as_uri()))
-    with pytest.raises(FerError, match="ImageNet weights are not in") as caught:
+    with pytest.raises(FerError, match="ImageNet") as caught:
         fetch_weights(resolve_weights("imagenet", local), local)
     assert backbone.imagenet.sha256 in caught.value.hint
     assert str(tmp_path / "models") in caught.value.hint
-    assert "--weights FILE" in caught.value.hint
+    assert "--weights" in caught.value.hint
 
 
 def test_imagenet_weights_in_place_are_taken(

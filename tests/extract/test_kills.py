@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,12 +184,18 @@ def test_killed_between_and_inside_writes(
         min(8, kills // 2)
     )  # folding: writes to HDF5, synchronisation, renaming, removal
     others = rng.choice(np.arange(1, events - 8), kills - len(last), replace=False)
-    for kill_at in [*last.tolist(), *others.tolist()]:
+    moments = [*last.tolist(), *others.tolist()]
+
+    def killed(kill_at: int) -> Path:
         folder = folder_with_graph(whole, tmp_path / str(kill_at))
         process = child(folder, kill_at)
         process.communicate()
         assert process.returncode == -signal.SIGKILL, kill_at
-        check(whole, folder)
+        return folder
+
+    with ThreadPoolExecutor(2) as pool:  # a process spends most of its time on starting
+        for folder in pool.map(killed, moments):
+            check(whole, folder)
 
 
 @pytest.mark.long

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from fer_features.cli.flags import add_command
 from fer_features.config import FitConfig, PretrainConfig
-from fer_features.fit.command import command
+from fer_features.fit.record import command
 from fer_features.training.record import command as training_command
 
 
@@ -28,8 +28,20 @@ from fer_features.training.record import command as training_command
 )
 def test_the_command_parses_back_to_the_configuration(options: dict[str, Any]) -> None:
     config = FitConfig(Path("a cache.h5"), heads=("ridge",), **options)
-    text = command(config, "ridge", Path("a cache.h5"), seed=config.seed)
+    text = command(config, "ridge", Path("a cache.h5"))
     assert parsed(FitConfig, text) == config
+
+
+def test_the_command_of_an_ensemble_fits_members_with_parameters_of_their_own_again() -> None:
+    params = {"ridge.alphas": (1.0, 10.0), "dense.epochs": 1}
+    config = FitConfig(Path("a cache.h5"), heads=("all",), params=params)
+    path, reused = Path("a cache.h5"), ("ridge", "svm")
+    text = command(config, "ensemble", path, reused=reused)
+    again = parsed(FitConfig, text)
+    assert again.heads == ("ridge", "ensemble")
+    assert again.params == {"ridge.alphas": (1.0, 10.0)}
+    plain = FitConfig(path, heads=("all",))
+    assert "--head ensemble" in command(plain, "ensemble", path, reused=reused)
 
 
 def test_a_class_whose_name_holds_a_comma_is_left_out_by_it() -> None:

@@ -10,9 +10,10 @@ from test_dataset import write_votes
 
 from fer_features.cache import Cache
 from fer_features.config import FitConfig
+from fer_features.data.splits import Split
 from fer_features.errors import FerError
 from fer_features.fit.calibration import Calibrator
-from fer_features.fit.dataset import Problem
+from fer_features.fit.dataset import Dataset
 from fer_features.fit.fit import fit_each
 from fer_features.heads import load_head
 from fer_features.runs.compare import compare
@@ -46,16 +47,15 @@ def test_permuting_the_test_labels_changes_nothing_that_was_chosen(
 
     from fer_features.fit import fit as module
 
-    original = module.make_problem
+    original = module.split_dataset
 
-    def permuted(*args: Any, **kwargs: Any) -> Problem:
-        problem = original(*args, **kwargs)
-        label = problem.dataset.y.copy()
-        test = problem.split.test
-        label[test] = np.random.default_rng(0).permutation(label[test])
-        return replace(problem, dataset=replace(problem.dataset, y=label))
+    def permuted(*args: Any) -> tuple[Dataset, Split]:
+        dataset, split = original(*args)
+        label = dataset.y.copy()
+        label[split.test] = np.random.default_rng(0).permutation(label[split.test])
+        return replace(dataset, y=label), split
 
-    monkeypatch.setattr(module, "make_problem", permuted)
+    monkeypatch.setattr(module, "split_dataset", permuted)
     other = one(replace(wanted, runs_dir=config.runs_dir / "permuted"))
     assert other.record.test.confusion != plain.record.test.confusion
     for name in ("validation", "cv", "sizes"):
@@ -220,6 +220,16 @@ def test_all_heads_that_the_cache_has_features_for(config: FitConfig) -> None:
     verdict = table.verdict
     assert verdict is not None
     assert len(verdict.others) == 5
+
+
+def test_the_command_of_an_ensemble_holds_the_parameters_of_its_members(
+    config: FitConfig,
+) -> None:
+    params = {"ridge.alphas": (1.0, 10.0)}
+    runs = list(fit_each(replace(config, heads=("ridge", "ensemble"), params=params)))
+    words = runs[-1].record.command.split()
+    assert words[words.index("--head") + 1] == "ridge,ensemble"
+    assert any(word.startswith("ridge.alphas=") for word in runs[-1].record.command.split("'"))
 
 
 def test_the_command_of_a_run_repeats_it(config: FitConfig) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fer_features.heads import dense, make_head
-from fer_features.heads.dense import quick_convolution
+from fer_features.heads.dense import bfloat16_convolution
 from fer_features.runtime.keras_runtime import import_keras
 
 
@@ -17,7 +17,7 @@ def both():
         random = np.random.default_rng(seed)
         layers = [
             kind(filters, 3, padding="same", activation="relu")
-            for kind in (keras.layers.Conv2D, quick_convolution(keras))
+            for kind in (keras.layers.Conv2D, bfloat16_convolution(keras))
         ]
         for layer in layers:
             layer.build((None, *shape))
@@ -32,7 +32,7 @@ def both():
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 5), (1, 1, 4), (2, 5, 3), (4, 1, 1)])
-def test_on_small_integers_the_quick_convolution_is_the_convolution(both, shape):
+def test_on_small_integers_the_bfloat16_convolution_is_the_convolution(both, shape):
     # bfloat16 holds integers up to 256 exactly; here none of the nine parts of a sum is larger
     plain, quick = both(shape)
     maps = np.random.default_rng(1).integers(-3, 4, size=(7, *shape)).astype(np.float32)
@@ -55,14 +55,14 @@ def test_learning_in_bfloat16_learns_and_repeats_to_the_bit(monkeypatch):
     made = []
 
     def counted(keras):
-        made.append(quick_convolution(keras))
+        made.append(bfloat16_convolution(keras))
         return made[-1]
 
     monkeypatch.setattr(dense, "keras_has_bfloat16", lambda: True)
-    monkeypatch.setattr(dense, "quick_convolution", counted)
+    monkeypatch.setattr(dense, "bfloat16_convolution", counted)
     random = np.random.default_rng(0)
     y = np.arange(120) % 2
-    X = (random.normal(size=(120, 3, 3, 60)) + y[:, None, None, None] * 0.3).astype(np.float16)
+    X = (random.normal(size=(120, 3, 3, 12)) + y[:, None, None, None] * 0.6).astype(np.float16)
     params = {"filters": 4, "units": (8,), "l2": 1e-3, "epochs": 4, "batch_size": 16}
     head = make_head("dense", **params, learning_rate=0.01)
     first = head.fit(X, y, validation=(X[:40], y[:40])).predict_proba(X)
@@ -76,7 +76,7 @@ def test_learning_in_bfloat16_learns_and_repeats_to_the_bit(monkeypatch):
 
 def test_without_bfloat16_in_the_hardware_it_is_not_used(monkeypatch):
     monkeypatch.setattr(dense, "keras_has_bfloat16", lambda: False)
-    monkeypatch.setattr(dense, "quick_convolution", None)  # calling it would fail
+    monkeypatch.setattr(dense, "bfloat16_convolution", None)  # calling it would fail
     X, y = np.eye(8, dtype=np.float16).reshape(8, 2, 2, 2), np.arange(8) % 2
     head = make_head("dense", filters=2, units=(2,), epochs=1).fit(X, y, validation=(X, y))
     layer = head.model_.get_layer("convolution")

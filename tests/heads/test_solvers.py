@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from types import SimpleNamespace
 
@@ -152,7 +153,7 @@ def test_scikit_learn_itself_stays_what_it_is():
     make_head("logreg").fit(X, y)
     import sklearn.svm
 
-    assert sklearn.svm.SVC.__module__ == "sklearn.svm._classes"
+    assert sklearn.svm.SVC.__module__.startswith("sklearn.")
 
 
 HEAD = """
@@ -173,26 +174,35 @@ assert (model([np.ones((2, 2), np.float32)])[0] == 2).all()
 """
 
 
-@needs_both
-@pytest.mark.parametrize(
-    ("code", "solver"),
-    [
-        (ENGINE + HEAD, "scikit-learn-intelex"),
-        (HEAD + ENGINE, "scikit-learn-intelex"),
-    ],
-    ids=["the engine first", "the head first"],
-)
-def test_openvino_and_scikit_learn_intelex_share_a_process(code, solver):
-    command = [sys.executable, "-W", "error::RuntimeWarning", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    assert (done.stdout.split(), done.stderr) == ([solver], "")
+@pytest.fixture(scope="module")
+def processes():
+    """Processes of both packages, which take seconds to import: run two at a time."""
+    programs = {
+        "the engine first": ("error::RuntimeWarning", ENGINE + HEAD),
+        "the head first": ("error::RuntimeWarning", HEAD + ENGINE),
+        "imported first": ("default::RuntimeWarning", "import openvino\n" + HEAD),
+    }
+
+    def ended(warnings, code):
+        command = [sys.executable, "-W", warnings, "-c", code]
+        return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+
+    with ThreadPoolExecutor(2) as pool:
+        yield {name: pool.submit(ended, *program) for name, program in programs.items()}
 
 
 @needs_both
-def test_a_head_is_fitted_even_where_openvino_was_imported_first():
-    command = [sys.executable, "-c", "import openvino\n" + HEAD]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+@pytest.mark.parametrize("name", ["the engine first", "the head first"])
+def test_openvino_and_scikit_learn_intelex_share_a_process(name, processes):
+    done = processes[name].result()
+    assert (done.stdout.split(), done.stderr) == (["scikit-learn-intelex"], "")
+
+
+@needs_both
+def test_a_head_is_fitted_even_where_openvino_was_imported_first(processes):
+    done = processes["imported first"].result()
+    assert done.returncode == 0
     if done.stdout.split() == ["scikit-learn"]:
-        assert "was OpenVINO imported first?" in done.stderr
+        assert "OpenVINO" in done.stderr
     else:  # their two copies of TBB go together
         assert done.stdout.split() == ["scikit-learn-intelex"]

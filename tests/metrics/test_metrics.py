@@ -113,7 +113,7 @@ def test_one_class_leaves_roc_auc_undefined_and_json_valid():
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(labelled_probabilities())
 def test_agrees_with_scikit_learn(case):
     y, p = case
@@ -144,7 +144,7 @@ def test_agrees_with_scikit_learn(case):
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(labelled_probabilities())
 def test_other_scores_agree_with_scikit_learn(case):
     y, p = case
@@ -224,17 +224,17 @@ GOOD = np.array([[0.5, 0.5], [0.2, 0.8]])
 @pytest.mark.parametrize(
     ("y", "probability", "message"),
     [
-        ([0, 1, 1], GOOD, "class codes must be int"),
-        ([0, 2], GOOD, "class codes must be 0 to 1"),
-        ([-1, 1], GOOD, "class codes must be 0 to 1"),
-        ([0.0, 1.0], GOOD, "class codes must be int"),
-        ([[0], [1]], GOOD, "class codes must be int"),
-        ([0, 1], np.array([0.5, 0.8]), "probabilities must be float"),
-        ([0, 1], np.ones((2, 1)), "K >= 2"),
-        ([0, 1], np.array([[0.5, 0.5], [math.nan, 0.8]]), "0 to 1"),
-        ([0, 1], np.array([[0.5, 0.5], [0.5, 0.8]]), "sum to 1"),
-        ([0, 1], np.array([[0.5, 0.5], [-0.5, 1.5]]), "0 to 1"),
-        (np.empty(0, int), np.empty((0, 2)), "no rows"),
+        ([0, 1, 1], GOOD, r"codes .*\(2,\).*\(3,\)"),
+        ([0, 2], GOOD, "codes .*0 to 1"),
+        ([-1, 1], GOOD, "codes .*0 to 1"),
+        ([0.0, 1.0], GOOD, "codes .*int.*float64"),
+        ([[0], [1]], GOOD, r"codes .*\(2,\).*\(2, 1\)"),
+        ([0, 1], np.array([0.5, 0.8]), r"probabilities .*\(2,\)"),
+        ([0, 1], np.ones((2, 1)), r"probabilities .*\(2, 1\)"),
+        ([0, 1], np.array([[0.5, 0.5], [math.nan, 0.8]]), "probabilities .*0 to 1"),
+        ([0, 1], np.array([[0.5, 0.5], [0.5, 0.8]]), "probabilities .*sum"),
+        ([0, 1], np.array([[0.5, 0.5], [-0.5, 1.5]]), "probabilities .*0 to 1"),
+        (np.empty(0, int), np.empty((0, 2)), "rows"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(y, probability, message):
@@ -245,8 +245,8 @@ def test_what_does_not_fit_together_is_refused(y, probability, message):
 @pytest.mark.parametrize(
     ("classes", "positive", "message"),
     [
-        (("a", "b", "c"), None, "3 class names for 2 columns"),
-        (("a", "b"), "happy", "'happy' is not one of a, b"),
+        (("a", "b", "c"), None, r"\b3\b.*\b2\b"),
+        (("a", "b"), "happy", "'happy'.* a, b"),
     ],
 )
 def test_class_names_that_do_not_fit_are_refused(classes, positive, message):

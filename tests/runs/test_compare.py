@@ -13,13 +13,12 @@ from fer_features.data.tasks import BINARY, SEVEN
 from fer_features.errors import FerError
 from fer_features.metrics import score
 from fer_features.metrics.intervals import share_interval
-from fer_features.runs.columns import with_interval
 from fer_features.runs.compare import Comparison, compare, of_same_data
 from fer_features.runs.figures import accuracy_bars, write_figures
 from fer_features.runs.published import PUBLISHED, PUBLISHED_MARK
 from fer_features.runs.repeats import leak_effects, over_seeds
 from fer_features.runs.run import Run
-from fer_features.runs.table import ComparisonTable
+from fer_features.runs.table import ComparisonTable, with_interval
 
 
 def one_table(*runs: Run) -> ComparisonTable:

@@ -1,5 +1,6 @@
 import errno
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,15 +150,15 @@ def test_a_refit_removes_the_files_of_an_older_run_and_no_others(tmp_path: Path)
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format_version": "x"}'])
 def test_a_broken_record_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(FerError, match=r"run\.json: not a run's record"):
+    with pytest.raises(FerError, match=r"run\.json"):
         read_run(tmp_path)
 
 
 def test_a_missing_or_newer_run_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FerError, match="no run in"):
+    with pytest.raises(FerError, match=re.escape(str(tmp_path))):
         read_run(tmp_path)
     (tmp_path / "run.json").write_text('{"format_version": 99}')
-    with pytest.raises(FerError, match="newer"):
+    with pytest.raises(FerError, match=r"run\.json.* 99\b"):
         read_run(tmp_path)
 
 
@@ -179,7 +180,7 @@ def test_a_folder_for_runs_that_cannot_be_made_is_an_error(tmp_path: Path) -> No
 
 def test_a_run_of_an_earlier_format_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"format_version": 1}')
-    with pytest.raises(FerError, match="format 1") as caught:
+    with pytest.raises(FerError, match=r"run\.json.* 1\b") as caught:
         read_run(tmp_path)
     assert "fit again" in caught.value.hint
 

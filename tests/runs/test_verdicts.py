@@ -1,5 +1,6 @@
 """What may be said of runs on the same test rows, and how often that is false."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from run_examples import run
 from scipy.stats import binomtest
 
+from fer_features.errors import FerError
 from fer_features.metrics.paired import difference, holm, mcnemar
 from fer_features.runs.compare import compare
 from fer_features.runs.predictions import Part, Predictions
@@ -37,7 +39,7 @@ def test_mcnemar_is_a_coin_thrown_for_the_rows_they_differ_in() -> None:
 
 
 def test_right_answers_of_other_rows_are_refused() -> None:
-    with pytest.raises(ValueError, match="not paired"):
+    with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
         mcnemar(np.ones(2, bool), np.ones(3, bool))
 
 
@@ -147,6 +149,37 @@ def test_runs_on_other_test_rows_have_no_verdict() -> None:
     (table,) = compare([one, WithOtherRows(Path("b"), other.record)]).tables
     assert table.verdict is None
     assert str(table.judged).startswith("b ")
+
+
+class WithoutPredictions(Run):
+    def predictions(self) -> Predictions:
+        raise FerError(f"{self.path}: the run's predictions cannot be read")
+
+
+def test_a_run_without_readable_predictions_is_left_out_of_the_verdict() -> None:
+    best, worst, lost = run("svm"), run("mlp", validation=0.1), run("ridge", validation=0.5)
+    kept = [WithPredictions(Path(one.path.name), one.record) for one in (best, worst)]
+    (table,) = compare([*kept, WithoutPredictions(Path("lost"), lost.record)]).tables
+    verdict = table.verdict
+    assert verdict is not None
+    assert [one.name for one in verdict.others] == ["mlp"]
+    why = "Left out of this verdict: lost: the run's predictions cannot be read."
+    assert verdict.text().endswith(why)
+    assert verdict.text(short=True).endswith(why)
+    assert why in table.to_markdown()
+
+
+def test_a_first_run_that_is_not_compared_with_all_others_is_not_called_best() -> None:
+    assert verdict(["a", "b"], [hits(150), hits(100)]).best
+    assert not replace(verdict(["a", "b"], [hits(150), hits(100)]), left_out=("c",)).best
+
+
+def test_a_first_run_without_readable_predictions_has_no_verdict() -> None:
+    best, other = run("svm"), run("mlp", validation=0.1)
+    first = WithoutPredictions(Path("lost"), best.record)
+    (table,) = compare([first, WithPredictions(Path("b"), other.record)]).tables
+    assert table.verdict is None
+    assert table.judged == "lost: the run's predictions cannot be read"
 
 
 def simulated(

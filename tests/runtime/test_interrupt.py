@@ -106,8 +106,8 @@ app(["extract", "--backbone", "tiny", "--weights", "random:0", "--engine", "kera
 
 # Ctrl-C before the first epoch and at a run's end; the function in which it comes.
 FIT_MOMENTS = {
-    "Keras is imported": "fer_features.runtime.keras_runtime._import",
-    "a step is traced": "fer_features.heads.keras_head.measures.<locals>",
+    "Keras is imported": "fer_features.runtime.keras_runtime.import_keras",
+    "a step is traced": "fer_features.heads.keras_head.loss_and_metrics.<locals>",
     "a run is written": "fer_features.fit.fit.write_run",
 }
 FIT = f"""{LISTEN}

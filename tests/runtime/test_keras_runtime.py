@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +41,25 @@ except FerError as error:
 """
 
 
+UNSET = """
+import keras
+from fer_features.runtime.keras_runtime import keras_settings
+with keras_settings():
+    pass
+keras.config.set_floatx("float64")
+print(keras.layers.Dense(1).dtype_policy.name)
+"""
+
+
+X64 = """
+import jax
+from fer_features.runtime.keras_runtime import keras_settings
+with keras_settings():
+    print(jax.numpy.ones(1, "float64").dtype)
+print(jax.numpy.ones(1, "float64").dtype)
+"""
+
+
 DRAW = """
 from fer_features.runtime.figures import new_figure
 with new_figure(1, 1):
@@ -58,9 +78,29 @@ def run_python(code, **environment):
     )
 
 
-def test_nothing_is_printed_when_keras_starts_and_runs():
-    done = run_python(USE_KERAS)
-    assert (done.stdout, done.stderr) == ("", "")
+UNREADABLE = {"a wrong value": '{"floatx": "int7"}', "no table": "[]"}
+"""Settings of Keras's that it cannot read."""
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+    """Processes that start Keras, which takes seconds: run two at a time beside the tests."""
+    home = tmp_path_factory.mktemp("home")
+    for name, text in UNREADABLE.items():
+        (home / name).mkdir()
+        (home / name / "keras.json").write_text(text)
+    programs = {
+        "quiet": (USE_KERAS, {}),
+        "no policy": (UNSET, {}),
+        "jax": (X64, {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1"}),
+        "numpy": (FAIL, {"KERAS_BACKEND": "numpy"}),
+        **{name: (FAIL, {"KERAS_HOME": str(home / name)}) for name in UNREADABLE},
+    }
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            name: pool.submit(run_python, code, **environment)
+            for name, (code, environment) in programs.items()
+        }
 
 
 @pytest.mark.long
@@ -80,14 +120,14 @@ def test_the_backend_has_a_name():
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
 def test_a_missing_backend_is_named_with_the_command_that_installs_it():
     message, _, hint = run_python(FAIL, KERAS_BACKEND="torch").stdout.partition("|")
-    assert "backend torch cannot be imported" in message
+    assert "torch" in message
     assert 'pip install ".[torch]"' in hint
 
 
 def test_an_unknown_backend_is_refused_with_the_known_ones():
     message, _, hint = run_python(FAIL, KERAS_BACKEND="abacus").stdout.partition("|")
-    assert "KERAS_BACKEND=abacus" in message
-    assert "tensorflow, jax, torch" in hint
+    assert "abacus" in message
+    assert all(name in hint for name in BACKENDS)
 
 
 def test_only_log_lines_are_held_back(monkeypatch, capfd):
@@ -158,6 +198,7 @@ def computed(folder):
     return arrays
 
 
+@pytest.mark.usefixtures("processes")  # they run meanwhile
 def test_what_is_computed_does_not_depend_on_the_users_settings(tmp_path, kept):
     expected = computed(tmp_path)
     users_settings()
@@ -193,43 +234,28 @@ def test_blocks_on_several_threads_may_end_in_any_order(kept):
     assert settings() == USERS | {"dtype_policy": "mixed_float16"}
 
 
-UNSET = """
-import keras
-from fer_features.runtime.keras_runtime import keras_settings
-with keras_settings():
-    pass
-keras.config.set_floatx("float64")
-print(keras.layers.Dense(1).dtype_policy.name)
-"""
+def test_a_policy_that_was_not_set_is_not_set_afterwards(processes):
+    assert processes["no policy"].result().stdout == "float64\n"
 
 
-def test_a_policy_that_was_not_set_is_not_set_afterwards():
-    assert run_python(UNSET).stdout == "float64\n"
-
-
-X64 = """
-import jax
-from fer_features.runtime.keras_runtime import keras_settings
-with keras_settings():
-    print(jax.numpy.ones(1, "float64").dtype)
-print(jax.numpy.ones(1, "float64").dtype)
-"""
-
-
-def test_jax_has_no_64_bit_numbers_in_the_block():
-    done = run_python(X64, KERAS_BACKEND="jax", JAX_ENABLE_X64="1")
+def test_jax_has_no_64_bit_numbers_in_the_block(processes):
+    done = processes["jax"].result()
     assert done.stdout.split() == ["float32", "float64"]
 
 
-@pytest.mark.parametrize("text", ['{"floatx": "int7"}', "[]"])
-def test_settings_that_keras_cannot_read_are_named(text, tmp_path):
-    (tmp_path / "keras.json").write_text(text)
-    message, _, hint = run_python(FAIL, KERAS_HOME=str(tmp_path)).stdout.partition("|")
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_settings_that_keras_cannot_read_are_named(name, processes):
+    message, _, hint = processes[name].result().stdout.partition("|")
     assert "settings" in message
-    assert str(tmp_path / "keras.json") in hint
+    assert str(Path(name) / "keras.json") in hint
 
 
-def test_a_backend_that_cannot_train_is_refused():
-    message, _, hint = run_python(FAIL, KERAS_BACKEND="numpy").stdout.partition("|")
+def test_a_backend_that_cannot_train_is_refused(processes):
+    message, _, hint = processes["numpy"].result().stdout.partition("|")
     assert "numpy" in message
-    assert "tensorflow, jax, torch" in hint
+    assert all(name in hint for name in BACKENDS)
+
+
+def test_nothing_is_printed_when_keras_starts_and_runs(processes):
+    done = processes["quiet"].result()
+    assert (done.stdout, done.stderr) == ("", "")

@@ -53,7 +53,7 @@ def test_names_in_a_task_file_are_checked(tmp_path: Path, name: str) -> None:
 def test_the_file_of_a_task_gives_no_name_that_cannot_be_shown(tmp_path: Path) -> None:
     file = tmp_path / "a\x1b[31m.toml"
     file.write_text('[classes]\na = ["sad"]\nb = ["happy"]\n')
-    with pytest.raises(FerError, match="cannot be printed"):
+    with pytest.raises(FerError, match=r"x1b\[31m"):
         load_task(str(file))
 
 
@@ -97,7 +97,7 @@ def test_a_full_output_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("sys.stdout", Full())
-    with pytest.raises(FerError, match="standard output cannot be written"):
+    with pytest.raises(FerError, match=r"output.*No space left"):
         print_line("a")
 
 

@@ -43,6 +43,17 @@ def test_the_first_batch_which_waits_for_the_compiler_does_not_count(
     assert second == "extracting: 132 of 7232 images, 10.0 images/s, 11:50 left"
 
 
+def test_batches_computed_beside_the_first_do_not_count(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Four are computed at once, in 8 s: they follow each other at once, every 8 s."""
+    with progress.show_progress("extracting", 640, "images") as advance:
+        for clock[0] in (9, 9.1, 9.2, 9.3, 17, 17.1, 17.2, 17.3):
+            advance(32)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "extracting: 160 of 640 images, 4.2 images/s, 1:55 left"
+
+
 def test_on_a_terminal_it_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     out = Terminal()
     monkeypatch.setattr("sys.stderr", out)

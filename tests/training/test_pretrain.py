@@ -196,7 +196,7 @@ def test_parts_that_lack_a_class_are_drawn_anew() -> None:
         ({"out": Path("nowhere/weights.h5")}, "nowhere"),
         ({"precision": "int8"}, "int8"),
         ({"backbone": "inception_resnet_v2"}, "inception_resnet_v2"),
-        ({"batch_size": 1000}, "batch of 1000"),
+        ({"batch_size": 1000}, r"\b1000\b"),
         pytest.param({"learning_rate": 1e30}, "diverged", marks=pytest.mark.long),
     ],
 )
@@ -222,7 +222,7 @@ def test_where_nothing_can_be_written_nothing_is_read(
         monkeypatch.setattr("fer_features.training.run.free_bytes", lambda folder: 10**6)
     else:
         monkeypatch.setattr("tempfile.TemporaryFile", refuse)
-    with pytest.raises(FerError, match=r"Read-only|are needed, 1 MB are free"):
+    with pytest.raises(FerError, match=r"Read-only|\b1 MB"):
         pretrain(replace(SMALL, out=tmp_path / "weights.h5"))
 
 
@@ -236,7 +236,7 @@ def test_a_file_of_another_training_is_not_overwritten(made: Path, tmp_path: Pat
     out = tmp_path / "begun.h5"
     with pytest.raises(KeyboardInterrupt):
         pretrain(replace(SMALL, out=out), progress=stop_in_epoch(2))
-    with pytest.raises(FerError, match="seed is 0, not 5"):
+    with pytest.raises(FerError, match=r"seed .*\b0\b.*\b5\b"):
         pretrain(replace(SMALL, out=out, seed=5))
     checkpoint_path(out).write_bytes(b"no archive")
     with pytest.raises(FerError, match=re.escape(checkpoint_path(out).name)):

@@ -110,7 +110,7 @@ def test_copies_of_learnt_images_are_marked(faces: Faces, jpegs: Path, tmp_path:
         found = cache.seen()
     first = [1] * LEARNT + [0] * 20
     assert found.tolist() == [[one, one] for one in first + first]
-    with pytest.raises(FerError, match="the weights have learnt from images that would be scored"):
+    with pytest.raises(FerError, match="--allow-seen"):
         list(fit_each(requested))
     (one,) = fit_each(replace(requested, allow_seen=True))
     expected = Provenance(state="known", exact=0, copies=2 * LEARNT)
