@@ -111,7 +111,11 @@ class ExtractConfig(DataConfig):
 
     _: KW_ONLY
     backbone: Annotated[
-        str, Flag("inception_resnet_v2, fernet, or a descriptor: hog, lbp, pixels.")
+        str,
+        Flag(
+            "inception_resnet_v2, efficientnet_lite0, fernet, resnet50 or another network of "
+            "keras.applications, resnet50_vggface2, or a descriptor: hog, lbp, pixels."
+        ),
     ] = "inception_resnet_v2"
     weights: Annotated[
         str | None,
@@ -140,8 +144,8 @@ class ExtractConfig(DataConfig):
     layers: Annotated[
         tuple[str, ...],
         Flag(
-            "A layer to keep; repeatable; by default the last, but for hog hog_8, the best on "
-            "FER2013's validation images.",
+            "A layer to keep; repeatable; by default the one that `fer data layers` marks, as the "
+            "last, or for hog hog_8, the best on FER2013's validation images.",
             name="--layer",
         ),
     ] = ()

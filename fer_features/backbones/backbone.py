@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_features.backbones import efficientnet_lite, fernet
+from fer_features.backbones import efficientnet_lite, fernet, vggface2
+from fer_features.backbones.applications import APPLICATIONS, Application, layer_outputs
 from fer_features.backbones.descriptors import HOG, LBP, PIXELS, Recipe
 from fer_features.backbones.layers import Network, keras_network
-from fer_features.errors import FerError, install_hint
+from fer_features.backbones.sources import PublishedFile, WheelFile
+from fer_features.errors import FerError
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
 
 PREPROCESSING = ("keras", "raw")
@@ -22,68 +23,6 @@ MAX_SIZE = 1024
 
 
 @dataclass(frozen=True)
-class PublishedFile:
-    """A weights file of known content.
-
-    Attributes:
-        file_name: its name in Keras's cache folder, or beside this module if shipped.
-        sha256: hex SHA-256 of the file.
-        url: where it is downloaded from; empty if it comes with this package.
-        size: its size in bytes, if it is downloaded.
-    """
-
-    file_name: str
-    sha256: str
-    url: str = ""
-    size: int = 0
-
-    @property
-    def path(self) -> Path:
-        """Where a file that comes with this package is."""
-        return Path(__file__).parent / self.file_name
-
-
-@dataclass(frozen=True)
-class WheelFile:
-    """A weights file in a package of the Python package index.
-
-    Attributes:
-        package: the package's name, as it is imported.
-        file_name: the file's path in the package.
-        sha256: hex SHA-256 of the file.
-        extra: the extra of this package that installs it.
-        read: reads the file: arrays by the paths of the network's variables.
-    """
-
-    package: str
-    file_name: str
-    sha256: str
-    extra: str
-    read: Callable[[Path], Mapping[str, Any]] = field(hash=False)
-
-    @property
-    def is_installed(self) -> bool:
-        """Whether the package is installed; nothing of it is run."""
-        return importlib.util.find_spec(self.package) is not None
-
-    @property
-    def path(self) -> Path:
-        """Where the file is.
-
-        Raises:
-            FerError: the package is not installed.
-        """
-        found = importlib.util.find_spec(self.package)
-        if found is None or not found.submodule_search_locations:
-            raise FerError(
-                f"the package {self.package.replace('_', '-')}, which holds these weights, is not "
-                "installed",
-                hint=install_hint(self.extra),
-            )
-        return Path(found.submodule_search_locations[0], self.file_name)
-
-
-@dataclass(frozen=True)
 class Backbone:
     """A frozen feature extractor: a network, or classical descriptors.
 
@@ -91,7 +30,8 @@ class Backbone:
         name: its name for `--backbone`.
         default_size: height and width that images are resized to.
         min_size: the smallest size that the network accepts.
-        layers: the layers that can be extracted, in the network's order.
+        layers: the layers that can be extracted, in the network's order; empty if they are known
+            only when the network is built.
         default_layer: the layer that is extracted if none is named.
         build: makes the Keras model, without pretrained weights, for images (size, size, channels).
         preprocess: maps tensors in [0, 255] to the network's input range.
@@ -104,6 +44,8 @@ class Backbone:
         gflop: operations for one image of the default size, in 10⁹; a multiply-add counts as two.
             None if not counted.
         channels: 3 for RGB, 1 for grey levels.
+        read_file: reads a local file of another program: arrays by the paths of the network's
+            variables, or None if Keras can read it.
     """
 
     name: str
@@ -121,6 +63,7 @@ class Backbone:
     channels: int = 3
     network: Network | None = None
     default_outputs: tuple[str, ...] = ("pooled", "map")
+    read_file: Callable[[Path], Mapping[str, Any] | None] | None = None
 
     @property
     def default_weights(self) -> str:
@@ -153,6 +96,18 @@ class Backbone:
         if size > MAX_SIZE:
             raise FerError(f"{size} pixels are too large: {MAX_SIZE} at most", hint=usual)
 
+    def check_layers(self, names: Collection[str], known: Collection[str]) -> None:
+        """Raise a `FerError` if a name is none of the known layers' names."""
+        for name in sorted(set(names) - set(known)):
+            hint = f"fer data layers {self.name} lists those it has"
+            raise FerError(f"{self.name} has no layer {name}", hint=hint)
+
+    def layer_outputs(self, network: Any) -> dict[str, Any]:
+        """The outputs (N, h, w, C) of the layers that can be extracted, by name, of `build`."""
+        if not self.layers:
+            return layer_outputs(network)
+        return {name: network.get_layer(name).output for name in self.layers}
+
     def layer_shapes(self, size: int | None = None) -> dict[str, tuple[int, ...]]:
         """Shape (h, w, C) of each layer's output for one image, in the network's order.
 
@@ -169,8 +124,8 @@ class Backbone:
         if self.descriptors is not None:
             return {name: recipe.shape(size) for name, recipe in self.descriptors.items()}
         with keras_settings():
-            network = self.build(size)
-        return {name: tuple(network.get_layer(name).output.shape[1:]) for name in self.layers}
+            outputs = self.layer_outputs(self.build(size))
+        return {name: tuple(output.shape[1:]) for name, output in outputs.items()}
 
 
 INCEPTION_RESNET_V2 = Backbone(
@@ -248,6 +203,35 @@ EFFICIENTNET_LITE0 = Backbone(
 )
 
 
+RESNET50_VGGFACE2 = Backbone(
+    name="resnet50_vggface2",
+    summary="ResNet-50 for VGGFace2's faces, by a file of https://github.com/rcmalli/keras-vggface",
+    default_size=224,
+    min_size=32,
+    layers=vggface2.LAYERS,
+    default_layer="conv4_6",
+    default_outputs=("grid3", "map"),
+    build=vggface2.build,
+    preprocess=vggface2.preprocess,
+    read_file=vggface2.read_arrays,
+)
+
+
+def _application(one: Application) -> Backbone:
+    return Backbone(
+        name=one.name,
+        summary=f"{one.class_name} of https://keras.io/api/applications",
+        default_size=one.size,
+        min_size=one.min_size,
+        layers=(),
+        default_layer=one.layer,
+        default_outputs=("grid3", "map"),
+        build=one.build,
+        preprocess=one.preprocess,
+        imagenet=one.imagenet,
+    )
+
+
 def _no_network(_: Any) -> Any:
     raise FerError("descriptors are no network", hint="fer data layers lists what they are")
 
@@ -274,6 +258,8 @@ BACKBONES: dict[str, Backbone] = {
         INCEPTION_RESNET_V2,
         EFFICIENTNET_LITE0,
         FERNET,
+        RESNET50_VGGFACE2,
+        *map(_application, APPLICATIONS.values()),
         _descriptors("hog", "histograms of oriented gradients", HOG, default_layer="hog_8"),
         _descriptors("lbp", "histograms of local binary patterns", LBP, default_layer="lbp_8_r2"),
         _descriptors("pixels", "the grey levels themselves", PIXELS, default_layer="pixels"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fer_features.backbones.backbone import BACKBONES, PublishedFile, WheelFile
+from fer_features.backbones.backbone import BACKBONES
+from fer_features.backbones.sources import PublishedFile, WheelFile
 from fer_features.backbones.weights import keras_path
 from fer_features.errors import install_hint
 
@@ -42,5 +43,6 @@ def list_backbones() -> dict[str, BackboneInfo]:
 def _imagenet(file: PublishedFile | WheelFile) -> str:
     if isinstance(file, WheelFile):
         return "installed" if file.is_installed else f"installed by {install_hint(file.extra)}"
-    there = keras_path(file).is_file()
-    return "downloaded already" if there else f"download of {file.size / 1e6:.0f} MB"
+    if keras_path(file).is_file():
+        return "downloaded already"
+    return f"download of {file.size / 1e6:.0f} MB" if file.size else "download"

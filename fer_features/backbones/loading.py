@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.backbones.backbone import Backbone, WheelFile
+from fer_features.backbones.backbone import Backbone
+from fer_features.backbones.sources import WheelFile
 from fer_features.backbones.weights import Weights
 from fer_features.backbones.weights_file import assign, is_weights_file, read_weights
 from fer_features.errors import FerError
 from fer_features.runtime.keras_runtime import import_keras
+
+KERAS_APPLICATIONS = "save them from keras.applications with include_top=False"
 
 
 def load_weights(model: Any, weights: Weights, backbone: Backbone, path: Path | None) -> None:
@@ -49,7 +52,9 @@ def read_arrays(weights: Weights, backbone: Backbone) -> Mapping[str, NDArray[An
         return None
     if weights.kind == "imagenet" and isinstance(backbone.imagenet, WheelFile):
         return backbone.imagenet.read(weights.path)
-    return read_weights(weights.path).network if is_weights_file(weights.path) else None
+    if is_weights_file(weights.path):
+        return read_weights(weights.path).network
+    return backbone.read_file(weights.path) if backbone.read_file else None
 
 
 def _initialize(model: Any, *, seed: int) -> None:
@@ -58,7 +63,7 @@ def _initialize(model: Any, *, seed: int) -> None:
     Other variables keep their initial constants (batch normalisation: mean 0, variance 1,
     offset 0).
     """
-    kernels = [weight for weight in model.weights if weight.name == "kernel"]
+    kernels = [weight for weight in model.weights if weight.name.endswith("kernel")]
     for number, kernel in enumerate(kernels):
         shape = tuple(kernel.shape)
         receptive = int(np.prod(shape[:-2]))
@@ -80,15 +85,22 @@ def _load_file(model: Any, weights: Weights, backbone: Backbone, path: Path) -> 
                 f"{len(model.weights)}"
             )
         model.set_weights(found)
+        for layer in model.layers:
+            if hasattr(layer, "finalize_state"):  # a normalisation of levels reads its weights here
+                layer.finalize_state()
     else:
         model.load_weights(os.fspath(path))
 
 
 def _not_of(model: Any, path: Path, error: Exception) -> FerError:
-    keras_applications = "save them from keras.applications with include_top=False"
+    hints = {
+        "fernet": "fer pretrain writes them",
+        "resnet50": f"{KERAS_APPLICATIONS}; those of VGGFace2 are for --backbone resnet50_vggface2",
+        "resnet50_vggface2": "keras-vggface has them: rcmalli_vggface_tf_notop_resnet50.h5",
+    }
     return FerError(
         f"{path}: not weights of {model.name} without its top: {_first_line(error)}",
-        hint="fer pretrain writes them" if model.name == "fernet" else keras_applications,
+        hint=hints.get(model.name, KERAS_APPLICATIONS),
     )
 
 

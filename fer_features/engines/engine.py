@@ -58,10 +58,8 @@ class GraphSpec:
 
     def __post_init__(self) -> None:
         self.backbone.check_size(self.size)
-        name = self.backbone.name
-        for layer in sorted(set(self.layers) - set(self.backbone.layers)):
-            hint = f"fer data layers {name} lists those it has"
-            raise FerError(f"{name} has no layer {layer}", hint=hint)
+        if self.backbone.layers:
+            self.backbone.check_layers(self.layers, self.backbone.layers)
 
 
 class Engine(ABC):

@@ -37,7 +37,9 @@ def build_graph(spec: GraphSpec) -> Any:
         x = ops.conv(x, np.ones((1, 1, 1, 3), np.float32), padding="valid")
     if spec.preprocess == "keras":
         x = spec.backbone.preprocess(x)
-    layers = keras.Model(network.input, [network.get_layer(name).output for name in spec.layers])
+    known = spec.backbone.layer_outputs(network)
+    spec.backbone.check_layers(spec.layers, known)
+    layers = keras.Model(network.input, [known[name] for name in spec.layers])
     layers.trainable = False
     maps = layers(x, training=False)
     features = {}

@@ -32,7 +32,7 @@ def direct_graph(spec: GraphSpec) -> Any | None:
         FerError: the weights cannot be read, or are not of this network.
     """
     network = spec.backbone.network
-    arrays = read_arrays(spec.weights, spec.backbone)
+    arrays = read_arrays(spec.weights, spec.backbone) if network else None
     if network is None or arrays is None:
         return None
     ops = _operations()

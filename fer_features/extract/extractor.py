@@ -144,7 +144,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
             input_features: ignored.
         """
         spec, _ = self._graph()
-        shape = _layer_shapes(spec.backbone, spec.size)[spec.layers[0]]
+        shapes = _layer_shapes(spec.backbone, spec.size)
+        spec.backbone.check_layers(spec.layers, shapes)
+        shape = shapes[spec.layers[0]]
         flat = self.output == "map" or spec.backbone.descriptors is not None
         n = math.prod(shape) if flat else shape[-1] * (GRID**2 if self.output == "grid3" else 1)
         return np.array([f"{spec.layers[0]}_{k}" for k in range(n)], object)

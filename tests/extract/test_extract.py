@@ -7,9 +7,9 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
+from legacy_weights import save_legacy
 
 from fer_features.backbones import Backbone, get_backbone, resolve_weights
 from fer_features.backbones.weights import fetch_weights
@@ -217,18 +217,6 @@ def test_a_mistake_is_an_error(
     with pytest.raises(FerError, match=named):
         extract(replace(CONFIG, **({"cache_dir": tmp_path} | change)))
     assert list(tmp_path.iterdir()) == []
-
-
-def save_legacy(model: object, path: Path) -> None:
-    """Save weights in the old HDF5 layout, in which keras.applications ships them."""
-    with h5py.File(path, "w") as file:
-        named = {layer.name: layer for layer in model.layers}
-        file.attrs["layer_names"] = [name.encode() for name in named]
-        for name, layer in named.items():
-            group = file.create_group(name)
-            group.attrs["weight_names"] = [weight.path.encode() for weight in layer.weights]
-            for weight in layer.weights:
-                group[weight.path] = np.asarray(weight)
 
 
 @pytest.mark.parametrize("name", ["whole.keras", "all.weights.h5", "old.h5"])
