@@ -58,9 +58,12 @@ def results(
     runs_dir: Annotated[Path, typer.Argument(help="Folder of runs.")],
     *,
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("docs/results.md"),
+    readme: Annotated[
+        Path | None, typer.Option(help="A document whose marked table becomes the short form.")
+    ] = None,
 ) -> None:
     """Write the page of results, from all runs of a folder."""
-    from benchmarks.results_page import results_page
+    from benchmarks.results_page import results_page, with_short_table
     from fer_features.errors import FerError
     from fer_features.runs.run import list_runs
     from fer_features.runtime.files import write_text
@@ -70,6 +73,8 @@ def results(
         raise FerError(f"no runs in {runs_dir}", hint="fer fit --runs-dir makes some")
     page = results_page(runs, date=datetime.now(UTC).date().isoformat())
     print_message(f"{write_text(out, page)}: {len(runs):,} runs")
+    if readme:
+        write_text(readme, with_short_table(readme.read_text(encoding="utf-8"), runs))
 
 
 for _function in (speed, extract, precision, heads, results):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 
 import msgspec
 
-from benchmarks.not_run import NOT_RUN
+from benchmarks.results_commands import extract_command, not_run_section, shown_command
 from fer_features.config import SEEN_COPIES, TWINS
 from fer_features.data.tasks import BINARY, SEVEN
+from fer_features.errors import FerError
 from fer_features.metrics.scores import Scores
 from fer_features.runs.published import (
     PUBLISHED,
@@ -22,28 +21,40 @@ from fer_features.runs.published import (
     PUBLISHED_ROWS,
     is_published_task,
 )
-from fer_features.runs.record import RunRecord
+from fer_features.runs.record import IMAGENET, RunRecord
 from fer_features.runs.repeats import family_key, same_fits
 from fer_features.runs.run import Run
 from fer_features.runs.table import ComparisonTable, with_interval
 
 COMMAND = "python -m benchmarks results RUNS_DIR"
 
+SHORT_MARKS = "<!-- results -->", "<!-- end of results -->"
+"""What stands around the short table in a document."""
+
 _ABOUT = """\
-The first row of a table is the best on validation; test was scored once for each row.
+The first row of a table is the best on validation; the test part chooses nothing.
 
-- **features**: the layer, and how its map is used: `pooled` (mean), `grid3` (means over a grid of
-  3 × 3), `map` (all of it). *flip, averaged*: the features of an image and of its mirror image are
-  averaged; *flip, as rows*: both are training rows, and the probabilities of both are averaged.
-- **test**: accuracy, in brackets with its 95 % interval. A row with several **seeds** has the mean
-  ± standard deviation over them, each with a split of its own; its other scores are means.
-- **F1** is that of the positive class, or the classes' mean where there is none. **fit s**: seconds
-  to fit and choose the head on cached features, on the machine that made the run.
-- **weights**: their name and the start of their SHA-256, and below what they have learnt from."""
+- **features**: the backbone, its input's size, its weights' name and the start of their SHA-256;
+  what it has learnt from; the layer, and how its map is used: `pooled` (mean), `grid3` (means over
+  a grid of 3 × 3), `map` (all of it). *flip averaged*: the features of an image and of its mirror
+  image are averaged; *flip as rows*: both are training rows, and their probabilities are averaged.
+- **val**, **test**: accuracy, on test with its 95 % interval. A row with several seeds has the mean
+  ± standard deviation over them; its other scores are means.
+- **bal.** is balanced accuracy; **F1** that of the positive class, or the classes' mean where there
+  is none; **fit s** the seconds to fit and choose the head on cached features, on the machine that
+  made the run."""
 
-_HEADINGS = ("#", "backbone", "weights", "features", "head", "seeds", "validation", "test [95 %]")
+_HEADINGS = ("#", "features", "head", "val", "test [95\u00a0%]")
+_PUBLISHED_CELLS = (
+    f"`inception_resnet_v2` `imagenet` **{PUBLISHED_MARK}**<br>{IMAGENET}",
+    "`dense`",
+    f"{PUBLISHED['accuracy']:.4f}",
+    "–",
+)
+"""The published result on frozen features, under the headings."""
+
 _SCORES = {
-    "balanced_accuracy": "balanced",
+    "balanced_accuracy": "bal.",
     "f1": "F1",
     "roc_auc": "AUC",
     "log_loss": "log loss",
@@ -70,45 +81,33 @@ class System:
         return self.runs[0].record
 
     @property
-    def backbone(self) -> str:
-        """Its name, and the images' size and the precision where the defaults do not tell."""
-        spec = self.record.cache.spec
+    def features(self) -> str:
+        """Backbone, weights and warnings; what it has learnt from; layers, pooling and views."""
+        record = self.record
+        spec, head = record.cache.spec, record.head
         words = [f"`{spec.backbone}`"]
-        words += [f"{spec.size} px"] if spec.size and spec.weights != "none" else []
+        if spec.weights != "none":
+            words += [f"{spec.size} px"] if spec.size else []
+            words += [f"`{one}`" for one in (spec.weights, spec.weights_sha256[:8]) if one]
         words += [spec.precision] if spec.precision != "float32" else []
         words += [spec.preprocess] if spec.preprocess not in ("", "keras") else []
-        return ", ".join(words)
-
-    @property
-    def weights(self) -> str:
-        """Their origin, hash and warnings, and what they have learnt from."""
-        record = self.record
-        name, digest = record.cache.spec.weights, record.cache.spec.weights_sha256[:8]
-        words = [] if name == "none" else [f"`{name}`", *([f"`{digest}`"] if digest else [])]
         words += [f"**{mark}**" for mark in record.marks]
-        return "<br>".join([*([" ".join(words)] if words else []), record.learnt_from])
-
-    @property
-    def features(self) -> str:
-        """Layers, pooling and views."""
-        head = self.record.head
-        words = [f"`{'+'.join(head.layers)}`", *([head.features] if head.features else [])]
         how = "as rows" if head.combine == "rows" else "averaged"
-        return "<br>".join([" ".join(words), *(f"{view}, {how}" for view in head.views)])
+        kept = [
+            f"`{'+'.join(head.layers)}` {head.features}".rstrip(),
+            *(f"{v} {how}" for v in head.views),
+        ]
+        return "<br>".join([" ".join(words), record.learnt_from, ", ".join(kept)])
 
     @property
     def head(self) -> str:
-        """Its name, and how it was calibrated."""
+        """Its name, how it was calibrated, and the seeds, as a range if they have no gap."""
         record = self.record
-        calibration = record.calibration
-        return f"`{record.head.name}`" + (f", {calibration.method}" if calibration else "")
-
-    @property
-    def seeds(self) -> str:
-        """The runs' seeds, as a range if they have no gap."""
+        calibrated = f", {record.calibration.method}" if record.calibration else ""
         seeds = [run.record.seed for run in self.runs]
         whole = len(seeds) > 1 and seeds[-1] - seeds[0] == len(seeds) - 1
-        return f"{seeds[0]}–{seeds[-1]}" if whole else ", ".join(map(str, seeds))
+        text = f"{seeds[0]}–{seeds[-1]}" if whole else ", ".join(map(str, seeds))
+        return f"`{record.head.name}`{calibrated}<br>seed{'s' * (len(seeds) > 1)}\u00a0{text}"
 
     @property
     def validation(self) -> str:
@@ -120,18 +119,18 @@ class System:
         """Test accuracy, of a single run with its interval."""
         interval = self.record.intervals.get("accuracy")
         if len(self.runs) == 1 and interval:
-            return with_interval(self.record.test.accuracy, interval)
+            text = with_interval(self.record.test.accuracy, interval)
+            return text.replace(", ", ",\u00a0").replace(" ", "<br>")
         return _mean_std([run.record.test.accuracy for run in self.runs])
 
     def cells(self) -> list[str]:
         """Its row of the table."""
         tests = [run.record.test for run in self.runs]
         seconds = fmean(run.record.seconds.fit for run in self.runs)
-        names = [self.backbone, self.weights, self.features, self.head, self.seeds]
         scores = [_mean_of(tests, name) for name in _SCORES]
         time = f"{seconds:.1f}" if seconds >= 0.95 else f"{seconds:.2g}"
-        accuracy = [self.validation, self.test.replace(" ", "<br>", 1)]
-        return [str(self.number), *names, *accuracy, *scores, time]
+        names = [str(self.number), self.features, self.head]
+        return [*names, self.validation, self.test, *scores, time]
 
 
 @dataclass(frozen=True)
@@ -172,14 +171,14 @@ class Section:
         """Heading, table and notes."""
         rows = [one.cells() for one in self.systems]
         if self.published:
-            blank = ["–"] * len(rows[0])
-            names = ["", "`inception_resnet_v2`", f"`imagenet`<br>**{PUBLISHED_MARK}**"]
-            rows.append([*names, *blank[3:6], f"{PUBLISHED['accuracy']:.4f}", *blank[7:]])
-        lines = _table([*_HEADINGS, *_SCORES.values(), "fit s"], rows, n_text=6)
+            rows.append(["", *_PUBLISHED_CELLS, *["–"] * (len(_SCORES) + 1)])
+        lines = _table([*_HEADINGS, *_SCORES.values(), "fit s"], rows, n_text=3)
         notes = ComparisonTable(tuple(one.runs[0] for one in self.systems)).notes
         if self.record.task.name == SEVEN.name and self.record.data.fer2013:
             notes.append(f"Accuracies of fine-tuned networks: [{PUBLISHED_MARK}](#published).")
-        return "\n\n".join([f"## {self.title}", self.about(), lines, *notes])
+        return "\n\n".join(
+            [f"## {self.title}", self.about(), lines, *(f"- {one}" for one in notes)]
+        )
 
 
 def sections_of(runs: Iterable[Run]) -> list[Section]:
@@ -194,9 +193,9 @@ def sections_of(runs: Iterable[Run]) -> list[Section]:
     ]
 
 
-def _place(family: Sequence[Sequence[Run]]) -> tuple[str, str, str, list[str]]:
+def _place(family: Sequence[Sequence[Run]]) -> tuple[str, str, str, int]:
     record = family[0][0].record
-    return record.task.name, record.data.labels, record.split.name, sorted(record.data.dropped)
+    return record.task.name, record.data.labels, record.split.name, len(record.data.dropped)
 
 
 def results_page(runs: Sequence[Run], *, date: str) -> str:
@@ -216,7 +215,7 @@ def results_page(runs: Sequence[Run], *, date: str) -> str:
         f"{short_table(sections)}",
         *(one.to_markdown() for one in sections),
         _published(),
-        _not_run({run.record.base_features for run in runs}),
+        not_run_section({run.record.base_features for run in runs}),
         _commands(sections),
     ]
     return "\n\n".join(parts) + "\n"
@@ -224,19 +223,31 @@ def results_page(runs: Sequence[Run], *, date: str) -> str:
 
 def short_table(sections: Iterable[Section]) -> str:
     """The best system on validation of each backbone and weights, a row each."""
-    rows = []
+    rows: list[Sequence[str]] = []
     for section in sections:
         best: dict[str, System] = {}
         for one in section.systems:  # the best first
             best.setdefault(one.record.base_features, one)
-        for one in best.values():
-            names = [section.title, one.backbone, one.weights, one.features, one.head]
-            rows.append([*names, one.validation, one.test])
-        if section.published:
-            names = ["`inception_resnet_v2`", f"`imagenet`<br>**{PUBLISHED_MARK}**"]
-            rows.append([section.title, *names, "–", "–", f"{PUBLISHED['accuracy']:.4f}", "–"])
-    headings = ["task and split", *_HEADINGS[1:5], *_HEADINGS[6:]]
-    return _table(headings, rows, n_text=5)
+        rows += [
+            [section.title, one.features, one.head, one.validation, one.test]
+            for one in best.values()
+        ]
+    rows.append([f"{BINARY.name}, published 60/20/20", *_PUBLISHED_CELLS])
+    return _table(["task and split", *_HEADINGS[1:]], rows, n_text=3)
+
+
+def with_short_table(text: str, runs: Iterable[Run]) -> str:
+    """A document whose short table, between `SHORT_MARKS`, is made anew.
+
+    Raises:
+        FerError: the marks are missing.
+    """
+    begin, end = SHORT_MARKS
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise FerError(f"no {begin} before an {end}", hint="put both where the table belongs")
+    return f"{before}{begin}\n{short_table(sections_of(runs))}\n{end}{after}"
 
 
 def _published() -> str:
@@ -259,18 +270,6 @@ def _published() -> str:
     return "\n\n".join(["## Published", _table(headings, rows, n_text=3), note])
 
 
-def _not_run(run_here: set[str]) -> str:
-    """What could not be run, why, and what would run it."""
-    items = [
-        f"**{one.system}.** {one.why}\n\n```console\n"
-        + "\n".join(f"$ {line}" for line in one.commands)
-        + "\n```"
-        for one in NOT_RUN
-        if one.base not in run_here
-    ]
-    return "\n\n".join(["## Not run here", *items])
-
-
 def _commands(sections: Iterable[Section]) -> str:
     """The commands that make caches like the runs' own, and each row's."""
     systems = [system for section in sections for system in section.systems]
@@ -281,57 +280,22 @@ def _commands(sections: Iterable[Section]) -> str:
     lines = []
     for one in systems:
         commands = dict.fromkeys(shown_command(run.record.command) for run in one.runs)
-        lines.append(f"{one.number}. " + " ; ".join(f"`{line}`" for line in commands if line))
+        lines.append(
+            f"{one.number}. " + " ; ".join(f"`{line or 'not recorded'}`" for line in commands)
+        )
     blocks = ["```console", *(f"$ {line}" for line in extract), "```"]
     return "\n\n".join(["## Commands", "\n".join(blocks), "By row:", "\n".join(lines)])
-
-
-def extract_command(records: Sequence[RunRecord]) -> str:
-    """The command that computes the features of some runs on one cache and one task."""
-    first = records[0]
-    spec, data = first.cache.spec, first.data
-    words = ["fer", "extract", "fer2013.csv" if data.fer2013 else data.name]
-    words += ["--backbone", spec.backbone]
-    if spec.weights != "none":
-        words += [
-            "--weights",
-            spec.weights,
-            "--size",
-            str(spec.size),
-            "--precision",
-            spec.precision,
-        ]
-    if spec.preprocess not in ("", "keras"):
-        words += ["--preprocess", spec.preprocess]
-    if first.task.name != BINARY.name:
-        words += ["--task", first.task.name]
-    if len({sum(counts) for counts in zip(*data.counts.values(), strict=True)}) > 1:
-        words += [] if is_published_task(first) else ["--per-class", "all"]
-    heads = [one.head for one in records]
-    for layer in sorted({layer for head in heads for layer in head.layers}):
-        words += ["--layer", layer]
-    if outputs := ",".join(sorted({head.features for head in heads} - {""}, reverse=True)):
-        words += ["--output", outputs]
-    for view in sorted({view for head in heads for view in head.views}):
-        words += ["--views", view]
-    return shlex.join(words)
-
-
-def shown_command(command: str) -> str:
-    """A run's command without the folders of the machine that made it."""
-    words = [Path(word).name if "/" in word else word for word in shlex.split(command)]
-    return shlex.join(f"cache/{word}" if word.endswith(".h5") else word for word in words)
 
 
 def _mean_std(values: Sequence[float]) -> str:
     """The value, or of several their mean and standard deviation."""
     mean = f"{fmean(values):.4f}"
-    return f"{mean} ± {stdev(values):.4f}" if len(values) > 1 else mean
+    return f"{mean}<br>±\u00a0{stdev(values):.4f}" if len(values) > 1 else mean
 
 
 def _mean_of(scores: Sequence[Scores], name: str) -> str:
     values = [getattr(one, name) for one in scores]
-    return "–" if None in values else f"{fmean(values):.4f}"
+    return "–" if None in values else f"{fmean(values):.3f}"
 
 
 def _span(numbers: Iterable[int]) -> str:
