@@ -26,8 +26,6 @@ from fer_features.runs.repeats import family_key, same_fits
 from fer_features.runs.run import Run
 from fer_features.runs.table import ComparisonTable, with_interval
 
-COMMAND = "python -m benchmarks results RUNS_DIR"
-
 SHORT_MARKS = "<!-- results -->", "<!-- end of results -->"
 """What stands around the short table in a document."""
 
@@ -109,19 +107,16 @@ class System:
         text = f"{seeds[0]}–{seeds[-1]}" if whole else ", ".join(map(str, seeds))
         return f"`{record.head.name}`{calibrated}<br>seed{'s' * (len(seeds) > 1)}\u00a0{text}"
 
-    @property
-    def validation(self) -> str:
-        """Validation accuracy."""
-        return _mean_std([run.record.validation.accuracy for run in self.runs])
-
-    @property
-    def test(self) -> str:
-        """Test accuracy, of a single run with its interval."""
+    def accuracies(self) -> tuple[str, str]:
+        """On validation and test: mean and spread, or of a single run the test's interval."""
+        records = [run.record for run in self.runs]
+        validation = [one.validation.accuracy for one in records]
+        test = [one.test.accuracy for one in records]
         interval = self.record.intervals.get("accuracy")
-        if len(self.runs) == 1 and interval:
-            text = with_interval(self.record.test.accuracy, interval)
-            return text.replace(", ", ",\u00a0").replace(" ", "<br>")
-        return _mean_std([run.record.test.accuracy for run in self.runs])
+        if len(records) == 1 and interval:
+            text = with_interval(test[0], interval).replace(", ", ",\u00a0")
+            return f"{validation[0]:.4f}", text.replace(" ", "<br>")
+        return _mean_std(validation), _mean_std(test)
 
     def cells(self) -> list[str]:
         """Its row of the table."""
@@ -130,7 +125,7 @@ class System:
         scores = [_mean_of(tests, name) for name in _SCORES]
         time = f"{seconds:.1f}" if seconds >= 0.95 else f"{seconds:.2g}"
         names = [str(self.number), self.features, self.head]
-        return [*names, self.validation, self.test, *scores, time]
+        return [*names, *self.accuracies(), *scores, time]
 
 
 @dataclass(frozen=True)
@@ -146,16 +141,13 @@ class Section:
 
     @property
     def title(self) -> str:
-        """Task, split, and which rows were left out."""
+        """Task, split, labels, and which rows were left out."""
         dropped = self.record.data.dropped
         left_out = " and ".join(name for name in (TWINS, SEEN_COPIES) if name in dropped)
-        without = f", without {left_out}" if left_out else ""
-        return f"{self.record.task.name}, split {self.record.split.name}{without}"
-
-    @property
-    def published(self) -> bool:
-        """Whether the published result on frozen features is about the same task."""
-        return is_published_task(self.record)
+        labels = self.record.data.labels
+        words = [self.record.task.name, f"split {self.record.split.name}"]
+        words += [] if labels == "original" else [f"labels {labels}"]
+        return ", ".join([*words, *([f"without {left_out}"] if left_out else [])])
 
     def about(self) -> str:
         """The images, and how many each part has."""
@@ -170,7 +162,7 @@ class Section:
     def to_markdown(self) -> str:
         """Heading, table and notes."""
         rows = [one.cells() for one in self.systems]
-        if self.published:
+        if is_published_task(self.record):
             rows.append(["", *_PUBLISHED_CELLS, *["–"] * (len(_SCORES) + 1)])
         lines = _table([*_HEADINGS, *_SCORES.values(), "fit s"], rows, n_text=3)
         notes = ComparisonTable(tuple(one.runs[0] for one in self.systems)).notes
@@ -209,7 +201,7 @@ def results_page(runs: Sequence[Run], *, date: str) -> str:
     count = sum(len(system.runs) for one in sections for system in one.systems)
     parts = [
         "# Results",
-        f"Made by `{COMMAND}` on {date} from {count:,} runs; not to be edited by hand.",
+        f"Made by `python -m benchmarks results RUNS_DIR` on {date} from {count:,} runs.",
         _ABOUT,
         f"## In short\n\nThe head that is best on validation, for each backbone.\n\n"
         f"{short_table(sections)}",
@@ -229,8 +221,7 @@ def short_table(sections: Iterable[Section]) -> str:
         for one in section.systems:  # the best first
             best.setdefault(one.record.base_features, one)
         rows += [
-            [section.title, one.features, one.head, one.validation, one.test]
-            for one in best.values()
+            [section.title, one.features, one.head, *one.accuracies()] for one in best.values()
         ]
     rows.append([f"{BINARY.name}, published 60/20/20", *_PUBLISHED_CELLS])
     return _table(["task and split", *_HEADINGS[1:]], rows, n_text=3)
@@ -252,10 +243,7 @@ def with_short_table(text: str, runs: Iterable[Run]) -> str:
 
 def _published() -> str:
     """All published results."""
-    scores = ", ".join(
-        f"{name} {PUBLISHED[key]:.4f}"
-        for name, key in (("precision", "precision"), ("recall", "recall"), ("F1", "f1"))
-    )
+    scores = ", ".join(f"{name} {PUBLISHED[name]:.4f}" for name in ("precision", "recall", "f1"))
     frozen = ["`inception_resnet_v2`", "ImageNet", f"frozen; binary, {PUBLISHED_ROWS:,} images"]
     rows = [[*frozen, f"{PUBLISHED['accuracy']:.4f}", PUBLISHED_MARK]]
     rows += [
@@ -280,17 +268,14 @@ def _commands(sections: Iterable[Section]) -> str:
     lines = []
     for one in systems:
         commands = dict.fromkeys(shown_command(run.record.command) for run in one.runs)
-        lines.append(
-            f"{one.number}. " + " ; ".join(f"`{line or 'not recorded'}`" for line in commands)
-        )
+        lines.append(f"{one.number}. " + "; ".join(f"`{line}`" for line in commands if line))
     blocks = ["```console", *(f"$ {line}" for line in extract), "```"]
     return "\n\n".join(["## Commands", "\n".join(blocks), "By row:", "\n".join(lines)])
 
 
 def _mean_std(values: Sequence[float]) -> str:
-    """The value, or of several their mean and standard deviation."""
-    mean = f"{fmean(values):.4f}"
-    return f"{mean}<br>±\u00a0{stdev(values):.4f}" if len(values) > 1 else mean
+    spread = f"<br>±\u00a0{stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{fmean(values):.4f}{spread}"
 
 
 def _mean_of(scores: Sequence[Scores], name: str) -> str:
