@@ -30,7 +30,8 @@ SHORT_MARKS = "<!-- results -->", "<!-- end of results -->"
 """What stands around the short table in a document."""
 
 _ABOUT = """\
-The first row of a table is the best on validation; the test part chooses nothing.
+The first row of a table is the best on validation; the test part chooses nothing. The published
+row is of its own random split, and of validation only.
 
 - **features**: the backbone, its input's size, its weights' name and the start of their SHA-256;
   what it has learnt from; the layer, and how its map is used: `pooled` (mean), `grid3` (means over
@@ -238,12 +239,14 @@ def with_short_table(text: str, runs: Iterable[Run]) -> str:
     _, found, after = rest.partition(end)
     if not found:
         raise FerError(f"no {begin} before an {end}", hint="put both where the table belongs")
-    return f"{before}{begin}\n{short_table(sections_of(runs))}\n{end}{after}"
+    return f"{before}{begin}\n\n{short_table(sections_of(runs))}\n\n{end}{after}"
 
 
 def _published() -> str:
     """All published results."""
-    scores = ", ".join(f"{name} {PUBLISHED[name]:.4f}" for name in ("precision", "recall", "f1"))
+    scores = ", ".join(
+        f"{name} {PUBLISHED[name.lower()]:.4f}" for name in ("precision", "recall", "F1")
+    )
     frozen = ["`inception_resnet_v2`", "ImageNet", f"frozen; binary, {PUBLISHED_ROWS:,} images"]
     rows = [[*frozen, f"{PUBLISHED['accuracy']:.4f}", PUBLISHED_MARK]]
     rows += [

@@ -145,8 +145,8 @@ def test_the_command_writes_the_page_and_the_short_table(tmp_path: Path) -> None
     text = out.read_text(encoding="utf-8")
     assert str(tmp_path) not in text
     short = readme.read_text(encoding="utf-8")
-    assert short.startswith(f"above\n{begin}\n| task and split |")
-    assert short.endswith(f"|\n{end}\nbelow\n")
+    assert short.startswith(f"above\n{begin}\n\n| task and split |")
+    assert short.endswith(f"|\n\n{end}\nbelow\n")
     assert "old" not in short
     with pytest.raises(FerError, match="no <!-- results -->"):
         with_short_table("nothing", [run()])
