@@ -157,6 +157,20 @@ class ComparisonTable:
         return dict(sorted(found.items()))
 
     @property
+    def sources(self) -> list[str]:
+        """A line for each kind of features: layers, pooling, and what they have learnt from."""
+        used: dict[str, set[str]] = {}
+        for run in self.runs:
+            head = run.record.head
+            used.setdefault(run.record.base_features, set()).add(
+                f"{'+'.join(head.layers)} {head.features}"
+            )
+        return [
+            f"{name} ({', '.join(sorted(used[name]))}): learnt from {text}"
+            for name, text in self.learnt_from.items()
+        ]
+
+    @property
     def marks(self) -> dict[str, list[str]]:
         """The backbones of each warning that `RunRecord.marks` has for a run."""
         records = [run.record for run in self.runs]
@@ -252,7 +266,7 @@ class ComparisonTable:
         cells += [[one.cell(row).replace("|", r"\|") for one in columns] for row in rows]
         lines = [f"| {' | '.join(row)} |" for row in cells]
         texts = [self.verdict.text(short=not all_heads)] if self.verdict else []
-        texts += [f"{name}: learnt from {text}" for name, text in self.learnt_from.items()]
+        texts += self.sources
         return (
             "\n\n".join([f"### {self.title}", "\n".join(lines), *texts, *self.notes_on(rows)])
             + "\n"
