@@ -50,7 +50,7 @@ endif
 setup: $(VENV)/.installed-dev ## make .venv with everything that development needs
 
 test: $(VENV)/.installed-dev ## run the tests but those marked long (TESTS=path/to/test.py for some)
-	@$(BIN)/python -m pytest -m "not long" $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" $(TESTS)
 
 test-oldest: ## run the tests with the oldest dependencies that are allowed, in .venv-oldest
 	@$(PYTHON) -m venv .venv-oldest

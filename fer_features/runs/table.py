@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -126,16 +126,20 @@ class ComparisonTable:
     def features(self) -> list[str]:
         """Each run's features, no longer than it takes to tell them apart."""
         records = [run.record for run in self.runs]
-        layers = {(one.base_features, "+".join(one.head.layers)) for one in records}
-        precisions = {(one.base_features, one.cache.spec.precision) for one in records}
-        several_layers = Counter(base for base, _ in layers)
-        several_precisions = Counter(base for base, _ in precisions)
+
+        def several(values: Iterable[tuple[str, object]]) -> set[str]:
+            counts = Counter(base for base, _ in set(values))
+            return {base for base, count in counts.items() if count > 1}
+
+        base = [one.base_features for one in records]
+        heads = [one.head for one in records]
+        layers = several(zip(base, (tuple(head.layers) for head in heads), strict=True))
+        vectors = (one for one in zip(base, heads, strict=True) if one[1].features != "map")
+        layers |= several((name, head.features) for name, head in vectors)
+        precisions = several((one.base_features, one.cache.spec.precision) for one in records)
         return [
-            one.features(
-                layers=several_layers[one.base_features] > 1,
-                precision=several_precisions[one.base_features] > 1,
-            )
-            for one in records
+            one.features(layers=name in layers, precision=name in precisions)
+            for name, one in zip(base, records, strict=True)
         ]
 
     @cached_property
