@@ -1,6 +1,10 @@
-"""``python -m benchmarks``: measure this package against others on this machine."""
+"""``python -m benchmarks``: measure this package against others; make the page of results."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -50,7 +54,30 @@ def heads(config: HeadsConfig, *, json: Json = False) -> None:
     emit_json(measured.to_dict()) if json else show_heads(measured)
 
 
-for _function in (speed, extract, precision, heads):
+def results(
+    runs_dir: Annotated[Path, typer.Argument(help="Folder of runs.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("docs/results.md"),
+    readme: Annotated[
+        Path | None, typer.Option(help="A document whose marked table becomes the short form.")
+    ] = None,
+) -> None:
+    """Write the page of results, from all runs of a folder."""
+    from benchmarks.results_page import results_page, with_short_table
+    from fer_features.errors import FerError
+    from fer_features.runs.run import list_runs
+    from fer_features.runtime.files import write_text
+
+    runs = list_runs(runs_dir, log=print_message)
+    if not runs:
+        raise FerError(f"no runs in {runs_dir}", hint="fer fit --runs-dir makes some")
+    page = results_page(runs, date=datetime.now(UTC).date().isoformat())
+    print_message(f"{write_text(out, page)}: {len(runs):,} runs")
+    if readme:
+        write_text(readme, with_short_table(readme.read_text(encoding="utf-8"), runs))
+
+
+for _function in (speed, extract, precision, heads, results):
     add_command(app, _function)
 
 if __name__ == "__main__":

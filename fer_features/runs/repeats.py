@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,25 +143,30 @@ def _fit_key(record: RunRecord) -> list[Any]:
     return [record.cache.key, *kept, record.data.labels]
 
 
-def over_seeds(runs: Iterable[Run]) -> list[OverSeeds]:
-    """Each fit that was made with several seeds, the best mean validation accuracy first."""
+def same_fits(runs: Iterable[Run]) -> list[tuple[Run, ...]]:
+    """The runs of each fit, by ascending seed; the best mean validation accuracy first."""
     groups: dict[bytes, dict[int, Run]] = {}
     for run in sorted(runs, key=lambda run: run.record.created):  # the newest of a seed is kept
         key = [family_key(run.record), _fit_key(run.record)]
         encoded = msgspec.json.encode(key, order="sorted")
         groups.setdefault(encoded, {})[run.record.seed] = run
-    found = []
-    for group in groups.values():
-        if len(group) > 1:
-            same = tuple(group[seed] for seed in sorted(group))
-            record = same[0].record
-            title = f"{record.data_title}, split {record.split.name}"
-            found.append(OverSeeds(title, record.head.name, record.features(), same))
+    found = [tuple(group[seed] for seed in sorted(group)) for group in groups.values()]
     return sorted(found, key=_mean_accuracy, reverse=True)
 
 
-def _mean_accuracy(one: OverSeeds) -> float:
-    return statistics.fmean(run.record.validation.accuracy for run in one.runs)
+def _mean_accuracy(same: Sequence[Run]) -> float:
+    return statistics.fmean(run.record.validation.accuracy for run in same)
+
+
+def over_seeds(runs: Iterable[Run]) -> list[OverSeeds]:
+    """Each fit that was made with several seeds, the best mean validation accuracy first."""
+    found = []
+    for same in same_fits(runs):
+        if len(same) > 1:
+            record = same[0].record
+            title = f"{record.data_title}, split {record.split.name}"
+            found.append(OverSeeds(title, record.head.name, record.features(), same))
+    return found
 
 
 def leak_effects(runs: Iterable[Run]) -> list[LeakEffect]:
