@@ -37,7 +37,7 @@ NOT_RUN = (
         "`inception_resnet_v2` on ImageNet weights, frozen: the published procedure to the letter",
         _NO_FILE,
         (
-            "fer extract fer2013.csv --weights imagenet --preprocess raw",
+            "fer extract fer2013.csv --weights imagenet --preprocess raw --layer conv_7b_ac",
             "fer fit --head dense --split reference --set standardize=False",
         ),
         base="inception_resnet_v2 imagenet",
