@@ -3,7 +3,7 @@
 PYTHON  ?= python3
 VENV    ?= .venv
 DATA    ?= sample
-WEIGHTS ?= random:0
+WEIGHTS ?=
 COMMA   := ,
 SPLIT   ?= $(if $(filter %.csv %.gz %.tgz %.tar %.xz %.zip,$(DATA)),usage --drop twins$(COMMA)learnt)
 CHOICE  ?=
@@ -22,12 +22,13 @@ FIT_ALL := fit --head all $(if $(SPLIT),--split $(SPLIT)) $(FIT)
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 21
 	@echo
-	@echo '  make compare DATA=path/to/fer2013.csv WEIGHTS=imagenet    is the real job'
+	@echo '  make compare DATA=path/to/fer2013.csv    is the real job; WEIGHTS=imagenet (a download of'
+	@echo '  219 MB), a file or random:0 adds InceptionResNetV2 to it'
 	@echo '  SPLIT=grouped|reference|usage (of a fer2013.csv: usage, which all weights allow),'
 	@echo '  CHOICE="--task seven, say", EXTRACT="flags for the network",'
 	@echo '  FIT="flags for the heads", PYTHON=python3.12'
 
-compare: $(VENV)/.installed ## features of HOG, fernet and the network, all heads on each, the table and the report
+compare: $(VENV)/.installed ## features of HOG, fernet and EfficientNet-Lite0, all heads on each, the table and the report
 ifneq ($(FERNET),)
 	@$(FER) extract "$(DATA)" --backbone fernet --views flip $(CHOICE)
 	@$(FER) $(FIT_ALL) --views flip || \
@@ -37,15 +38,19 @@ else
 endif
 	@$(FER) extract "$(DATA)" --backbone hog $(CHOICE)
 	@$(FER) $(FIT_ALL)
+	@$(FER) extract "$(DATA)" --backbone efficientnet_lite0 --views flip $(CHOICE) $(EXTRACT)
+	@$(FER) $(FIT_ALL) --views flip
+ifneq ($(WEIGHTS),)
 	@$(FER) extract "$(DATA)" --weights "$(WEIGHTS)" $(CHOICE) $(EXTRACT)
 	@$(FER) $(FIT_ALL)
+endif
 	@$(FER) compare
 	@$(FER) report
 
 setup: $(VENV)/.installed-dev ## make .venv with everything that development needs
 
 test: $(VENV)/.installed-dev ## run the tests but those marked long (TESTS=path/to/test.py for some)
-	@$(BIN)/python -m pytest -m "not long" $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" $(TESTS)
 
 test-oldest: ## run the tests with the oldest dependencies that are allowed, in .venv-oldest
 	@$(PYTHON) -m venv .venv-oldest
@@ -83,7 +88,7 @@ $(BIN)/python:
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@echo 'installing into $(VENV) (TensorFlow is large; a few minutes) ...' >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[imagenet]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.protocol import LeftOut, Message
 from fer_features.backbones import get_backbone, load_weights, resolve_weights
+from fer_features.backbones.applications import LAST
 from fer_features.backbones.weights import fetch_weights
 from fer_features.data import IMAGE_SIZE
 from fer_features.engines import Features, GraphSpec, choose_engine, make_engine
@@ -71,8 +72,7 @@ class NaiveContender:
         with keras_settings(self._precision):
             network = self._backbone.build(self._size)
         load_weights(network, weights, self._backbone, path)
-        last = network.get_layer(self._backbone.default_layer).output
-        self._model = self._keras.Model(network.input, last)
+        self._model = network
         self._images = random_images(NAIVE_BATCH)
         self._pass()  # the compiler's
         n = NAIVE_BATCH
@@ -184,7 +184,7 @@ def _graph_spec(job: Message, precision: str) -> GraphSpec:
         weights=resolve_weights(job["weights"], backbone),
         size=job["size"],
         preprocess=job["preprocess"],
-        layers=(backbone.default_layer,),
+        layers=(backbone.layers[-1] if backbone.layers else LAST,),
         outputs=("pooled", "map"),
         image_shape=(IMAGE_SIZE, IMAGE_SIZE),
         precision=precision,

@@ -143,7 +143,10 @@ INCEPTION_RESNET_V2 = Backbone(
         *(f"block8_{i}_ac" for i in range(1, 10)),
         "conv_7b_ac",
     ),
-    default_layer="conv_7b_ac",
+    # As of efficientnet_lite0, the last at a sixteenth of the image's size. Which one is best with
+    # the real weights is not known here: fer fit --scan-layers tells.
+    default_layer="block17_20_ac",
+    default_outputs=("grid3", "map"),
     build=lambda size: import_keras().applications.InceptionResNetV2(
         include_top=False, weights=None, input_shape=(size, size, 3)
     ),

@@ -111,8 +111,8 @@ def _show_table(comparison: ComparisonTable, *, all_heads: bool, wide: bool) -> 
         print_line(f"  {hidden} more runs: fer compare --all-heads")
     if verdict := comparison.verdict:
         _print_wrapped(f"= {verdict.text(short=not all_heads)}")
-    for name, text in comparison.learnt_from.items():
-        _print_wrapped(f"· {name}: learnt from {text}")
+    for text in comparison.sources:
+        _print_wrapped(f"· {text}")
     for text in comparison.notes_on(rows):
         _print_wrapped(f"! {text}")
     print_line()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from fer_features.cli.flags import Json
 from fer_features.config import FitConfig
-from fer_features.runtime.console import emit_json, print_line, print_message
+from fer_features.runtime.console import emit_json, print_line, print_message, table
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
 
 if TYPE_CHECKING:
+    from fer_features.heads.base import EpochCallback
     from fer_features.runs.record import RunRecord
     from fer_features.runs.run import Run
 
@@ -23,7 +23,18 @@ RUNS_KEPT = "interrupted; the finished runs are kept"
 SECONDS_BETWEEN_LINES = 2
 
 
-def fit(config: FitConfig, *, json: Json = False) -> None:
+def fit(
+    config: FitConfig,
+    *,
+    scan_layers: Annotated[
+        bool,
+        typer.Option(
+            "--scan-layers",
+            help="Show which cached layer and pooling serve best on validation; no run is written.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
     """Stage 2: fit light heads on a cache, score them, and write a run for each."""
     from fer_features.cache import latest_cache
     from fer_features.cli.compare import show_seeds
@@ -32,8 +43,14 @@ def fit(config: FitConfig, *, json: Json = False) -> None:
 
     path = config.cache or latest_cache(config.cache_dir)
     config = replace(config, cache=path)
+    if scan_layers:
+        show_scan(config, json=json)
+        return
     runs = []
-    on_epoch = functools.partial(epoch_progress, cache=path)
+
+    def on_epoch(head: str) -> EpochCallback:
+        return epoch_progress(f"{head} on {path}")
+
     with prompt_interrupt(RUNS_KEPT):
         for one in fit_each(config, on_epoch=on_epoch, log=print_message, progress=show_progress):
             runs.append(one)
@@ -45,10 +62,38 @@ def fit(config: FitConfig, *, json: Json = False) -> None:
         show_seeds(over_seeds(runs))
 
 
-def epoch_progress(head: str, *, cache: Path) -> Callable[[int, dict[str, float]], None]:
-    """Print on stderr that a head is being fitted; returns a callback that prints its epochs."""
+def show_scan(config: FitConfig, *, json: bool) -> None:
+    """Fit heads to each cached layer, and print their validation scores and the best's command."""
+    from fer_features.fit.scan import scan_layers
+
+    with prompt_interrupt("interrupted; a scan writes nothing"):
+        found = scan_layers(
+            config, on_epoch=epoch_progress, log=print_message, progress=show_progress
+        )
+    if json:
+        emit_json({"scan": [asdict(one) for one in found]})
+        return
+    rows = [
+        [
+            one.layer,
+            one.output,
+            f"{one.values:,}",
+            one.head,
+            f"{one.accuracy:.4f}",
+            f"{one.log_loss:.4f}",
+            f"{one.seconds:.1f}",
+        ]
+        for one in found
+    ]
+    columns = ["layer", "output", "values", "head", "val acc", "log loss", "fit s"]
+    table(columns, rows, text_columns=["layer", "output", "head"])
+    print_line(f"fit the best with: {found[0].command}")
+
+
+def epoch_progress(title: str) -> EpochCallback:
+    """Print on stderr what is being fitted; returns a callback that prints its epochs."""
     begun = last = time.perf_counter()
-    print_message(f"fitting {head} on {cache}")
+    print_message(f"fitting {title}")
 
     def on_epoch(epoch: int, logs: dict[str, float]) -> None:
         nonlocal last

@@ -94,11 +94,8 @@ def fit_each(
         FerError: the cache or the configuration cannot be used.
     """
     with _folder(config.runs_dir):  # made first: a fit whose run cannot be written is lost
-        _check(config)
-        heads = {name: _make(name, config) for name in _names(config)}
-        with Cache(config.cache or latest_cache(config.cache_dir)) as cache:
-            dataset = load_dataset(cache, config, progress=progress)
-            config = settle_split(config, dataset, log=log)
+        heads = make_heads(config)
+        with open_dataset(config, log=log, progress=progress) as (dataset, config):
             if config.operate and dataset.task.positive is None:
                 raise FerError(
                     f"--threshold-for needs a task of two classes, and {dataset.task.name} has "
@@ -109,7 +106,7 @@ def fit_each(
                 seeded = replace(config, seed=seed)
                 data, split = split_dataset(dataset, seeded)
                 if seed == config.seed:
-                    _log_notes(data, split, config.seeds, log)
+                    log_notes(data, split, config.seeds, log)
                 ready: Ready = {}
                 for name in names:
                     head = _make(name, seeded)
@@ -118,7 +115,21 @@ def fit_each(
                     yield write_run(fitted, seeded, log=log)
 
 
-def _log_notes(dataset: Dataset, split: Split, seeds: int, log: Log) -> None:
+@contextmanager
+def open_dataset(
+    config: FitConfig, *, log: Log, progress: Progress
+) -> Iterator[tuple[Dataset, FitConfig]]:
+    """Open the cache; yields its labelled rows, and the configuration with its split settled.
+
+    Raises:
+        FerError: the cache or the configuration cannot be used.
+    """
+    with Cache(config.cache or latest_cache(config.cache_dir)) as cache:
+        dataset = load_dataset(cache, config, progress=progress)
+        yield dataset, settle_split(config, dataset, log=log)
+
+
+def log_notes(dataset: Dataset, split: Split, seeds: int, log: Log) -> None:
     """Log what the user must know of how the data were read and split."""
     if seeds > 1 and split.seed is None:
         log(
@@ -174,6 +185,16 @@ def _check(config: FitConfig) -> None:
             raise FerError(f"{flag} {number}: it must be {text}")
 
 
+def make_heads(config: FitConfig) -> dict[str, Any]:
+    """The heads to fit, by name, once all that needs no cache has been checked.
+
+    Raises:
+        FerError: the configuration cannot be used.
+    """
+    _check(config)
+    return {name: _make(name, config) for name in _names(config)}
+
+
 def _names(config: FitConfig) -> tuple[str, ...]:
     return head_names() if config.heads == ("all",) else config.heads
 
@@ -185,17 +206,26 @@ def _make(name: str, config: FitConfig) -> Any:
     return head.set_params(**{k: v for k, v in common.items() if k in head.get_params()})
 
 
+def check_head(head: Any, dataset: Dataset) -> None:
+    """Check that a head can be fitted to a data set's features and labels.
+
+    Raises:
+        FerError: it cannot.
+    """
+    check_features(dataset, head_output(dataset, head))
+    if dataset.labels == "soft" and not head.accepts_soft_targets:
+        raise FerError(
+            f"the {head.name} head cannot be trained on shares of votes",
+            hint="--labels ferplus trains on the majority; dense and mlp take soft labels",
+        )
+
+
 def _fittable(heads: dict[str, Any], dataset: Dataset, config: FitConfig, log: Log) -> list[str]:
     """Names of the heads to fit; of ``all``, those that cache and labels allow."""
     names = []
     for name, head in heads.items():
         try:
-            check_features(dataset, head_output(dataset, head))
-            if config.labels == "soft" and not head.accepts_soft_targets:
-                raise FerError(
-                    f"the {name} head cannot be trained on shares of votes",
-                    hint="--labels ferplus trains on the majority; dense and mlp take soft labels",
-                )
+            check_head(head, dataset)
         except FerError as error:
             if config.heads != ("all",):
                 raise

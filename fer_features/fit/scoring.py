@@ -82,11 +82,11 @@ def fit_and_score(
         ready: heads fitted before to the same rows, to which this one is added.
     """
     begun = perf_counter()
-    ways = [replace(dataset, combine=one) for one in _ways(config)]
+    ways = ways_to_combine(dataset, config)
     for one in ways:
         read_views(one, head_output(one, head))
     started = perf_counter()
-    head, dataset, combined = _fit_best(head, ways, split, ready)
+    head, dataset, combined = fit_best(head, ways, split, ready)
     done = perf_counter()
     parts = {part: getattr(split, part) for part in SCORED}
     probability: Probabilities = {
@@ -114,12 +114,13 @@ def fit_and_score(
     )
 
 
-def _ways(config: FitConfig) -> tuple[str, ...]:
-    """The ways to combine views that are tried."""
-    return COMBINE[:-1] if config.combine == "best" else (config.combine,)
+def ways_to_combine(dataset: Dataset, config: FitConfig) -> list[Dataset]:
+    """The data set with each of the ways to combine views that are tried."""
+    ways = COMBINE[:-1] if config.combine == "best" else (config.combine,)
+    return [replace(dataset, combine=one) for one in ways]
 
 
-def _fit_best(
+def fit_best(
     head: Any, ways: list[Dataset], split: Split, ready: Ready
 ) -> tuple[Any, Dataset, dict[str, float] | None]:
     """Fit a head once for each way to combine views; the lowest validation log loss is kept.

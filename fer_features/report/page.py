@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from fer_features import __version__
 from fer_features.report.formats import cell, chosen, listed, seconds, settings
@@ -66,6 +67,11 @@ def write_report(
 
 def page(report: Report) -> str:
     """The page as HTML text; it refers to nothing outside itself."""
+    return _template().render(report=report, version=__version__, least_images=ENOUGH)
+
+
+@cache
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("fer_features.report"),
         autoescape=True,
@@ -74,5 +80,4 @@ def page(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {f.__name__: f for f in (cell, chosen, listed, seconds, settings)}
-    template = environment.get_template("report.html")
-    return template.render(report=report, version=__version__, least_images=ENOUGH)
+    return environment.get_template("report.html")

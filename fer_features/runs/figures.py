@@ -190,9 +190,8 @@ def write_figures(tables: Sequence[ComparisonTable], folder: Path) -> list[Path]
 def _figures_of(table: ComparisonTable) -> dict[str, Figure]:
     warnings = [f"{mark}: {', '.join(names)}" for mark, names in table.marks.items()]
     title = "\n".join([table.title, *warnings])
-    learnt = [f"{name}: learnt from {text}" for name, text in table.learnt_from.items()]
     figures = {
-        "accuracy": accuracy_bars(table, title="\n".join([title, *learnt])),
+        "accuracy": accuracy_bars(table, title="\n".join([title, *table.sources])),
         "confusion": confusion_matrices(table, title=f"{title}\ncounts on the test part"),
     }
     try:

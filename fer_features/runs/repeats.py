@@ -137,7 +137,9 @@ def _fit_key(record: RunRecord) -> list[Any]:
     head, calibration, operate = record.head, record.calibration, record.operate
     params = {k: v for k, v in head.params.items() if k not in ("n_jobs", "random_state")}
     options = [calibration and calibration.method, operate and [operate.target, operate.value]]
-    kept = [head.name, record.features(), params, *options]
+    # Where each seed takes the better way to combine views, they are seeds of one fit.
+    views = [head.views, "best" if head.combined else head.combine]
+    kept = [head.name, head.layers, head.features, *views, params, *options]
     return [record.cache.key, *kept, record.data.labels]
 
 

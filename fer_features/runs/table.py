@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -126,16 +126,20 @@ class ComparisonTable:
     def features(self) -> list[str]:
         """Each run's features, no longer than it takes to tell them apart."""
         records = [run.record for run in self.runs]
-        layers = {(one.base_features, "+".join(one.head.layers)) for one in records}
-        precisions = {(one.base_features, one.cache.spec.precision) for one in records}
-        several_layers = Counter(base for base, _ in layers)
-        several_precisions = Counter(base for base, _ in precisions)
+
+        def several(values: Iterable[tuple[str, object]]) -> set[str]:
+            counts = Counter(base for base, _ in set(values))
+            return {base for base, count in counts.items() if count > 1}
+
+        base = [one.base_features for one in records]
+        heads = [one.head for one in records]
+        layers = several(zip(base, (tuple(head.layers) for head in heads), strict=True))
+        vectors = (one for one in zip(base, heads, strict=True) if one[1].features != "map")
+        layers |= several((name, head.features) for name, head in vectors)
+        precisions = several((one.base_features, one.cache.spec.precision) for one in records)
         return [
-            one.features(
-                layers=several_layers[one.base_features] > 1,
-                precision=several_precisions[one.base_features] > 1,
-            )
-            for one in records
+            one.features(layers=name in layers, precision=name in precisions)
+            for name, one in zip(base, records, strict=True)
         ]
 
     @cached_property
@@ -155,6 +159,20 @@ class ComparisonTable:
         """What each backbone here has learnt from, and from how many labels."""
         found = {run.record.base_features: run.record.learnt_from for run in self.runs}
         return dict(sorted(found.items()))
+
+    @property
+    def sources(self) -> list[str]:
+        """A line for each kind of features: layers, pooling, and what they have learnt from."""
+        used: dict[str, set[str]] = {}
+        for run in self.runs:
+            head = run.record.head
+            used.setdefault(run.record.base_features, set()).add(
+                f"{'+'.join(head.layers)} {head.features}"
+            )
+        return [
+            f"{name} ({', '.join(sorted(used[name]))}): learnt from {text}"
+            for name, text in self.learnt_from.items()
+        ]
 
     @property
     def marks(self) -> dict[str, list[str]]:
@@ -252,7 +270,7 @@ class ComparisonTable:
         cells += [[one.cell(row).replace("|", r"\|") for one in columns] for row in rows]
         lines = [f"| {' | '.join(row)} |" for row in cells]
         texts = [self.verdict.text(short=not all_heads)] if self.verdict else []
-        texts += [f"{name}: learnt from {text}" for name, text in self.learnt_from.items()]
+        texts += self.sources
         return (
             "\n\n".join([f"### {self.title}", "\n".join(lines), *texts, *self.notes_on(rows)])
             + "\n"

@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,13 @@ def first_convolution(network: Any) -> Any:
         if any(isinstance(one, keras.layers.Conv2D) for one in inner):
             return network.get_layer(layer.name)._inbound_nodes[-1].input_tensors[0]
     raise AssertionError
+
+
+@pytest.fixture(autouse=True)
+def _release() -> Iterator[None]:
+    """Networks of up to 350 million weights are not kept until the last test."""
+    yield
+    import_keras().utils.clear_session()
 
 
 @pytest.mark.parametrize("name", EACH)

@@ -255,6 +255,15 @@ def test_layers_and_precision_are_named_only_where_they_tell_runs_apart() -> Non
         "inception_resnet_v2 imagenet conv_7b_ac",
         "inception_resnet_v2 imagenet mixed_6a+conv_7b_ac flip",
     ]
+    grid = one_table(run("svm", features="grid3"), run("svm", features="pooled"))
+    assert sorted(grid.features) == [two.features[0], f"{two.features[0]} grid3"]
+    maps = one_table(run("svm", features="grid3"), run("dense", features="map"))
+    assert set(maps.features) == {"inception_resnet_v2 imagenet"}
+    source = "inception_resnet_v2 imagenet (conv_7b_ac grid3, conv_7b_ac map): learnt from"
+    assert maps.sources[0].startswith(source)
+    rows = one_table(run("svm", views=("flip",), combine="rows"), run("svm", views=("flip",)))
+    flip = "inception_resnet_v2 imagenet flip"
+    assert sorted(rows.features) == [flip, f"{flip} rows"]
     rounded = one_table(run(), run(precision="bfloat16"))
     assert rounded.features[0] == "inception_resnet_v2 imagenet bfloat16"
     assert one_table(run(weights="none")).features == ["inception_resnet_v2"]
