@@ -91,7 +91,8 @@ class System:
         words += [spec.precision] if spec.precision != "float32" else []
         words += [spec.preprocess] if spec.preprocess not in ("", "keras") else []
         words += [f"**{mark}**" for mark in record.marks]
-        how = "as rows" if head.combine == "rows" else "averaged"
+        ways = sorted({run.record.head.combine for run in self.runs})  # seeds may choose their own
+        how = " or ".join({"rows": "as rows"}.get(way, "averaged") for way in ways)
         kept = [
             f"`{'+'.join(head.layers)}` {head.features}".rstrip(),
             *(f"{v} {how}" for v in head.views),

@@ -95,6 +95,13 @@ def test_other_pooling_or_another_way_to_combine_views_is_another_system() -> No
     assert [len(one.runs) for one in section.systems] == [2, 2, 2, 2]
 
 
+def test_seeds_that_combine_views_in_ways_of_their_own_say_both() -> None:
+    chosen = {"views": ["flip"], "combined": {"features": 0.4, "rows": 0.4}}
+    runs = [system(0, combine="features", **chosen), system(1, combine="rows", **chosen)]
+    (row, _) = table(page(*runs), "binary, split grouped")
+    assert row[1].endswith("flip averaged or as rows")
+
+
 def test_published_rows_stand_on_every_page() -> None:
     rows = table(page(run(fer2013=False)), "Published")
     assert [row[3] for row in rows] == ["0.7944", "0.7125", "0.6500", "0.6386"]
@@ -130,7 +137,7 @@ def test_the_extraction_names_all_that_the_runs_need() -> None:
     )
     assert extract_command([seven.record]) == (
         "fer extract fer2013.csv --backbone inception_resnet_v2 --task seven --per-class all "
-        "--layer conv_7b_ac"
+        "--layer conv_7b_ac --output pooled"
     )
 
 
