@@ -114,7 +114,7 @@ def _usable_heads(
     for column in dataset.cache.features:
         layer, output = column.split("/")
         if output not in ("map", *([config.pooling] if config.pooling else POOLINGS)):
-            continue  # a view, which goes with its image
+            continue  # mirror images go with the images, and --pooling chooses
         one = _of_layer(dataset, layer, output)
         for name, head in heads.items():
             if (head.needs == "map") != (output == "map"):
@@ -130,7 +130,7 @@ def _usable_heads(
     if not usable:
         cache = dataset.cache
         raise FerError(
-            f"{cache.path} holds no features to fit {' or '.join(heads)} to",
+            f"{cache.path}: none of its layers can be scanned with {', '.join(heads)}",
             hint=f"it holds {', '.join(cache.features)}; fer extract with the same task and "
             "--layer, --output and --views adds more",
         )

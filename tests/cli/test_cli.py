@@ -131,6 +131,26 @@ def test_a_fit_takes_the_cache_that_was_asked_for_last(tiny: Backbone) -> None:
     assert [one["cache"] for one in ok("cache", "list")["caches"]] == [second, first]
 
 
+def test_a_scan_names_the_command_that_fits_the_best_layer(tiny: Backbone, folder: Path) -> None:
+    for layer in ("first", "second"):
+        ok(*EXTRACT, "--layer", layer, "--output", "pooled,grid3")
+    scan = ["fit", "--head", "ridge", "--split", "reference", "--scan-layers"]
+    rows = ok(*scan)["scan"]
+    assert len(rows) == 4
+    shown = fer(*scan)
+    *lines, last = shown.stdout.splitlines()
+    assert "log loss" in lines[1]
+    assert f"{rows[0]['log_loss']:.4f}" in lines[3]
+    assert "fitting ridge on first/grid3 (1 of 4)" in shown.stderr
+    assert not (folder / "runs").exists()
+
+    command = last.removeprefix("fit the best with: ")
+    assert command == rows[0]["command"]
+    (run,) = ok(*command.split()[1:])["runs"]
+    assert run["validation"]["accuracy"] == rows[0]["accuracy"]
+    assert run["validation"]["log_loss"] == pytest.approx(rows[0]["log_loss"])
+
+
 def test_formats_of_a_comparison(tiny: Backbone) -> None:
     ok(*EXTRACT)
     ok("fit", "--head", "logreg")
