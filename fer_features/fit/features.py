@@ -36,13 +36,13 @@ class LabelledFeatures:
 
 
 def labelled_features(
-    cache: Cache, *, output: str = "pooled", progress: Progress = no_progress, **options: Any
+    cache: Cache, *, output: str | None = None, progress: Progress = no_progress, **options: Any
 ) -> LabelledFeatures:
     """Features, labels and groups of copies of the rows extracted last.
 
     Args:
         cache: an open cache.
-        output: ``pooled``, ``grid3`` or ``map``.
+        output: ``pooled``, ``grid3`` or ``map``; None for what heads on vectors are fitted to.
         progress: progress callback of the search for copies.
         **options: fields of `FitConfig` that select features, or select and label rows:
             ``features``, ``views``, ``task``, ``labels``, ….
@@ -51,7 +51,7 @@ def labelled_features(
         FerError: there is no such option, or the cache does not hold what is asked for.
     """
     dataset = load_dataset(cache, make_config(FitConfig, "fit", options), progress=progress)
-    X = read_features(dataset, output)
+    X = read_features(dataset, output or dataset.pooling)
     return LabelledFeatures(X, dataset.y, dataset.groups.linked, dataset.task.class_names)
 
 
@@ -76,7 +76,7 @@ def read_features(dataset: Dataset, output: str, *, view: str | None = None) -> 
 
     Args:
         dataset: the rows.
-        output: ``pooled``, ``grid3`` or ``map``.
+        output: ``pooled``, ``grid3`` or ``map``; None for what heads on vectors are fitted to.
         view: empty for the images as they are, or one of the views; None for the mean of all.
 
     Raises:
