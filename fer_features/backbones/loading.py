@@ -38,7 +38,7 @@ def load_weights(model: Any, weights: Weights, backbone: Backbone, path: Path | 
         try:
             _load_file(model, weights, backbone, path)
         except Exception as error:  # h5py, zipfile and Keras each raise their own kinds
-            raise _not_of(model, path, error) from error
+            raise not_of(backbone, path, error) from error
     model.trainable = False
 
 
@@ -92,15 +92,16 @@ def _load_file(model: Any, weights: Weights, backbone: Backbone, path: Path) -> 
         model.load_weights(os.fspath(path))
 
 
-def _not_of(model: Any, path: Path, error: Exception) -> FerError:
+def not_of(backbone: Backbone, path: Path | None, error: Exception) -> FerError:
+    """The error for a file that does not hold the weights of a backbone's network."""
     hints = {
         "fernet": "fer pretrain writes them",
         "resnet50": f"{KERAS_APPLICATIONS}; those of VGGFace2 are for --backbone resnet50_vggface2",
         "resnet50_vggface2": "keras-vggface has them: rcmalli_vggface_tf_notop_resnet50.h5",
     }
     return FerError(
-        f"{path}: not weights of {model.name} without its top: {_first_line(error)}",
-        hint=hints.get(model.name, KERAS_APPLICATIONS),
+        f"{path}: not weights of {backbone.name} without its top: {_first_line(error)}",
+        hint=hints.get(backbone.name, KERAS_APPLICATIONS),
     )
 
 

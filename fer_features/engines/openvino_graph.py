@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.backbones.layers import EPSILON
-from fer_features.backbones.loading import read_arrays
+from fer_features.backbones.loading import not_of, read_arrays
 from fer_features.engines.engine import GRID, GraphSpec
 from fer_features.runtime.openvino_runtime import import_openvino
 
@@ -53,7 +53,11 @@ def direct_graph(spec: GraphSpec) -> Any | None:
     if spec.preprocess == "keras":
         x = spec.backbone.preprocess(x)
     layers = OpenVinoLayers(arrays)
-    network(layers, x)
+    try:
+        network(layers, x)
+        layers.check_all_used()
+    except (ValueError, RuntimeError) as error:  # OpenVINO's are RuntimeErrors
+        raise not_of(spec.backbone, spec.weights.path, error) from error
     outputs = []
     for name in spec.layers:
         for output in spec.outputs:
@@ -99,7 +103,7 @@ class OpenVinoLayers:
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        self._arrays = arrays
+        self._arrays, self._used = arrays, set[str]()
         self._ops = _operations()
         self.named: dict[str, Any] = {}
 
@@ -111,22 +115,24 @@ class OpenVinoLayers:
         self, x: Any, filters: int, size: int, stride: int = 1, *, bias: bool = True, name: str
     ) -> Any:
         """A convolution with a square kernel."""
-        kernel = self._array(f"{name}/kernel").transpose(3, 2, 0, 1)
+        shape = size, size, self.channels(x), filters
+        kernel = self._array(f"{name}/kernel", *shape).transpose(3, 2, 0, 1)
         x = self._ops.convolution(x, np.ascontiguousarray(kernel), [stride] * 2, **SAME)
         if bias:
-            x = x + self._array(f"{name}/bias").reshape(1, -1, 1, 1)
+            x = x + self._array(f"{name}/bias", filters).reshape(1, -1, 1, 1)
         return self._named(name, x)
 
     def depthwise(self, x: Any, size: int, stride: int = 1, *, name: str) -> Any:
         """A convolution of each channel by itself."""
-        kernel = self._array(f"{name}/kernel").transpose(2, 3, 0, 1)[:, :, None]
+        kernel = self._array(f"{name}/kernel", size, size, self.channels(x), 1)
+        kernel = kernel.transpose(2, 3, 0, 1)[:, :, None]
         kernel = np.ascontiguousarray(kernel)
         return self._named(name, self._ops.group_convolution(x, kernel, [stride] * 2, **SAME))
 
     def normalization(self, x: Any, *, name: str) -> Any:
         """Batch normalisation."""
         variables = ("gamma", "beta", "moving_mean", "moving_variance")
-        arrays = [self._array(f"{name}/{variable}") for variable in variables]
+        arrays = [self._array(f"{name}/{one}", self.channels(x)) for one in variables]
         return self._named(name, self._ops.batch_norm_inference(x, *arrays, EPSILON))
 
     def activation(self, x: Any, kind: str, *, name: str) -> Any:
@@ -156,8 +162,17 @@ class OpenVinoLayers:
         """The product of two tensors."""
         return self._named(name, self._ops.multiply(x, y))
 
-    def _array(self, path: str) -> NDArray[np.float32]:
-        return self._arrays[path].astype(np.float32)
+    def check_all_used(self) -> None:
+        """Raise a `ValueError` if there are weights of other layers too."""
+        if odd := sorted(set(self._arrays) - self._used):
+            raise ValueError(f"{odd[0]} is not in the network")
+
+    def _array(self, path: str, *shape: int) -> NDArray[np.float32]:
+        found = self._arrays.get(path)
+        if found is None or found.shape != shape:
+            raise ValueError(f"{path} {shape} is not in both the file and the network")
+        self._used.add(path)
+        return found.astype(np.float32)
 
     def _named(self, name: str, x: Any) -> Any:
         self.named[name] = x

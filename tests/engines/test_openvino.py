@@ -4,15 +4,18 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fer_features.backbones import Backbone, get_backbone, resolve_weights
+from fer_features.backbones.weights_file import read_weights, write_weights
 from fer_features.data import open_faces, read_all
 from fer_features.engines import GraphSpec, make_engine
 from fer_features.engines.openvino_engine import OpenVinoEngine, find_graph, graph_key
+from fer_features.errors import FerError
 from fer_features.runtime.hardware import cpu_has_bfloat16, has_openvino
 
 # Not importorskip: that would import it before scikit-learn-intelex, whose TBB has to be first.
@@ -201,3 +204,23 @@ def test_bfloat16_stays_close_to_float32_in_every_row(engine: str, tmp_path: Pat
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     assert cosine.min() > 0.999
     assert (a != b).any()  # it is another arithmetic indeed
+
+
+@pytest.mark.parametrize("name", ["openvino", "keras"])
+@pytest.mark.parametrize("change", ["missing", "shape", "more"])
+def test_weights_of_another_network_are_an_error(tmp_path: Path, name: str, change: str) -> None:
+    fernet = get_backbone("fernet")
+    content = read_weights(resolve_weights(None, fernet).path)
+    arrays, one = dict(content.network), "block_1_excite/bias"
+    if change == "more":
+        arrays["block_7_excite/bias"] = arrays[one]
+    elif change == "shape":
+        arrays[one] = arrays[one][:1]
+    else:
+        del arrays[one]
+    path = tmp_path / "other.h5"
+    write_weights(path, replace(content, network=arrays))
+    weights = resolve_weights(str(path), fernet)
+    graph = GraphSpec(fernet, weights, 48, "keras", ("block_1",), ("pooled",), (48, 48))
+    with pytest.raises(FerError, match=f"{path}.*fernet.*excite/bias"):
+        make_engine(name, graph, graphs=tmp_path)

@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_features.backbones import BACKBONES
 from fer_features.cache import Cache
-from fer_features.config import ExtractConfig, FitConfig
+from fer_features.config import FitConfig
 from fer_features.errors import FerError
-from fer_features.extract.extract import extract
 from fer_features.fit.dataset import Dataset, load_dataset, parse_layers
 from fer_features.fit.features import check_features, read_features
 
@@ -20,23 +18,10 @@ LAYERS = ("first", "second")
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both layers of the tiny backbone, with the mirror images' features."""
-    from conftest import TINY
+    from conftest import extract_tiny
 
-    BACKBONES[TINY.name] = TINY
-    try:
-        config = ExtractConfig(
-            backbone="tiny",
-            weights="random:0",
-            engine="keras",
-            precision="float32",
-            per_class=20,
-            layers=LAYERS,
-            views=("flip",),
-            cache_dir=tmp_path_factory.mktemp("cache"),
-        )
-        return extract(config).cache
-    finally:
-        del BACKBONES[TINY.name]
+    folder = tmp_path_factory.mktemp("cache")
+    return extract_tiny(folder, per_class=20, layers=LAYERS, views=("flip",))
 
 
 @pytest.fixture

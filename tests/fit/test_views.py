@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_features.backbones import BACKBONES
 from fer_features.cache import Cache
-from fer_features.config import ExtractConfig, FitConfig
+from fer_features.config import FitConfig
 from fer_features.errors import FerError
-from fer_features.extract.extract import extract
 from fer_features.fit.dataset import load_dataset
 from fer_features.fit.features import read_features
 from fer_features.fit.fit import fit_each
@@ -24,24 +22,11 @@ LOGREG = FitConfig(heads=("logreg",), views=("flip",), jobs=1)
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One layer of the tiny backbone with all outputs, of the images and their mirror images."""
-    from conftest import TINY
+    from conftest import extract_tiny
 
-    BACKBONES[TINY.name] = TINY
-    try:
-        config = ExtractConfig(
-            backbone="tiny",
-            weights="random:0",
-            engine="keras",
-            precision="float32",
-            per_class=30,
-            layers=("second",),
-            outputs=("pooled", "grid3", "map"),
-            views=("flip",),
-            cache_dir=tmp_path_factory.mktemp("cache"),
-        )
-        return extract(config).cache
-    finally:
-        del BACKBONES[TINY.name]
+    folder = tmp_path_factory.mktemp("cache")
+    outputs = ("pooled", "grid3", "map")
+    return extract_tiny(folder, per_class=30, layers=("second",), outputs=outputs, views=("flip",))
 
 
 @pytest.fixture
