@@ -29,6 +29,18 @@ VIEWS = ("flip",)
 POOLINGS = ("pooled", "grid3")
 """Of these, the outputs that heads on vectors can be fitted to."""
 
+GRID = 3
+"""Rows and columns of the grid of ``grid3``."""
+
+
+def grid_parts(length: int, size: int = GRID) -> list[tuple[int, int]]:
+    """Start and end of each part of a map's side, as in PyTorch's adaptive average pooling.
+
+    A place belongs to every part that it touches.
+    """
+    return [(k * length // size, -(-(k + 1) * length // size)) for k in range(size)]
+
+
 COMBINE = ("features", "rows", "best")
 """How a head uses an image and its mirror image: the mean of their features; each as a row of its
 own, with the mean of their probabilities; or whichever is better on validation."""

@@ -17,9 +17,6 @@ from fer_features.errors import FerError
 MAX_PIXELS = 2**28
 """Pixels of a batch at most: 3.2 GB as RGB in float32."""
 
-GRID = 3
-"""Rows and columns of the grid of ``grid3``."""
-
 Features = dict[str, NDArray[Any]]
 """Arrays by ``layer/pooled`` (N, C) and ``layer/grid3`` (N, 9·C), float32, and ``layer/map``
 (N, h, w, C), float16."""

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from fer_features.backbones import fetch_weights, load_weights
-from fer_features.engines.engine import GRID, GraphSpec
+from fer_features.config import grid_parts
+from fer_features.engines.engine import GraphSpec
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
 
 
@@ -62,11 +63,7 @@ def _grid(maps: Any) -> Any:
     _, height, width, _ = maps.shape
     cells = [
         ops.mean(maps[:, top:bottom, left:right], axis=(1, 2))
-        for top, bottom in _parts(height)
-        for left, right in _parts(width)
+        for top, bottom in grid_parts(height)
+        for left, right in grid_parts(width)
     ]
     return ops.concatenate(cells, axis=-1)
-
-
-def _parts(length: int) -> list[tuple[int, int]]:
-    return [(k * length // GRID, -(-(k + 1) * length // GRID)) for k in range(GRID)]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from fer_features.backbones.layers import EPSILON
 from fer_features.backbones.loading import not_of, read_arrays
-from fer_features.engines.engine import GRID, GraphSpec
+from fer_features.config import GRID
+from fer_features.engines.engine import GraphSpec
 from fer_features.runtime.openvino_runtime import import_openvino
 
 SAME: dict[str, Any] = {

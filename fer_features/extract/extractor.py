@@ -20,10 +20,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from fer_features.backbones import Backbone, get_backbone, resolve_weights
 from fer_features.cache import GRAPHS
 from fer_features.cache.spec import FeatureSpec, cache_key
-from fer_features.config import CACHE_DIR, OUTPUTS
+from fer_features.config import CACHE_DIR, GRID, OUTPUTS
 from fer_features.data import IMAGE_SIZE
 from fer_features.engines import Engine, EngineChoice, GraphSpec, choose_for, make_engine
-from fer_features.engines.engine import GRID
 from fer_features.errors import FerError
 
 FOLDER = "extractor"

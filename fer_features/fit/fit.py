@@ -109,7 +109,7 @@ def fit_each(
                     log_notes(data, split, config.seeds, log)
                 ready: Ready = {}
                 for name in names:
-                    head = _make(name, seeded)
+                    head = _make(name, replace(seeded, pooling=dataset.pooling))
                     head.on_epoch = on_epoch(name) if on_epoch else None
                     fitted = fit_and_score(head, data, split, seeded, ready=ready)
                     yield write_run(fitted, seeded, log=log)
@@ -200,9 +200,11 @@ def _names(config: FitConfig) -> tuple[str, ...]:
 
 
 def _make(name: str, config: FitConfig) -> Any:
-    """A head with the configuration's parameters, seed and jobs, as far as it has them."""
+    """A head with the configuration's parameters, seed, jobs and pooling, if it has them."""
     head = make_head(name, **params_of(name, config.params, heads=_names(config)))
-    common = {"random_state": config.seed, "n_jobs": config.jobs}
+    common: dict[str, Any] = {"random_state": config.seed, "n_jobs": config.jobs}
+    if config.pooling:
+        common["pooling"] = config.pooling
     return head.set_params(**{k: v for k, v in common.items() if k in head.get_params()})
 
 

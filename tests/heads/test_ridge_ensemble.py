@@ -12,6 +12,7 @@ from fer_features import FerError
 from fer_features.heads import load_head, make_head
 from fer_features.heads.checks import HeadError
 from fer_features.heads.choice import Part, fold_pairs, held_out
+from fer_features.heads.ensemble import grid_means
 from fer_features.heads.ridge import RidgeHead, decompose, left_out_values
 
 
@@ -153,10 +154,50 @@ def test_a_member_fitted_to_something_else_is_refused():
         head.fit(*TRAIN, validation=VALID)
 
 
-@pytest.mark.parametrize("members", [(), ("ridge", "ridge"), ("dense",), ("ensemble",)])
+@pytest.mark.parametrize("members", [(), ("ridge", "ridge"), ("ensemble",)])
 def test_members_that_cannot_be_are_refused(members):
     with pytest.raises(HeadError, match="member"):
         make_head("ensemble", members=members).fit(*TRAIN)
+
+
+def test_grid_means_by_hand():
+    maps = np.arange(12, dtype=np.float16).reshape(1, 3, 4, 1)
+    assert grid_means(maps, 1).tolist() == [[5.5]]
+    # rows 0 to 1 and 1 to 2; columns 0 to 1 and 2 to 3
+    assert grid_means(maps, 2).tolist() == [[2.5, 4.5, 6.5, 8.5]]
+    assert grid_means(maps, 3)[0, :3].tolist() == [0.5, 1.5, 2.5]
+
+
+def maps(n, *, seed=0):
+    X, y = blobs(n, seed=seed)
+    noise = np.random.default_rng(seed).normal(size=(n, 3, 3, 6))
+    return (X[:, None, None] + noise).astype(np.float16), y
+
+
+def test_members_on_maps_and_on_vectors(tmp_path):
+    """The svm is given the grid's means, and what was fitted to them before is taken."""
+    train, valid = maps(60), maps(40, seed=1)
+    svm = make_head("svm").fit(
+        grid_means(train[0], 3), train[1], validation=(grid_means(valid[0], 3), valid[1])
+    )
+    head = make_head("ensemble", members=("dense", "svm"))
+    assert (head.needs, make_head("ensemble").needs) == ("map", "pooled")
+    head.reuse({"svm": svm})
+    head.fit(*train, validation=valid)
+    assert head.chosen_["fitted_before"] == ["svm"]
+    assert [one["members"] for one in head.chosen_["candidates"]] == [
+        ["dense"],
+        ["svm"],
+        ["dense", "svm"],
+    ]
+    part = Part(train[0], np.arange(60), train[1])
+    (head.members_,) = head._fit_candidates([{"members": ["dense", "svm"]}], part)
+    read = load_head("ensemble", head.save(tmp_path / "model"))
+    X = maps(9, seed=2)[0]
+    vectors = head.members_["svm"].predict_proba(grid_means(X, 3))
+    expected = (head.members_["dense"].predict_proba(X) + vectors) / 2
+    np.testing.assert_allclose(head.predict_proba(X), expected, rtol=1e-6)
+    np.testing.assert_allclose(read.predict_proba(X), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive"])
