@@ -82,7 +82,8 @@ def make_head(name: str, **parameters: Any) -> Head:
 
     Args:
         name: one of `head_names`.
-        parameters: its constructor's; the rest keep their defaults.
+        parameters: its constructor's; the rest keep their defaults. Several names may be one text
+            with commas between.
 
     Raises:
         FerError: there is no such head, it has no such parameter, or a value is of another type
@@ -92,9 +93,11 @@ def make_head(name: str, **parameters: Any) -> Head:
     hints = typing.get_type_hints(cls.__init__)
     known = inspect.signature(cls).parameters
     hint = "its parameters are " + ", ".join(f"{key}={known[key].default!r}" for key in known)
-    for key, value in parameters.items():
+    for key, value in dict(parameters).items():
         if key not in known:
             raise FerError(f"the {name} head has no parameter {key!r}", hint=hint)
+        if isinstance(value, str) and hints[key] == Sequence[str]:
+            parameters[key] = value = tuple(value.split(","))
         if not _is_of_type(value, hints[key]):
             raise FerError(f"the {name} head's {key} cannot be {value!r}", hint=hint)
     return cls(**parameters)

@@ -180,7 +180,8 @@ def test_members_on_maps_and_on_vectors(tmp_path):
     svm = make_head("svm").fit(
         grid_means(train[0], 3), train[1], validation=(grid_means(valid[0], 3), valid[1])
     )
-    head = make_head("ensemble", members=("dense", "svm"))
+    head = make_head("ensemble", members="dense,svm")  # as `--set` gives it
+    assert head.members == ("dense", "svm")
     assert (head.needs, make_head("ensemble").needs) == ("map", "pooled")
     head.reuse({"svm": svm})
     head.fit(*train, validation=valid)
