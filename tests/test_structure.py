@@ -12,6 +12,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "fer_features"
 
 MAY_IMPORT = {
+    "serve": {"model", "detect"},
+    "model": {"engines", "backbones", "heads", "detect", "data", "metrics", "runs"},
+    "detect": {"engines", "backbones", "data"},
     "report": {"runs"},
     "extract": {"engines", "backbones", "cache", "data"},
     "fit": {"heads", "cache", "data", "runs", "metrics"},

@@ -12,7 +12,6 @@ from fer_features.cache import Cache, latest_cache
 from fer_features.config import COMBINE, MAX_SEED, POOLINGS, VIEWS, FitConfig
 from fer_features.data.splits import Split
 from fer_features.errors import FerError
-from fer_features.fit.calibration import CALIBRATIONS
 from fer_features.fit.dataset import Dataset, load_dataset
 from fer_features.fit.features import check_features, head_output
 from fer_features.fit.record import write_run
@@ -20,6 +19,7 @@ from fer_features.fit.scoring import Ready, fit_and_score
 from fer_features.fit.split import settle_split, split_dataset
 from fer_features.heads import head_names, make_head, params_of
 from fer_features.heads.base import EpochCallback
+from fer_features.heads.calibration import CALIBRATIONS
 from fer_features.runs.run import Run, make_folder
 from fer_features.runtime.flags import make_config
 from fer_features.runtime.progress import Log, Progress, no_log, no_progress

@@ -13,10 +13,10 @@ from sklearn.base import clone
 from fer_features.config import COMBINE, FitConfig
 from fer_features.data.splits import Split
 from fer_features.errors import FerError
-from fer_features.fit.calibration import choose_threshold, fit_calibrator
 from fer_features.fit.dataset import Dataset
 from fer_features.fit.features import head_output, read_views
 from fer_features.fit.resample import cross_validate, fit_rows, learn_by_size, predict_rows
+from fer_features.heads.calibration import choose_threshold, fit_calibrator
 from fer_features.metrics import Scores, log_loss
 from fer_features.runs import schema as runs
 

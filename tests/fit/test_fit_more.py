@@ -12,10 +12,10 @@ from fer_features.cache import Cache
 from fer_features.config import FitConfig
 from fer_features.data.splits import Split
 from fer_features.errors import FerError
-from fer_features.fit.calibration import Calibrator
 from fer_features.fit.dataset import Dataset
 from fer_features.fit.fit import fit_each
 from fer_features.heads import load_head
+from fer_features.heads.calibration import Calibrator
 from fer_features.runs.compare import compare
 from fer_features.runs.repeats import leak_effects, over_seeds
 from fer_features.runs.run import Run

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fer_features.errors import FerError
-from fer_features.fit.calibration import Calibrator, choose_threshold, fit_calibrator
+from fer_features.heads.calibration import Calibrator, choose_threshold, fit_calibrator
 from fer_features.metrics.curves import expected_calibration_error
 from fer_features.runtime.flags import parse_threshold
 

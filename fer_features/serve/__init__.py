@@ -1,0 +1,1 @@
+"""A web page, and a JSON endpoint, that answer for a picture."""
