@@ -191,35 +191,104 @@ class ExtractConfig(DataConfig):
 
 
 @dataclass(frozen=True)
-class PretrainConfig(DataConfig):
-    """What `fer pretrain` does."""
+class TrainConfig(DataConfig):
+    """What `fer train` does; None stands for `fer_features.training.recipe.RECIPES`."""
 
+    data: Annotated[
+        str,
+        Flag(
+            "What `fer extract` reads, or a cache of it with a layer's maps of both views: then "
+            "what is behind that layer is trained on them.",
+            argument=True,
+        ),
+    ] = "sample"
     _: KW_ONLY
-    backbone: Annotated[str, Flag("fernet.")] = "fernet"
+    backbone: Annotated[
+        str | None, Flag("A network of `fer extract`; by default fernet, or the cache's.")
+    ] = None
+    start: Annotated[
+        str | None,
+        Flag(
+            "Weights to start from: scratch, or as --weights of `fer extract`, to fine-tune them; "
+            "by default scratch, or the cache's.",
+            name="--from",
+            metavar="WEIGHTS",
+        ),
+    ] = None
+    tail_from: Annotated[
+        str | None,
+        Flag(
+            "Train only what is behind this layer; by default all, or what is behind the cache's "
+            "last layer with maps.",
+            metavar="LAYER",
+        ),
+    ] = None
+    size: Annotated[
+        int | None,
+        Flag("Height and width that images are resized to; by default the network's own.", min=1),
+    ] = None
     task: Annotated[str, Flag("seven, binary, or a TOML file with your own classes.")] = "seven"
     ferplus: Annotated[
         Path | None,
         Flag("FER+'s votes, a row for each of fer2013.csv's: learnt too.", metavar="FILE"),
     ] = None
     out: Annotated[
-        Path, Flag("The weights to write; the checkpoint is beside them.", metavar="FILE")
-    ] = Path("fernet.h5")
-    epochs: Annotated[int, Flag("Passes over all images.")] = 40
+        Path | None,
+        Flag(
+            "The weights to write; the checkpoint is beside them. By default the backbone's name "
+            "with .h5.",
+            metavar="FILE",
+        ),
+    ] = None
+    epochs: Annotated[
+        int | None, Flag("Passes over all images: 40 from scratch, 12 to fine-tune, 20 on maps.")
+    ] = None
     batch_size: Annotated[int, Flag("Images in a step.")] = 128
-    learning_rate: Annotated[float, Flag("The maximum of the one-cycle schedule.")] = 0.12
+    learning_rate: Annotated[
+        float | None,
+        Flag("The maximum of the one-cycle schedule: 0.12 (SGD), or 0.001 (AdamW) to fine-tune."),
+    ] = None
+    layer_decay: Annotated[
+        float | None,
+        Flag(
+            "Rate of the network's first layer as a share of the classifier's, geometric between: "
+            "1, or 0.1 to fine-tune."
+        ),
+    ] = None
     warm_up: Annotated[float, Flag("Share of the training in which the rate rises.")] = 0.2
-    weight_decay: Annotated[float, Flag("Decoupled weight decay of the kernels.")] = 0.005
+    weight_decay: Annotated[
+        float | None, Flag("Decoupled weight decay of the kernels: 0.005, or 0.05 to fine-tune.")
+    ] = None
     smoothing: Annotated[float, Flag("Label smoothing.")] = 0.1
+    dropout: Annotated[
+        float | None, Flag("Dropout before the classifier: 0, or 0.3 to fine-tune.")
+    ] = None
+    balance: Annotated[
+        float,
+        Flag("Weight classes by their number of images to this power, negated: 1 balances them."),
+    ] = 0.0
+    move_statistics: Annotated[
+        bool,
+        Flag("Let batch normalisation's statistics move in fine-tuning too, where they are fixed."),
+    ] = False
     average: Annotated[
         float, Flag("Momentum a step of the moving average of the weights, which is kept.")
     ] = 0.998
     votes_weight: Annotated[float, Flag("Weight of FER+'s votes beside the labels.")] = 0.5
+    keep_copies: Annotated[
+        bool,
+        Flag(
+            "Learn from images with a copy in validation or test too, only to measure what that is "
+            "worth."
+        ),
+    ] = False
     precision: _Precision = "auto"
     seed: Annotated[int, Flag("Random seed.", min=0, max=MAX_SEED)] = SEED
     test: Annotated[
         bool,
         Flag("Score the test part too and record it in the file; when nothing is left to choose."),
     ] = False
+    cache_dir: Annotated[Path, Flag("Folder of the table of copies, for images.")] = CACHE_DIR
 
 
 @dataclass(frozen=True)

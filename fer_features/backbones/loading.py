@@ -85,17 +85,22 @@ def _load_file(model: Any, weights: Weights, backbone: Backbone, path: Path) -> 
                 f"{len(model.weights)}"
             )
         model.set_weights(found)
-        for layer in model.layers:
-            if hasattr(layer, "finalize_state"):  # a normalisation of levels reads its weights here
-                layer.finalize_state()
     else:
         model.load_weights(os.fspath(path))
+    finalize(model)
+
+
+def finalize(model: Any) -> None:
+    """Let layers read the weights that they were assigned: normalisations of levels do it here."""
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
 
 
 def not_of(backbone: Backbone, path: Path | None, error: Exception) -> FerError:
     """The error for a file that does not hold the weights of a backbone's network."""
     hints = {
-        "fernet": "fer pretrain writes them",
+        "fernet": "fer train writes them",
         "resnet50": f"{KERAS_APPLICATIONS}; those of VGGFace2 are for --backbone resnet50_vggface2",
         "resnet50_vggface2": "keras-vggface has them: rcmalli_vggface_tf_notop_resnet50.h5",
     }

@@ -182,7 +182,7 @@ def _incomplete(path: Path) -> FerError:
 
 
 def _recorded(weights: Weights) -> WeightsFile | None:
-    """The content of a file written by `fer pretrain`; None for other weights."""
+    """The content of a file written by `fer train`; None for other weights."""
     if weights.path is None or not is_weights_file(weights.path):
         return None
     return read_weights(weights.path)
@@ -191,7 +191,7 @@ def _recorded(weights: Weights) -> WeightsFile | None:
 def seen_images(weights: Weights) -> Seen | None:
     """The images that weights have learnt from; None if unknown.
 
-    Files written by `fer pretrain` record them.
+    Files written by `fer train` record them.
 
     Raises:
         FerError: the file cannot be read.
@@ -203,7 +203,7 @@ def seen_images(weights: Weights) -> Seen | None:
 def learnt_from(weights: Weights) -> str:
     """What weights have learnt from and from how many labels, in a few words.
 
-    Files written by `fer pretrain` record it; of others it is unknown.
+    Files written by `fer train` record it; of others it is unknown.
 
     Raises:
         FerError: the file cannot be read.
@@ -217,7 +217,9 @@ def learnt_from(weights: Weights) -> str:
         name = "".join(c for c in str(data["name"]) if c.isprintable())[:LONGEST_NAME]
         part = "Training" if data["split"] == "usage" else "a part"
         votes = " and FER+ votes" if provenance["identity"]["ferplus"] else ""
-        return f"{name}, {part}: {int(data['train']):,} labels{votes}"
+        start = provenance.get("start", {}).get("learnt_from", "")
+        before = f"{start}; " if start else ""
+        return f"{before}{name}, {part}: {int(data['train']):,} labels{votes}"
     except (KeyError, TypeError, ValueError):  # provenance of another form
         return by_label(weights.label)
 

@@ -1,10 +1,10 @@
 """The file of pretrained weights: half-precision arrays, provenance, and the images learnt from.
 
 A line of text, the SHA-256 of the rest, and HDF5 from byte 512 on. The attribute ``provenance`` is
-JSON: data, command, scores. ``network/`` and ``top/`` hold one float16 array for each variable, by
-its path; ``seen`` the first 64 bits of the SHA-256 of each image that was learnt from (two
-different images share them once in 10¹⁹ pairs). ``signatures``, since format 2, are those of the
-same images (`fer_features.backbones.signatures`).
+JSON: data, command, scores. ``network/`` and ``top/`` hold one array for each variable, by its
+path: float16, or float32 if the training has not changed it. ``seen`` are the first 64 bits of the
+SHA-256 of each image that was learnt from (two different images share them once in 10¹⁹ pairs).
+``signatures``, since format 2, are those of the same images (`fer_features.backbones.signatures`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,10 @@ USERBLOCK = 512
 MAGIC = "fer_features weights"
 PARTS = ("network", "top")
 
-Arrays = dict[str, NDArray[np.float16]]
+Arrays = dict[str, NDArray[Any]]
+
+_COUNTED = re.compile(r"(conv2d|batch_normalization|normalization)(_\d+)?/")
+"""Paths with a name that Keras makes by counting the layers that the process has made so far."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class WeightsFile:
     """The content of a weights file.
 
     Attributes:
-        network: the backbone's arrays by their variables' paths, float16.
+        network: the backbone's arrays by their variables' `paths`.
         top: the classifier on its pooled last layer: ``kernel`` (C, K), ``bias`` (K,).
         seen: uint64, ascending, `image_keys` of the images that were learnt from.
         provenance: data, command, scores and software, in JSON types.
@@ -104,7 +107,7 @@ def write_weights(path: Path, content: WeightsFile) -> None:
             for name, array in getattr(content, part).items():
                 if not np.isfinite(array).all():
                     raise FerError(f"{part}/{name}: a weight is not finite in float16")
-                file[f"{part}/{name}"] = array.astype("<f2")
+                file[f"{part}/{name}"] = array
     raw = buffer.getvalue()
     with atomic_path(path) as temporary:
         temporary.write_bytes(userblock(raw) + raw)
@@ -141,7 +144,7 @@ def read_weights(path: Path) -> WeightsFile:
     head, raw = content[:USERBLOCK], content[USERBLOCK:]
     version = re.match(rf"{MAGIC} (\d+)".encode(), head)
     if version is None:
-        raise FerError(f"{path}: no weights file of fer pretrain")
+        raise FerError(f"{path}: no weights file of fer train")
     if int(version[1]) > FORMAT_VERSION:
         raise FerError(
             f"{path}: weights format {int(version[1])} is newer than this program's "
@@ -167,23 +170,47 @@ def read_weights(path: Path) -> WeightsFile:
         )
 
 
-def arrays_of(variables: Iterable[Any]) -> Arrays:
-    """Keras variables by their paths, in half precision."""
+def trained_size(content: WeightsFile) -> int | None:
+    """Height and width of the images that a network was trained on, if not its usual ones."""
+    size = content.provenance.get("identity", {}).get("size")
+    return None if size is None else int(size)
+
+
+def paths(variables: Iterable[Any]) -> list[str]:
+    """The paths of Keras variables, with layers that Keras counts counted in this network alone."""
+    found: list[str] = []
+    places: dict[tuple[str, str], int] = {}
+    for path in (one.path for one in variables):
+        if counted := _COUNTED.match(path):
+            kind = counted[1]
+            of_kind = sum(one == kind for one, _ in places)
+            place = places.setdefault((kind, counted[0]), of_kind)
+            path = f"{kind}_{place}/{path[counted.end() :]}"
+        found.append(path)
+    return found
+
+
+def arrays_of(variables: Sequence[Any], *, unchanged: Collection[int] = ()) -> Arrays:
+    """Keras variables by their `paths`: float32 if their `id` is in `unchanged`, else float16."""
     from fer_features.runtime.keras_runtime import import_keras
 
     to_numpy = import_keras().ops.convert_to_numpy
-    return {one.path: to_numpy(one.value).astype(np.float16) for one in variables}
+    return {
+        path: to_numpy(one.value).astype(np.float32 if id(one) in unchanged else np.float16)
+        for path, one in zip(paths(variables), variables, strict=True)
+    }
 
 
 def assign(variables: Sequence[Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Assign arrays to the variables of those paths, all or none.
+    """Assign arrays to the variables of those `paths`, all or none.
 
     Raises:
         ValueError: the paths or shapes differ.
     """
-    expected = {(one.path, tuple(one.shape)) for one in variables}
+    known = dict(zip(paths(variables), variables, strict=True))
+    expected = {(path, tuple(one.shape)) for path, one in known.items()}
     odd = sorted(expected ^ {(name, array.shape) for name, array in arrays.items()})
     if odd:
         raise ValueError(f"{odd[0][0]} {odd[0][1]} is not in both the file and the network")
-    for one in variables:
-        one.assign(arrays[one.path].astype(np.float32))
+    for path, one in known.items():
+        one.assign(arrays[path].astype(np.float32))

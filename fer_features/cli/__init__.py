@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from fer_features import __version__
-from fer_features.cli import audit, bench, cache, compare, data, extract, fit, pretrain, report
+from fer_features.cli import audit, bench, cache, compare, data, extract, fit, report, train
 from fer_features.cli.flags import add_command
 from fer_features.runtime.console import print_line
 
@@ -50,7 +50,8 @@ for _name, (_help, _functions) in _GROUPS.items():
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     extract.extract,
-    pretrain.pretrain,
+    train.train,
+    train.pretrain,
     fit.fit,
     compare.compare,
     report.report,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_features.backbones import fetch_weights, load_weights
+from fer_features.backbones import Backbone, fetch_weights, load_weights
 from fer_features.config import grid_parts
 from fer_features.engines.engine import GraphSpec
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
@@ -30,14 +30,7 @@ def build_graph(spec: GraphSpec) -> Any:
     load_weights(network, spec.weights, spec.backbone, path)
     inputs = keras.Input(spec.image_shape, dtype="uint8", name="images")
     x = ops.expand_dims(ops.cast(inputs, "float32"), -1)
-    if spec.image_shape != (spec.size, spec.size):
-        x = ops.image.resize(x, (spec.size, spec.size), interpolation="bilinear", antialias=False)
-    if spec.backbone.channels == 3:
-        # Grey to RGB. A convolution with ones does what `repeat` does, for which OpenVINO has no
-        # fast kernel: 3 % of the network's time.
-        x = ops.conv(x, np.ones((1, 1, 1, 3), np.float32), padding="valid")
-    if spec.preprocess == "keras":
-        x = spec.backbone.preprocess(x)
+    x = network_input(spec.backbone, x, spec.size, preprocess=spec.preprocess)
     known = spec.backbone.layer_outputs(network)
     spec.backbone.check_layers(spec.layers, known)
     layers = keras.Model(network.input, [known[name] for name in spec.layers])
@@ -52,6 +45,18 @@ def build_graph(spec: GraphSpec) -> Any:
         if "map" in spec.outputs:
             features[f"{name}/map"] = ops.cast(one, "float16")
     return keras.Model(inputs, features)
+
+
+def network_input(backbone: Backbone, grey: Any, size: int, *, preprocess: str = "keras") -> Any:
+    """Grey levels 0 to 255, float32 (N, H, W, 1), resized and preprocessed for a network."""
+    ops = import_keras().ops
+    if tuple(grey.shape[1:3]) != (size, size):
+        grey = ops.image.resize(grey, (size, size), interpolation="bilinear", antialias=False)
+    if backbone.channels == 3:
+        # Grey to RGB. A convolution with ones does what `repeat` does, for which OpenVINO has no
+        # fast kernel: 3 % of the network's time.
+        grey = ops.conv(grey, np.ones((1, 1, 1, 3), np.float32), padding="valid")
+    return backbone.preprocess(grey) if preprocess == "keras" else grey
 
 
 def _grid(maps: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Augmentation of training images: rotation, scale, shift, brightness, cut-out, mirroring.
+"""Augmentation of training images and maps: rotation, scale, shift, brightness, cut-out, mirroring.
 
 It is computed with the network, in the compiled step. Its random numbers are drawn outside, by
 NumPy, so that each step's are known from its number, on every Keras backend alike.
@@ -14,6 +14,9 @@ from fer_features.runtime.keras_runtime import import_keras
 
 DRAWS = 9
 """Random numbers from 0 to 1 for each image."""
+
+MIRROR = 2
+"""The column of the one that exchanges left and right."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,15 @@ class Augmentation:
         """Augment images.
 
         Args:
-            images: float32 (N, S, S, 1), grey levels 0 to 255.
+            images: float32 (N, S, S, C), grey levels 0 to 255 (C = 1) or maps.
             draws: float32 (N, `DRAWS`), each from 0 to 1.
 
         Returns:
-            float32 (N, S, S, 1); grey levels may lie outside of 0 to 255.
+            float32 (N, S, S, C); grey levels may lie outside of 0 to 255.
         """
         ops: Any = import_keras().ops
         moved = self._moved(images, draws)
-        mean = ops.mean(moved, axis=(1, 2, 3), keepdims=True)
+        mean = ops.mean(moved, axis=(1, 2), keepdims=True)
         stretched = (moved - mean) * _per_image(ops, 1 + self.contrast * _signed(draws, 5))
         lit = stretched + mean + _per_image(ops, 255 * self.light * _signed(draws, 6))
         return ops.where(self._hole(draws, int(images.shape[1])), mean, lit) if self.hole else lit
@@ -61,7 +64,7 @@ class Augmentation:
         size = int(images.shape[1])
         angle = math.radians(self.degrees) * _signed(draws, 0)
         zoom = 1 / (1 + self.scale * _signed(draws, 1))
-        side = ops.where(draws[:, 2] < self.mirror, -1.0, 1.0)
+        side = ops.where(draws[:, MIRROR] < self.mirror, -1.0, 1.0)
         across, down = (size * self.shift * _signed(draws, column) for column in (3, 4))
         cos, sin = ops.cos(angle) * zoom, ops.sin(angle) * zoom
         middle = (size - 1) / 2
@@ -82,6 +85,11 @@ class Augmentation:
         down = ops.abs(ops.reshape(pixel, (1, -1, 1, 1)) - _per_image(ops, size * draws[:, 7]))
         across = ops.abs(ops.reshape(pixel, (1, 1, -1, 1)) - _per_image(ops, size * draws[:, 8]))
         return ops.logical_and(down < self.hole / 2, across < self.hole / 2)
+
+
+IMAGES = Augmentation()
+MAPS = Augmentation(degrees=0, scale=0, shift=0, contrast=0, light=0, hole=3, mirror=0)
+"""Of maps: the mirrored ones are in the cache."""
 
 
 def _signed(draws: Any, column: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features import __version__
-from fer_features.backbones import get_backbone
+from fer_features.backbones import get_backbone, seen_images
 from fer_features.backbones.signatures import signature_list
+from fer_features.backbones.weights import learnt_from
 from fer_features.backbones.weights_file import WeightsFile, arrays_of, read_weights, write_weights
-from fer_features.config import PretrainConfig
+from fer_features.config import TrainConfig
 from fer_features.metrics import Scores, score
 from fer_features.runtime.figures import learning_curves, save_figure
 from fer_features.runtime.flags import words_of
@@ -25,11 +27,12 @@ from fer_features.runtime.keras_runtime import backend_name
 from fer_features.training.checkpoint import State
 from fer_features.training.data import TrainingData
 from fer_features.training.predict import Logits, model_of, probabilities
+from fer_features.training.recipe import SCRATCH, recipe_of, starting_weights
 from fer_features.training.trainer import Trainer
 
 
 def write_trained(
-    config: PretrainConfig,
+    config: TrainConfig,
     data: TrainingData,
     trainer: Trainer,
     state: State,
@@ -41,35 +44,45 @@ def write_trained(
     the file.
     """
     top = arrays_of(trainer.top.variables)
+    seen = np.unique(image_keys(data.sha256[data.split.train]))
+    signatures = signature_list(data.images[data.split.train])
+    weights = starting_weights(config)
+    before = weights and seen_images(weights)
+    if before and before.signatures is not None:
+        signatures = np.unique(np.concatenate([signatures, before.signatures]), axis=0)
     content = WeightsFile(
-        network=arrays_of(trainer.network.variables),
+        network=arrays_of(trainer.network.weights, unchanged=trainer.unchanged),
         top={name.rpartition("/")[2]: array for name, array in top.items()},
-        seen=np.unique(image_keys(data.sha256[data.split.train])),
+        seen=np.union1d(seen, before.keys) if before else seen,
         provenance=_provenance(config, data, state, identity),
-        signatures=signature_list(data.images[data.split.train]),
+        signatures=signatures,
     )
     content.provenance["data"]["seen"] = len(content.seen)
-    scores = score_rows(
-        model_of(get_backbone(config.backbone), content), data, data.split.validation
-    )
+    scores = _score_file(config, content, data, data.split.validation)
     content.provenance["scores"] = {"validation": scores.to_dict()}
-    write_weights(config.out, content)
-    figure = learning_curves(
-        state.history, title=f"{config.out.name}, {state.epoch} epochs", mark_best=False
-    )
-    save_figure(figure, curves_path(config.out))
+    out = Path(config.out or "")
+    write_weights(out, content)
+    title = f"{out.name}, {state.epoch} epochs"
+    save_figure(learning_curves(state.history, title=title, mark_best=False), curves_path(out))
     return content.provenance
 
 
 def _provenance(
-    config: PretrainConfig, data: TrainingData, state: State, identity: dict[str, Any]
+    config: TrainConfig, data: TrainingData, state: State, identity: dict[str, Any]
 ) -> dict[str, Any]:
+    weights = starting_weights(config)
+    start = weights and {
+        "label": weights.label,
+        "sha256": weights.sha256,
+        "learnt_from": learnt_from(weights),
+    }
     return {
         "identity": identity,
+        **({"start": start} if start else {}),
         "backbone": config.backbone,
         "task": data.task.to_dict(),
         "data": {
-            "name": Path(config.data).name,
+            "name": Path(data.name).name,
             "sha256": identity["data"],
             "split": data.split.name,
             **{part: len(getattr(data.split, part)) for part in ("train", "validation", "test")},
@@ -88,19 +101,31 @@ def _provenance(
     }
 
 
-def add_test_scores(config: PretrainConfig, data: TrainingData) -> dict[str, Any]:
+def add_test_scores(config: TrainConfig, data: TrainingData) -> dict[str, Any]:
     """Score the test part with a finished file's weights, and add that to its provenance."""
-    content = read_weights(config.out)
-    scores = score_rows(model_of(get_backbone(config.backbone), content), data, data.split.test)
+    out = Path(config.out or "")
+    content = read_weights(out)
+    scores = _score_file(config, content, data, data.split.test)
     content.provenance["scores"]["test"] = scores.to_dict()
-    write_weights(config.out, content)
+    write_weights(out, content)
     return content.provenance
+
+
+def _score_file(
+    config: TrainConfig, content: WeightsFile, data: TrainingData, rows: NDArray[np.int64]
+) -> Scores:
+    layer = config.tail_from if data.maps else None
+    model = model_of(get_backbone(str(config.backbone)), content, layer=layer)
+    return score_rows(model, data, rows)
 
 
 def score_rows(logits: Logits, data: TrainingData, rows: NDArray[np.int64]) -> Scores:
     """Scores of some rows, averaged over each image and its mirror image."""
     task = data.task
-    probability = probabilities(logits, data.images[rows], classes=len(task.classes))
+    inputs, *mirrored = (view[rows] for view in data.inputs)
+    probability = probabilities(
+        logits, inputs, classes=len(task.classes), mirrored=mirrored[0] if mirrored else None
+    )
     return score(data.label[rows], probability, classes=task.class_names, positive=task.positive)
 
 
@@ -109,8 +134,20 @@ def curves_path(out: Path) -> Path:
     return out.with_suffix(".curves.png")
 
 
-def command(config: PretrainConfig) -> str:
+def command(config: TrainConfig) -> str:
     """The command that repeats a training, with the names of files alone."""
-    words = ["fer", "pretrain", Path(config.data).name]
-    words += words_of(config, skip=("data", "out", "test"), path=lambda path: path.name)
+    usual: dict[str, Any] = {
+        name: None for name, value in recipe_of(config).items() if getattr(config, name) == value
+    }
+    given = replace(config, **usual)
+    if config.start == SCRATCH:
+        given = replace(given, start=None)
+    elif config.start is not None:
+        given = replace(given, start=Path(config.start).name)
+    if config.size == get_backbone(config.backbone or "fernet").default_size:
+        given = replace(given, size=None)
+    if config.backbone == "fernet":
+        given = replace(given, backbone=None)
+    words = ["fer", "train", Path(config.data).name]
+    words += words_of(given, skip=("data", "out", "test", "cache_dir"), path=lambda path: path.name)
     return shlex.join(words)

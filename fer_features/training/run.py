@@ -2,54 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fer_features.backbones import get_backbone
+from fer_features.backbones import seen_images
 from fer_features.backbones.weights_file import is_weights_file, read_weights
-from fer_features.cache import free_bytes
-from fer_features.config import MAX_SEED, PretrainConfig
+from fer_features.cache import Cache, free_bytes
+from fer_features.config import TrainConfig
 from fer_features.data import FaceSource, open_source
-from fer_features.data.tasks import load_task
-from fer_features.data.twin_table import about
-from fer_features.engines import choose_engine
+from fer_features.data.tasks import Task, load_task
 from fer_features.errors import FerError, reason_of
-from fer_features.runtime.keras_runtime import backend_name, import_keras, keras_settings
+from fer_features.runtime.keras_runtime import import_keras, keras_settings
 from fer_features.runtime.progress import Log, Progress, clock, no_log, no_progress
-from fer_features.training.augment import Augmentation
 from fer_features.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
-from fer_features.training.data import TrainingData, load_training_data
+from fer_features.training.data import TrainingData, load_cached_data, load_training_data
+from fer_features.training.recipe import check, identity, is_cache, settled, starting_weights
 from fer_features.training.record import add_test_scores, score_rows, write_trained
 from fer_features.training.trainer import Trainer, batches, make_trainer
-
-MOST, LARGEST, BELOW_1 = 1_000_000, float(np.finfo(np.float32).max), 0.999999
-RANGES = {
-    "seed": (0, MAX_SEED),
-    "epochs": (1, MOST),
-    "batch_size": (1, MOST),
-    "learning_rate": (1e-12, LARGEST),
-    "weight_decay": (0, LARGEST),
-    "votes_weight": (0, LARGEST),
-    "warm_up": (0, BELOW_1),
-    "smoothing": (0, BELOW_1),
-    "average": (0, BELOW_1),
-}
-"""The smallest and the largest value of each number in the configuration."""
 
 SPACE = 60_000_000
 """Bytes: fernet's checkpoint (weights, momentum and averages in float32) twice, and its weights."""
 
 
 @dataclass(frozen=True)
-class Pretrained:
+class Trained:
     """The result of a training.
 
     Attributes:
@@ -63,9 +49,7 @@ class Pretrained:
     found: bool = False
 
 
-def pretrain(
-    config: PretrainConfig, *, progress: Progress = no_progress, log: Log = no_log
-) -> Pretrained:
+def train(config: TrainConfig, *, progress: Progress = no_progress, log: Log = no_log) -> Trained:
     """Train a backbone and write its weights.
 
     Killed at any moment, the same call resumes after the last finished epoch, with the same result.
@@ -79,38 +63,55 @@ def pretrain(
         FerError: the data or the configuration cannot be used, or there is a file of another
             training already.
     """
-    _check(config)
+    config = settled(config)
+    check(config)
+    _check_out(Path(config.out or ""))
     task = load_task(config.task)
-    source = open_source(config)
-    for text in source.index().notes:
-        log(f"note: {text}")
-    identity = _identity(config, source)
-    found = _finished(config, identity)
+    opened = Cache(Path(config.data)) if is_cache(config.data) else open_source(config)
+    with opened if isinstance(opened, Cache) else nullcontext():
+        return _train_on(config, opened, task, progress, log)
+
+
+def _train_on(
+    config: TrainConfig, opened: Cache | FaceSource, task: Task, progress: Progress, log: Log
+) -> Trained:
+    """Train on an opened source or cache, unless that has been done."""
+    if isinstance(opened, Cache):
+        digest, key = str(opened.header.dataset["sha256"]), _cache_key(opened)
+    else:
+        digest, key = opened.digest(), ""
+        for text in opened.index().notes:
+            log(f"note: {text}")
+    own, out = identity(config, digest, cache_key=key), Path(config.out or "")
+    found = _finished(out, own)
     if found is not None and not (config.test and "test" not in found["scores"]):
-        return Pretrained(config.out, found, found=True)
-    data = load_training_data(
-        source, task, ferplus=config.ferplus, seed=config.seed, progress=progress
-    )
+        return Trained(out, found, found=True)
+    weights = starting_weights(config)
+    options: dict[str, Any] = {
+        "ferplus": config.ferplus,
+        "seed": config.seed,
+        "seen": seen_images(weights) if weights else None,
+        "keep_copies": config.keep_copies,
+        "progress": progress,
+    }
+    if isinstance(opened, Cache):
+        data = load_cached_data(opened, str(config.tail_from), task, **options)
+    else:
+        data = load_training_data(opened, task, cache_dir=config.cache_dir, **options)
     if found is None:
         log(
             f"{len(data.split.train):,} images to learn from, {len(data.split.validation):,} to "
-            f"validate on (split {data.split.name}, copies removed)"
+            f"validate on (split {data.split.name}, copies "
+            f"{'kept' if config.keep_copies else 'removed'})"
         )
-        found = _train(config, data, identity, progress, log)
-    return Pretrained(config.out, add_test_scores(config, data) if config.test else found)
+        found = _train(config, data, own, progress, log)
+    return Trained(out, add_test_scores(config, data) if config.test else found)
 
 
-def _check(config: PretrainConfig) -> None:
-    if get_backbone(config.backbone).channels != 1:
-        raise FerError(
-            f"{config.backbone} is not trained here: fernet is", hint="leave --backbone out"
-        )
-    for name, (low, high) in RANGES.items():
-        value = getattr(config, name)
-        if not low <= value <= high:
-            flag = name.replace("_", "-")
-            raise FerError(f"--{flag} {value!s:.20} is not from {low:g} to {high:.8g}")
-    _check_out(config.out)
+def _cache_key(cache: Cache) -> str:
+    """The key of a cache and its rows."""
+    rows = hashlib.sha256(cache.rows.source_row.tobytes()).hexdigest()
+    return f"{cache.header.key}-{rows[:16]}"
 
 
 def _check_out(out: Path) -> None:
@@ -133,43 +134,28 @@ def _check_out(out: Path) -> None:
         )
 
 
-def _identity(config: PretrainConfig, source: FaceSource) -> dict[str, Any]:
-    """All that two trainings must have in common to give the same weights."""
-    # The source's digest depends on the ignored and mapped classes.
-    left_out = ("data", "out", "test", "skip_bad", "ignore", "classes")
-    identity = {name: value for name, value in vars(config).items() if name not in left_out}
-    return identity | {
-        "precision": choose_engine("keras", config.precision).precision,
-        "ferplus": config.ferplus is not None,
-        "data": source.digest(),
-        "copies": about(),
-        "augmentation": asdict(Augmentation()),
-        "backend": backend_name(),
-    }
-
-
-def _finished(config: PretrainConfig, identity: dict[str, Any]) -> dict[str, Any] | None:
+def _finished(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     """The provenance of the finished file, if it exists and is of the same training."""
-    if not config.out.exists():
+    if not out.exists():
         return None
     elsewhere = "name another file with --out, or move that one away"
-    if not is_weights_file(config.out):
-        raise FerError(f"{config.out} exists, and is no weights file", hint=elsewhere)
-    provenance = read_weights(config.out).provenance
+    if not is_weights_file(out):
+        raise FerError(f"{out} exists, and is no weights file", hint=elsewhere)
+    provenance = read_weights(out).provenance
     if provenance.get("identity") != identity:
-        raise FerError(f"{config.out} exists, and is of another training", hint=elsewhere)
+        raise FerError(f"{out} exists, and is of another training", hint=elsewhere)
     return provenance
 
 
 @keras_settings()
 def _train(
-    config: PretrainConfig,
+    config: TrainConfig,
     data: TrainingData,
     identity: dict[str, Any],
     progress: Progress,
     log: Log,
 ) -> dict[str, Any]:
-    n = len(data.split.train)
+    n, out, epochs = len(data.split.train), Path(config.out or ""), int(config.epochs or 0)
     steps = n // config.batch_size
     if not steps:
         raise FerError(
@@ -179,19 +165,21 @@ def _train(
         config,
         outputs=data.outputs,
         classes=len(data.task.classes),
-        steps=steps * config.epochs,
+        steps=steps * epochs,
         precision=identity["precision"],
     )
-    checkpoint = checkpoint_path(config.out)
+    checkpoint = checkpoint_path(out)
     state = load_checkpoint(checkpoint, trainer.variables, identity=identity)
     if state.epoch:
-        log(f"resuming after epoch {state.epoch} of {config.epochs}")
-    images, targets = data.images[data.split.train], data.targets(config.smoothing)
-    of_epoch = partial(batches, images, targets, size=config.batch_size, seed=config.seed)
-    while state.epoch < config.epochs:
+        log(f"resuming after epoch {state.epoch} of {epochs}")
+    targets = data.targets(config.smoothing, config.balance)
+    of_epoch = partial(
+        batches, data.inputs, data.split.train, targets, size=config.batch_size, seed=config.seed
+    )
+    while state.epoch < epochs:
         started = time.perf_counter()
         training = of_epoch(epoch=state.epoch)
-        title = f"epoch {state.epoch + 1} of {config.epochs}"
+        title = f"epoch {state.epoch + 1} of {epochs}"
         with progress(title, steps * config.batch_size, "images") as advance:
             values = _train_epoch(trainer, training, partial(advance, config.batch_size))
         with trainer.averaged(training):
@@ -202,13 +190,13 @@ def _train(
         state.epoch += 1
         state.seconds += time.perf_counter() - started
         save_checkpoint(checkpoint, state, trainer.variables, identity=identity)
-        left_s = (config.epochs - state.epoch) * state.seconds / state.epoch
+        left_s = (epochs - state.epoch) * state.seconds / state.epoch
         log(
-            f"epoch {state.epoch} of {config.epochs}: loss {values['loss']:.4f}, accuracy "
+            f"epoch {state.epoch} of {epochs}: loss {values['loss']:.4f}, accuracy "
             f"{values['accuracy']:.4f}; validation loss {values['val_loss']:.4f}, accuracy "
             f"{values['val_accuracy']:.4f}; {clock(left_s)} left"
         )
-    with trainer.averaged(of_epoch(epoch=config.epochs - 1)):
+    with trainer.averaged(of_epoch(epoch=epochs - 1)):
         provenance = write_trained(config, data, trainer, state, identity)
     checkpoint.unlink(missing_ok=True)
     return provenance

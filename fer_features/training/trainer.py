@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,16 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.backbones import get_backbone
-from fer_features.config import PretrainConfig
+from fer_features.backbones import fetch_weights, get_backbone, load_weights
+from fer_features.config import TrainConfig
+from fer_features.data import IMAGE_SIZE
+from fer_features.engines.graph import network_input
 from fer_features.runtime.keras_runtime import import_keras, keras_settings, suppressed_native_logs
-from fer_features.training.augment import DRAWS, Augmentation
+from fer_features.training.augment import DRAWS, IMAGES, MAPS, MIRROR
+from fer_features.training.network import freeze_before, rate_shares, tail_of
+from fer_features.training.optimizer import make_optimizer
+from fer_features.training.recipe import is_cache, starting_weights
 
 STATISTICS_BATCHES = 40
 """Batches for new statistics; with a moving average of 0.9 the last 20 count."""
-
-UNDECAYED = ("bias", "gamma", "beta")
-"""Variables without weight decay."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +34,34 @@ class Trainer:
     Attributes:
         network: the backbone.
         top: the classifier, a dense layer on the backbone's pooled last layer.
-        model: uint8 images (N, S, S) and draws (N, `DRAWS`) to logits (N, outputs); compiled.
+        model: uint8 images (N, 48, 48) or float16 maps, and draws (N, `DRAWS`), to logits
+            (N, outputs); compiled.
+        moves: whether batch normalisation's statistics move.
     """
 
     network: Any
     top: Any
     model: Any
+    moves: bool = True
+
+    @property
+    def unchanged(self) -> set[int]:
+        """The `id` of each of the network's weights that the training does not change."""
+        trained = {id(one) for one in self.model.trainable_variables}
+        if self.moves:
+            layers = (layer for layer in self.network.layers if layer.trainable)
+            trained |= {id(one) for layer in layers for one in layer.weights}
+        return {id(one) for one in self.network.weights} - trained
 
     @property
     def variables(self) -> list[Any]:
         """The variables of a checkpoint, in a fixed order."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
-    def logits(self, images: NDArray[np.uint8]) -> Any:
-        """Logits (N, outputs) of images (N, S, S) without augmentation."""
-        draws = np.zeros((len(images), DRAWS), np.float32)  # unused
-        return self.model([images, draws], training=False)
+    def logits(self, inputs: NDArray[np.uint8 | np.float16]) -> Any:
+        """Logits (N, outputs) of images or maps without augmentation."""
+        draws = np.zeros((len(inputs), DRAWS), np.float32)  # unused
+        return self.model([inputs, draws], training=False)
 
     @contextmanager
     def averaged(self, data: Any) -> Iterator[None]:
@@ -66,7 +79,7 @@ class Trainer:
         to_numpy = import_keras().ops.convert_to_numpy
         before = [to_numpy(one.value).copy() for one in variables]
         self.model.optimizer.put_averages(self.model.trainable_variables)
-        for number in range(min(len(data), STATISTICS_BATCHES)):
+        for number in range(min(len(data), STATISTICS_BATCHES) if self.moves else 0):
             self.model(list(data[number][0]), training=True)
         try:
             yield
@@ -77,43 +90,41 @@ class Trainer:
 
 @keras_settings()
 def make_trainer(
-    config: PretrainConfig, *, outputs: int, classes: int, steps: int, precision: str
+    config: TrainConfig, *, outputs: int, classes: int, steps: int, precision: str
 ) -> Trainer:
     """Build and compile.
 
     Args:
-        config: the backbone and the optimiser's parameters.
+        config: the settled configuration.
         outputs: logits: those of the classes, then those of the votes, if there are any.
         classes: number of classes.
         steps: number of steps of the training.
         precision: ``float32`` or ``bfloat16``; variables are float32 either way.
+
+    Raises:
+        FerError: the weights to start from cannot be loaded, or there is no such layer.
     """
     keras: Any = import_keras()
     with suppressed_native_logs(), suppress(ImportError):
         importlib.import_module("tensorflow")  # as Keras's `fit` does, on every backend
-    ops = keras.ops
-    backbone = get_backbone(config.backbone)
-    size = backbone.default_size
+    weights = starting_weights(config)
+    moves = weights is None or config.move_statistics
+    path = fetch_weights(weights, get_backbone(str(config.backbone))) if weights else None
     with _seeded(config.seed):
         with keras_settings(precision):
-            network = backbone.build(size)
+            network = get_backbone(str(config.backbone)).build(config.size or 0)
         top = keras.layers.Dense(outputs, dtype="float32", name="top")
-    augmentation = Augmentation()
-
-    class Front(keras.layers.Layer):  # type: ignore[misc]  # keras has no types here
-        def call(self, images: Any, draws: Any, training: bool = False) -> Any:
-            x = ops.expand_dims(ops.cast(images, "float32"), -1)
-            return backbone.preprocess(augmentation(x, draws) if training else x)
-
-        def compute_output_spec(self, images: Any, draws: Any, training: bool = False) -> Any:
-            return keras.KerasTensor((*images.shape, 1), "float32")
-
-    images = keras.Input((size, size), dtype="uint8", name="images")
-    draws = keras.Input((DRAWS,), dtype="float32", name="draws")
-    last = network(Front(name="front")(images, draws))
-    model = keras.Model([images, draws], top(ops.mean(ops.cast(last, "float32"), axis=(1, 2))))
-    optimizer = _optimizer(config, steps=steps)
-    optimizer.build(model.trainable_variables)  # a checkpoint needs its variables to be there
+        dropout = keras.layers.Dropout(config.dropout or 0, dtype="float32", seed=config.seed)
+    if weights is not None:
+        load_weights(network, weights, get_backbone(str(config.backbone)), path)
+        network.trainable = True
+    inputs, last = _body(config, network, moves)
+    pooled = keras.ops.mean(keras.ops.cast(last, "float32"), axis=(1, 2))
+    model = keras.Model(inputs, top(dropout(pooled) if config.dropout else pooled))
+    trained = model.trainable_variables
+    shares = rate_shares(network, trained, decay=config.layer_decay or 0)
+    optimizer = make_optimizer(config, steps=steps, shares=shares)
+    optimizer.build(trained)  # a checkpoint needs its variables to be there
     loss, accuracy = _loss(classes, votes_weight=config.votes_weight), _accuracy(classes)
     model.compile(
         optimizer=optimizer,
@@ -122,7 +133,35 @@ def make_trainer(
         # XLA does not use the CPU's bfloat16 instructions; JAX is very slow without it.
         jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )
-    return Trainer(network, top, model)
+    return Trainer(network, top, model, moves)
+
+
+def _body(config: TrainConfig, network: Any, moves: bool) -> tuple[list[Any], Any]:
+    """Inputs (images or maps, and draws), and the network's last maps."""
+    keras: Any = import_keras()
+    backbone = get_backbone(str(config.backbone))
+    on_maps = is_cache(config.data)
+    tail = tail_of(backbone, network, config.tail_from) if config.tail_from else network
+    freeze_before(network, tail)
+    augmentation = MAPS if on_maps else IMAGES
+
+    class Front(keras.layers.Layer):  # type: ignore[misc]  # keras has no types here
+        def call(self, inputs: Any, draws: Any, training: bool = False) -> Any:
+            x = keras.ops.cast(inputs, "float32")
+            x = x if on_maps else keras.ops.expand_dims(x, -1)
+            x = augmentation(x, draws) if training else x
+            return x if on_maps else network_input(backbone, x, int(config.size or 0))
+
+        def compute_output_spec(self, inputs: Any, draws: Any, training: bool = False) -> Any:
+            return keras.KerasTensor((None, *body.input.shape[1:]), "float32")
+
+    body = tail if on_maps else network
+    shape = body.input.shape[1:] if on_maps else (IMAGE_SIZE, IMAGE_SIZE)
+    inputs = keras.Input(shape, dtype="float16" if on_maps else "uint8", name="images")
+    draws = keras.Input((DRAWS,), dtype="float32", name="draws")
+    front = Front(name="front")(inputs, draws)
+    # with fixed statistics, batch normalisation's scale and offset are still trained
+    return [inputs, draws], body(front) if moves else body(front, training=False)
 
 
 @contextmanager
@@ -157,84 +196,43 @@ def _accuracy(classes: int) -> Any:
     return accuracy
 
 
-def _optimizer(config: PretrainConfig, *, steps: int) -> Any:
-    keras: Any = import_keras()
-
-    class AveragedSGD(keras.optimizers.SGD):  # type: ignore[misc]  # keras has no types here
-        """SGD that replaces the weights by their moving averages in `put_averages` only.
-
-        Keras does that at the end of each `fit`, which here is one epoch: training would continue
-        from the averages.
-        """
-
-        def finalize_variable_values(self, variables: Any) -> None:
-            pass
-
-        def put_averages(self, variables: Any) -> None:
-            super().finalize_variable_values(variables)
-
-    optimizer = AveragedSGD(
-        one_cycle(peak=config.learning_rate, steps=steps, warm_up=config.warm_up),
-        momentum=0.9,
-        nesterov=True,
-        weight_decay=config.weight_decay,
-        use_ema=True,
-        ema_momentum=config.average,
-    )
-    optimizer.exclude_from_weight_decay(var_names=list(UNDECAYED))
-    return optimizer
-
-
-def one_cycle(*, peak: float, steps: int, warm_up: float) -> Any:
-    """A Keras learning-rate schedule: a linear rise, then a cosine to 0.
-
-    Smith and Topin, 2019 (https://arxiv.org/abs/1708.07120).
-
-    Args:
-        peak: the highest rate.
-        steps: number of steps of the training.
-        warm_up: the part of it with a rising rate.
-    """
-    keras: Any = import_keras()
-    ops = keras.ops
-
-    class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-        def __call__(self, step: Any) -> Any:
-            part = (ops.cast(step, "float32") + 1.0) / steps
-            up = part / warm_up
-            down = 0.5 * (1 + ops.cos(math.pi * (part - warm_up) / (1 - warm_up)))
-            return peak * ops.where(part < warm_up, up, down)
-
-        def get_config(self) -> dict[str, Any]:
-            return {}
-
-    return OneCycle()
-
-
 def batches(
-    images: NDArray[np.uint8],
+    inputs: Sequence[NDArray[np.uint8 | np.float16]],
+    rows: NDArray[np.int64],
     targets: NDArray[np.float32],
     *,
     size: int,
     seed: int,
     epoch: int,
 ) -> Any:
-    """One epoch's batches as a Keras data set of ((images, draws), targets).
+    """One epoch's batches as a Keras data set of ((inputs, draws), targets).
 
     Order and draws depend on the seed, the epoch and the batch's number alone. Rows that fill no
     batch are left out; they differ from epoch to epoch.
+
+    Args:
+        inputs: images (N, 48, 48), or maps of both views, of which a draw takes one.
+        rows: indices (n,) of the rows to learn from.
+        targets: theirs (n, outputs).
+        size: rows in a batch.
+        seed: of the training.
+        epoch: its number, from 0.
     """
     keras: Any = import_keras()
-    order = np.random.default_rng([seed, epoch]).permutation(len(images))
+    order = np.random.default_rng([seed, epoch]).permutation(len(rows))
 
     class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         def __len__(self) -> int:
             return len(order) // size
 
         def __getitem__(self, index: int) -> Any:
-            rows = order[index * size : (index + 1) * size]
+            chosen = order[index * size : (index + 1) * size]
             rng = np.random.default_rng([seed, epoch, index])
-            draws = rng.random((len(rows), DRAWS), dtype=np.float32)
-            return (images[rows], draws), targets[rows]
+            draws = rng.random((len(chosen), DRAWS), dtype=np.float32)
+            batch = inputs[0][rows[chosen]]
+            if len(inputs) > 1:
+                mirrored = draws[:, MIRROR] < IMAGES.mirror
+                batch[mirrored] = inputs[1][rows[chosen[mirrored]]]
+            return (batch, draws), targets[chosen]
 
     return Batches()

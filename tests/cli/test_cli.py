@@ -19,6 +19,7 @@ COMMANDS = [
     ["data", "show"],
     ["data", "audit"],
     ["extract"],
+    ["train"],
     ["pretrain"],
     ["fit"],
     ["compare"],
@@ -67,11 +68,11 @@ def test_the_version_is_printed() -> None:
 
 @pytest.mark.long
 def test_weights_from_a_file(folder: Path) -> None:
-    small = ["pretrain", "--task", "binary", "--epochs", "1", "--batch-size", "64"]
+    small = ["train", "--task", "binary", "--epochs", "1", "--batch-size", "64"]
     small += ["--out", "mine.h5"]
     made = ok(*small)
     assert made["found"] is False
-    assert made["command"] == "fer pretrain sample --task binary --epochs 1 --batch-size 64"
+    assert made["command"] == "fer train sample --task binary --epochs 1 --batch-size 64"
     assert ok(*small)["found"] is True
 
     extract = ["extract", "--backbone", "fernet", "--weights", "mine.h5", "--engine", "keras"]
@@ -304,7 +305,7 @@ def test_a_usage_error_is_two_lines_and_status_2(args: list[str], message: str) 
 
 
 @pytest.mark.parametrize("seed", ["-1", "4294967296"])
-@pytest.mark.parametrize("command", ["extract", "fit", "pretrain", "data show"])
+@pytest.mark.parametrize("command", ["extract", "fit", "train", "data show"])
 def test_every_command_refuses_a_seed_that_numpy_does_not_take(command: str, seed: str) -> None:
     result = fer(*command.split(), "--seed", seed)
     assert result.exit_code == 2

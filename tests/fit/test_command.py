@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from fer_features.cli.flags import add_command
-from fer_features.config import FitConfig, PretrainConfig
+from fer_features.config import FitConfig, TrainConfig
 from fer_features.fit.record import command
 from fer_features.training.record import command as training_command
 
@@ -45,10 +45,10 @@ def test_the_command_of_an_ensemble_fits_members_with_parameters_of_their_own_ag
 
 
 def test_a_class_whose_name_holds_a_comma_is_left_out_by_it() -> None:
-    config = PretrainConfig(
+    config = TrainConfig(
         "faces", ignore=("calm, bored", "contempt"), classes={"glad": "happy"}, skip_bad=True
     )
-    assert parsed(PretrainConfig, training_command(config)) == config
+    assert parsed(TrainConfig, training_command(config)) == config
 
 
 def parsed(kind: type[Any], text: str) -> Any:

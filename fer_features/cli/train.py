@@ -1,40 +1,47 @@
-"""``fer pretrain``."""
+"""``fer train``, and its former name ``fer pretrain``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from fer_features.cli.flags import Json
-from fer_features.config import PretrainConfig
+from fer_features.config import TrainConfig
 from fer_features.runtime.console import emit_json, print_line, print_message
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
 
 if TYPE_CHECKING:
-    from fer_features.training.run import Pretrained
+    from fer_features.training.run import Trained
 
 RESUMES = "interrupted; the same command resumes after the last finished epoch"
 
 
-def pretrain(config: PretrainConfig, *, json: Json = False) -> None:
-    """Train a small backbone, and write its weights with a record of its training images.
+def train(config: TrainConfig, *, json: Json = False) -> None:
+    """Train a network, and write its weights with a record of its training images.
 
-    It learns from FER2013's Training part without copies of images of the other two (from 60 % of
-    data that names no parts). Stopped at any moment, the same command resumes after the last
-    finished epoch, with the same result. `fer extract --backbone fernet --weights FILE` uses the
-    weights; a picture of the learning curves is put beside them.
+    From scratch, or from pretrained weights (--from); on images, or on the maps of a cache, which
+    takes minutes. It learns from FER2013's Training part without copies of images of the other two
+    (from 60 % of data that names no parts). Stopped at any moment, the same command resumes after
+    the last finished epoch, with the same result. `fer extract --backbone NAME --weights FILE` uses
+    the weights; a picture of the learning curves is put beside them.
     """
-    from fer_features.training.run import pretrain as run
+    from fer_features.training.run import train as run
 
     with prompt_interrupt(RESUMES):
         trained = run(config, progress=show_progress, log=print_message)
     if json:
         emit_json({"weights": str(trained.path), "found": trained.found, **trained.provenance})
     else:
-        show_pretrained(trained)
+        show_trained(trained)
 
 
-def show_pretrained(trained: Pretrained) -> None:
+def pretrain(config: TrainConfig, *, json: Json = False) -> None:
+    """The former name of `fer train`."""
+    print_message("note: fer pretrain is now fer train")
+    train(config, json=json)
+
+
+def show_trained(trained: Trained) -> None:
     """Print the result of a training in a few lines."""
     from fer_features.training.record import curves_path
 

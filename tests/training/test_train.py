@@ -18,7 +18,7 @@ from PIL import Image
 from fer_features.backbones import get_backbone
 from fer_features.backbones.signatures import signature_list
 from fer_features.backbones.weights_file import read_weights
-from fer_features.config import PretrainConfig
+from fer_features.config import TrainConfig
 from fer_features.data import open_faces, read_all
 from fer_features.data.tasks import BINARY, SEVEN
 from fer_features.errors import FerError
@@ -27,16 +27,17 @@ from fer_features.runtime.image_keys import image_keys, seen_by
 from fer_features.training.checkpoint import checkpoint_path
 from fer_features.training.data import load_training_data
 from fer_features.training.predict import model_of, probabilities
-from fer_features.training.run import pretrain
+from fer_features.training.recipe import settled
+from fer_features.training.run import train
 from fer_features.training.trainer import make_trainer
 
-SMALL = PretrainConfig(task="binary", epochs=3, batch_size=64, precision="float32")
+SMALL = TrainConfig(task="binary", epochs=3, batch_size=64, precision="float32")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("pretrain") / "small.h5"
-    return pretrain(replace(SMALL, out=out)).path
+    return train(replace(SMALL, out=out)).path
 
 
 def stop_in_epoch(number: int) -> Any:
@@ -60,10 +61,10 @@ def test_a_killed_training_resumes_to_the_same_weights(made: Path, tmp_path: Pat
     log: list[str] = []
     for number in (2, 3):
         with pytest.raises(KeyboardInterrupt):
-            pretrain(config, progress=stop_in_epoch(number))
+            train(config, progress=stop_in_epoch(number))
         assert checkpoint_path(out).exists()
         assert not out.exists()
-    pretrain(config, log=log.append)
+    train(config, log=log.append)
     assert [line[:12] for line in log if line.startswith("epoch")] == ["epoch 3 of 3"]
     assert not checkpoint_path(out).exists()
     once, twice = read_weights(made), read_weights(out)
@@ -74,7 +75,7 @@ def test_a_killed_training_resumes_to_the_same_weights(made: Path, tmp_path: Pat
 
 @pytest.mark.long
 def test_another_seed_gives_other_weights(made: Path, tmp_path: Path) -> None:
-    other = read_weights(pretrain(replace(SMALL, out=tmp_path / "other.h5", seed=1)).path)
+    other = read_weights(train(replace(SMALL, out=tmp_path / "other.h5", seed=1)).path)
     name = "block_6_2_convolution/kernel"
     assert (other.network[name] != read_weights(made).network[name]).any()
 
@@ -98,7 +99,7 @@ def test_the_images_learnt_from_are_recorded_and_no_others(made: Path) -> None:
 def test_its_provenance(made: Path) -> None:
     provenance = read_weights(made).provenance
     assert provenance["command"] == (
-        "fer pretrain sample --task binary --epochs 3 --batch-size 64 --precision float32"
+        "fer train sample --task binary --epochs 3 --batch-size 64 --precision float32"
     )
     assert provenance["data"]["sha256"] == open_faces("sample").digest()
     assert set(provenance["history"]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
@@ -110,12 +111,12 @@ def test_its_provenance(made: Path) -> None:
 @pytest.mark.long
 def test_the_test_part_is_scored_only_when_asked_for(made: Path) -> None:
     before = read_weights(made)
-    done = pretrain(replace(SMALL, out=made, test=True))
+    done = train(replace(SMALL, out=made, test=True))
     assert done.provenance["scores"]["test"]["n"] == done.provenance["data"]["test"]
     after = read_weights(made)
     assert after.provenance["scores"] == done.provenance["scores"]
     np.testing.assert_array_equal(after.top["kernel"], before.top["kernel"])
-    assert pretrain(replace(SMALL, out=made, test=True)).found
+    assert train(replace(SMALL, out=made, test=True)).found
 
 
 @pytest.mark.long
@@ -151,7 +152,7 @@ def test_the_votes_are_learnt_beside_the_labels(tmp_path: Path) -> None:
     assert data.votes is not None
     np.testing.assert_allclose(data.votes.sum(axis=1), 1)
     config = replace(SMALL, out=tmp_path / "votes.h5", ferplus=votes_file, epochs=1)
-    content = read_weights(pretrain(config).path)
+    content = read_weights(train(config).path)
     assert content.top["kernel"].shape == (192, 2 + 10)
     assert content.provenance["scores"]["validation"]["classes"] == ["not happy", "happy"]
 
@@ -195,7 +196,10 @@ def test_parts_that_lack_a_class_are_drawn_anew() -> None:
         ({"out": Path("weights.txt")}, "weights.txt"),
         ({"out": Path("nowhere/weights.h5")}, "nowhere"),
         ({"precision": "int8"}, "int8"),
-        ({"backbone": "inception_resnet_v2"}, "inception_resnet_v2"),
+        ({"backbone": "hog"}, "hog is no network"),
+        ({"tail_from": "block_3"}, "block_3"),
+        ({"start": "imagenet"}, "ImageNet"),
+        ({"balance": 2.0}, "--balance"),
         ({"batch_size": 1000}, r"\b1000\b"),
         pytest.param({"learning_rate": 1e30}, "diverged", marks=pytest.mark.long),
     ],
@@ -206,7 +210,7 @@ def test_a_mistake_is_named(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.h5").mkdir()
     with pytest.raises(FerError, match=named):
-        pretrain(replace(SMALL, **change))
+        train(replace(SMALL, **change))
     assert [one.name for one in tmp_path.glob("*.h5")] == ["folder.h5"]
 
 
@@ -223,24 +227,24 @@ def test_where_nothing_can_be_written_nothing_is_read(
     else:
         monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(FerError, match=r"Read-only|\b1 MB"):
-        pretrain(replace(SMALL, out=tmp_path / "weights.h5"))
+        train(replace(SMALL, out=tmp_path / "weights.h5"))
 
 
 @pytest.mark.long
 def test_a_file_of_another_training_is_not_overwritten(made: Path, tmp_path: Path) -> None:
     before = made.read_bytes()
     with pytest.raises(FerError, match=re.escape(str(made))):
-        pretrain(replace(SMALL, out=made, seed=5))
+        train(replace(SMALL, out=made, seed=5))
     assert made.read_bytes() == before
 
     out = tmp_path / "begun.h5"
     with pytest.raises(KeyboardInterrupt):
-        pretrain(replace(SMALL, out=out), progress=stop_in_epoch(2))
+        train(replace(SMALL, out=out), progress=stop_in_epoch(2))
     with pytest.raises(FerError, match=r"seed .*\b0\b.*\b5\b"):
-        pretrain(replace(SMALL, out=out, seed=5))
+        train(replace(SMALL, out=out, seed=5))
     checkpoint_path(out).write_bytes(b"no archive")
     with pytest.raises(FerError, match=re.escape(checkpoint_path(out).name)):
-        pretrain(replace(SMALL, out=out))
+        train(replace(SMALL, out=out))
 
 
 def test_keys_are_the_first_64_bits() -> None:
@@ -253,8 +257,8 @@ def test_training_does_not_continue_from_the_averages(tmp_path: Path) -> None:
     """Keras puts them in the weights' place at the end of each `fit`, and an epoch is one."""
     config = replace(SMALL, out=tmp_path / "begun.h5")
     with pytest.raises(KeyboardInterrupt):
-        pretrain(config, progress=stop_in_epoch(2))
-    trainer = make_trainer(config, outputs=2, classes=2, steps=1, precision="float32")
+        train(config, progress=stop_in_epoch(2))
+    trainer = make_trainer(settled(config), outputs=2, classes=2, steps=1, precision="float32")
     with np.load(checkpoint_path(config.out)) as file:
         for number, variable in enumerate(trainer.variables):
             variable.assign(file[f"v{number}"])
@@ -270,7 +274,7 @@ def test_every_backend_trains_in_quiet(made: Path, tmp_path: Path, backend: str)
         pytest.skip(f"{backend} is not installed")
     small = ["--task", "binary", "--epochs", "1", "--batch-size", "64", "--precision", "float32"]
     done = subprocess.run(  # noqa: S603  our own program
-        [sys.executable, "-m", "fer_features", "pretrain", *small, "--out", "other.h5"],
+        [sys.executable, "-m", "fer_features", "train", *small, "--out", "other.h5"],
         cwd=tmp_path,
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,

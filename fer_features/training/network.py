@@ -1,0 +1,54 @@
+"""A backbone's network in parts: what is behind a layer, and each layer's learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fer_features.backbones import Backbone
+from fer_features.errors import FerError
+from fer_features.runtime.keras_runtime import import_keras
+
+
+def tail_of(backbone: Backbone, network: Any, layer: str) -> Any:
+    """A Keras model of what is behind a layer: its maps to the network's output.
+
+    It has the network's own layers, not copies of them.
+
+    Raises:
+        FerError: there is no such layer, or what is behind it takes other layers' outputs too.
+    """
+    known = backbone.layer_outputs(network)
+    backbone.check_layers([layer], known)
+    try:
+        return import_keras().Model(known[layer], network.output)
+    except ValueError as error:
+        raise FerError(
+            f"what is behind {layer} takes other layers' outputs too",
+            hint="name the output of a block",
+        ) from error
+
+
+def freeze_before(network: Any, tail: Any) -> None:
+    """Make all layers of a network that are not in its tail untrainable."""
+    trained = {id(layer) for layer in tail.layers}
+    for layer in network.layers:
+        layer.trainable = id(layer) in trained
+
+
+def rate_shares(network: Any, variables: Sequence[Any], *, decay: float) -> list[float]:
+    """Each variable's share of the learning rate.
+
+    It grows geometrically with the place of the variable's layer in the network, from `decay` for
+    the first to 1 for the last, and is 1 behind the network (layer-wise learning-rate decay: Howard
+    and Ruder, *Universal Language Model Fine-tuning for Text Classification*, 2018,
+    https://arxiv.org/abs/1801.06146).
+    """
+    layers = [layer for layer in network.layers if layer.weights]
+    last = max(len(layers) - 1, 1)
+    share = {
+        id(one): decay ** (1 - place / last)
+        for place, layer in enumerate(layers)
+        for one in layer.weights
+    }
+    return [share.get(id(one), 1.0) for one in variables]
