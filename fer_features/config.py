@@ -148,7 +148,11 @@ class ExtractConfig(DataConfig):
     ] = None
     size: Annotated[
         int | None,
-        Flag("Height and width that images are resized to; by default the network's own.", min=1),
+        Flag(
+            "Height and width that images are resized to; by default those that fer train trained "
+            "the weights on, or the network's own.",
+            min=1,
+        ),
     ] = None
     preprocess: Annotated[
         str, Flag("keras: the network's own; raw: grey levels 0 to 255 as they are.")

@@ -20,6 +20,7 @@ from fer_features.backbones.weights_file import (
     WeightsFile,
     is_weights_file,
     read_weights,
+    trained_size,
 )
 from fer_features.config import MAX_SEED
 from fer_features.errors import FerError, install_hint
@@ -198,6 +199,12 @@ def seen_images(weights: Weights) -> Seen | None:
     """
     content = _recorded(weights)
     return None if content is None else Seen(content.seen, content.signatures)
+
+
+def size_of(weights: Weights) -> int | None:
+    """The size of the images that `fer train` trained weights on; None for other weights."""
+    content = _recorded(weights)
+    return None if content is None else trained_size(content)
 
 
 def learnt_from(weights: Weights) -> str:

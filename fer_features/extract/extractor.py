@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from fer_features.backbones import Backbone, get_backbone, resolve_weights
+from fer_features.backbones.weights import size_of
 from fer_features.cache import GRAPHS
 from fer_features.cache.spec import FeatureSpec, cache_key
 from fer_features.config import CACHE_DIR, GRID, OUTPUTS
@@ -155,10 +156,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         if self.output not in OUTPUTS:
             raise FerError(f"no such output: {self.output}", hint=f"known are {', '.join(OUTPUTS)}")
         choice = choose_for(backbone, self.engine, self.precision)
+        weights = resolve_weights(self.weights, backbone)
         spec = GraphSpec(
             backbone=backbone,
-            weights=resolve_weights(self.weights, backbone),
-            size=self.size or backbone.default_size,
+            weights=weights,
+            size=self.size or size_of(weights) or backbone.default_size,
             preprocess="keras",
             layers=(self.layer or backbone.default_layer,),
             outputs=(self.output,),

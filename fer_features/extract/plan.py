@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fer_features.backbones import Backbone, Weights, get_backbone, resolve_weights, seen_images
 from fer_features.backbones.backbone import PREPROCESSING
-from fer_features.backbones.weights import learnt_from
+from fer_features.backbones.weights import learnt_from, size_of
 from fer_features.backbones.weights_file import Seen
 from fer_features.cache import Cache, FeatureSpec, Header, RowSelection, cache_key, check_same
 from fer_features.cache.folder import SUFFIX
@@ -144,7 +144,7 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         backbone=backbone.name,
         weights=weights.label,
         weights_sha256=weights.sha256,
-        size=config.size or backbone.default_size,
+        size=config.size or size_of(weights) or backbone.default_size,
         preprocess=config.preprocess,
         precision=engine.precision,
         learnt_from=learnt_from(weights),

@@ -48,7 +48,7 @@ SINCE_FINE_TUNING = (
     "move_statistics",
     "keep_copies",
 )
-"""Options that are no part of an `identity` with the values that trainings had before them."""
+"""Options that are no part of `identity_of` a training with the values that trainings had before them."""
 
 MOST, LARGEST, BELOW_1 = 1_000_000, float(np.finfo(np.float32).max), 0.999999
 RANGES = {
@@ -165,7 +165,7 @@ def check(config: TrainConfig) -> None:
             raise FerError(f"--{flag} {value!s:.20} is not from {low:g} to {high:.8g}")
 
 
-def identity(config: TrainConfig, digest: str, *, cache_key: str = "") -> dict[str, Any]:
+def identity_of(config: TrainConfig, digest: str, *, cache_key: str = "") -> dict[str, Any]:
     """All that two trainings must have in common to give the same weights.
 
     Args:

@@ -24,9 +24,14 @@ from fer_features.data.tasks import Task, load_task
 from fer_features.errors import FerError, reason_of
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
 from fer_features.runtime.progress import Log, Progress, clock, no_log, no_progress
-from fer_features.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from fer_features.training.checkpoint import (
+    State,
+    checkpoint_path,
+    load_checkpoint,
+    save_checkpoint,
+)
 from fer_features.training.data import TrainingData, load_cached_data, load_training_data
-from fer_features.training.recipe import check, identity, is_cache, settled, starting_weights
+from fer_features.training.recipe import check, identity_of, is_cache, settled, starting_weights
 from fer_features.training.record import add_test_scores, score_rows, write_trained
 from fer_features.training.trainer import Trainer, batches, make_trainer
 
@@ -82,7 +87,7 @@ def _train_on(
         digest, key = opened.digest(), ""
         for text in opened.index().notes:
             log(f"note: {text}")
-    own, out = identity(config, digest, cache_key=key), Path(config.out or "")
+    own, out = identity_of(config, digest, cache_key=key), Path(config.out or "")
     found = _finished(out, own)
     if found is not None and not (config.test and "test" not in found["scores"]):
         return Trained(out, found, found=True)
@@ -190,16 +195,21 @@ def _train(
         state.epoch += 1
         state.seconds += time.perf_counter() - started
         save_checkpoint(checkpoint, state, trainer.variables, identity=identity)
-        left_s = (epochs - state.epoch) * state.seconds / state.epoch
-        log(
-            f"epoch {state.epoch} of {epochs}: loss {values['loss']:.4f}, accuracy "
-            f"{values['accuracy']:.4f}; validation loss {values['val_loss']:.4f}, accuracy "
-            f"{values['val_accuracy']:.4f}; {clock(left_s)} left"
-        )
+        log(_line(state, epochs))
     with trainer.averaged(of_epoch(epoch=epochs - 1)):
         provenance = write_trained(config, data, trainer, state, identity)
     checkpoint.unlink(missing_ok=True)
     return provenance
+
+
+def _line(state: State, epochs: int) -> str:
+    """What is said after an epoch."""
+    last = {name: f"{values[-1]:.4f}" for name, values in state.history.items()}
+    left_s = (epochs - state.epoch) * state.seconds / state.epoch
+    return (
+        f"epoch {state.epoch} of {epochs}: loss {last['loss']}, accuracy {last['accuracy']}; "
+        f"validation loss {last['val_loss']}, accuracy {last['val_accuracy']}; {clock(left_s)} left"
+    )
 
 
 def _train_epoch(trainer: Trainer, data: Any, on_batch: Callable[[], None]) -> dict[str, float]:
