@@ -48,7 +48,7 @@ SINCE_FINE_TUNING = (
     "move_statistics",
     "keep_copies",
 )
-"""Options that are no part of `identity_of` a training with the values that trainings had before them."""
+"""Options that `identity_of` leaves out where they are as before there was fine-tuning."""
 
 MOST, LARGEST, BELOW_1 = 1_000_000, float(np.finfo(np.float32).max), 0.999999
 RANGES = {
