@@ -52,7 +52,8 @@ class Augmentation:
             float32 (N, S, S, C); grey levels may lie outside of 0 to 255.
         """
         ops: Any = import_keras().ops
-        moved = self._moved(images, draws)
+        still = not (self.degrees or self.scale or self.shift or self.mirror)
+        moved = images if still else self._moved(images, draws)
         mean = ops.mean(moved, axis=(1, 2), keepdims=True)
         stretched = (moved - mean) * _per_image(ops, 1 + self.contrast * _signed(draws, 5))
         lit = stretched + mean + _per_image(ops, 255 * self.light * _signed(draws, 6))

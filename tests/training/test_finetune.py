@@ -190,6 +190,39 @@ def test_layers_that_keras_counts_have_the_same_paths_in_every_network() -> None
     assign(other.weights, arrays_of(one.weights))
 
 
+@pytest.mark.long
+def test_a_network_of_keras_applications_is_fine_tuned(tmp_path: Path) -> None:
+    """Keras counts this one's layers: the file's arrays are found again all the same."""
+    config = TrainConfig(
+        backbone="inception_v3",
+        start="random:0",
+        tail_from="mixed9",
+        size=75,
+        task="binary",
+        epochs=1,
+        out=tmp_path / "mine.h5",
+        cache_dir=tmp_path,
+    )
+    trained = train(config)
+    assert trained.provenance["command"] == (
+        "fer train sample --backbone inception_v3 --from random:0 --tail-from mixed9 --size 75 "
+        "--task binary --epochs 1"
+    )
+    done = extract(
+        ExtractConfig(
+            backbone="inception_v3",
+            weights=str(trained.path),
+            layers=("last",),
+            outputs=("pooled",),
+            per_class=10,
+            cache_dir=tmp_path,
+        )
+    )
+    with Cache(done.cache) as cache:
+        assert cache.header.spec["size"] == 75
+        assert np.isfinite(cache.read("last", "pooled")).all()
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
