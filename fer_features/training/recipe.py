@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_features.backbones import Weights, get_backbone, resolve_weights
+from fer_features.backbones import Backbone, Weights, get_backbone, resolve_weights
 from fer_features.cache import Cache
 from fer_features.config import MAX_SEED, TrainConfig
 from fer_features.data.twin_table import about
@@ -73,6 +73,20 @@ def is_cache(data: str) -> bool:
     return data.endswith(".h5")
 
 
+def backbone_of(config: TrainConfig) -> Backbone:
+    """The network that is trained.
+
+    Raises:
+        FerError: there is none of that name.
+    """
+    return get_backbone(config.backbone or "fernet")
+
+
+def out_of(config: TrainConfig) -> Path:
+    """The file that the weights go to."""
+    return config.out or Path(f"{backbone_of(config).name}.h5")
+
+
 def settled(config: TrainConfig) -> TrainConfig:
     """The configuration with all that is not given filled in.
 
@@ -83,13 +97,9 @@ def settled(config: TrainConfig) -> TrainConfig:
         with Cache(Path(config.data)) as cache:
             config = _of_cache(config, cache)
     start = config.start or SCRATCH
-    backbone = get_backbone(config.backbone or "fernet")
+    backbone = backbone_of(config)
     config = replace(
-        config,
-        backbone=backbone.name,
-        start=start,
-        size=config.size or backbone.default_size,
-        out=config.out or Path(f"{backbone.name}.h5"),
+        config, backbone=backbone.name, start=start, size=config.size or backbone.default_size
     )
     recipe = recipe_of(config)
     missing = {name: value for name, value in recipe.items() if getattr(config, name) is None}
@@ -145,12 +155,12 @@ def starting_weights(config: TrainConfig) -> Weights | None:
     """
     if config.start == SCRATCH:
         return None
-    return resolve_weights(config.start, get_backbone(str(config.backbone)))
+    return resolve_weights(config.start, backbone_of(config))
 
 
 def check(config: TrainConfig) -> None:
     """Raise a `FerError` if a settled configuration cannot be trained."""
-    backbone = get_backbone(str(config.backbone))
+    backbone = backbone_of(config)
     if backbone.descriptors is not None:
         raise FerError(f"{backbone.name} is no network", hint="fernet is, and efficientnet_lite0")
     backbone.check_size(config.size or backbone.default_size)
@@ -176,7 +186,7 @@ def identity_of(config: TrainConfig, digest: str, *, cache_key: str = "") -> dic
     left_out = ("data", "out", "test", "skip_bad", "ignore", "classes", "start", "cache_dir")
     found = {name: value for name, value in vars(config).items() if name not in left_out}
     usual = asdict(TrainConfig()) | RECIPES[SCRATCH]
-    usual["size"] = get_backbone(str(config.backbone)).default_size
+    usual["size"] = backbone_of(config).default_size
     for name in SINCE_FINE_TUNING:
         if found[name] == usual[name]:
             del found[name]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features import __version__
-from fer_features.backbones import get_backbone, seen_images
+from fer_features.backbones import seen_images
 from fer_features.backbones.signatures import signature_list
 from fer_features.backbones.weights import learnt_from
 from fer_features.backbones.weights_file import WeightsFile, arrays_of, read_weights, write_weights
@@ -27,7 +27,7 @@ from fer_features.runtime.keras_runtime import backend_name
 from fer_features.training.checkpoint import State
 from fer_features.training.data import TrainingData
 from fer_features.training.predict import Logits, model_of, probabilities
-from fer_features.training.recipe import SCRATCH, recipe_of, starting_weights
+from fer_features.training.recipe import SCRATCH, backbone_of, out_of, recipe_of, starting_weights
 from fer_features.training.trainer import Trainer
 
 
@@ -60,7 +60,7 @@ def write_trained(
     content.provenance["data"]["seen"] = len(content.seen)
     scores = _score_file(config, content, data, data.split.validation)
     content.provenance["scores"] = {"validation": scores.to_dict()}
-    out = Path(config.out or "")
+    out = out_of(config)
     write_weights(out, content)
     title = f"{out.name}, {state.epoch} epochs"
     save_figure(learning_curves(state.history, title=title, mark_best=False), curves_path(out))
@@ -103,7 +103,7 @@ def _provenance(
 
 def add_test_scores(config: TrainConfig, data: TrainingData) -> dict[str, Any]:
     """Score the test part with a finished file's weights, and add that to its provenance."""
-    out = Path(config.out or "")
+    out = out_of(config)
     content = read_weights(out)
     scores = _score_file(config, content, data, data.split.test)
     content.provenance["scores"]["test"] = scores.to_dict()
@@ -115,7 +115,7 @@ def _score_file(
     config: TrainConfig, content: WeightsFile, data: TrainingData, rows: NDArray[np.int64]
 ) -> Scores:
     layer = config.tail_from if data.maps else None
-    model = model_of(get_backbone(str(config.backbone)), content, layer=layer)
+    model = model_of(backbone_of(config), content, layer=layer)
     return score_rows(model, data, rows)
 
 
@@ -144,7 +144,7 @@ def command(config: TrainConfig) -> str:
         given = replace(given, start=None)
     elif config.start is not None:
         given = replace(given, start=Path(config.start).name)
-    if config.size == get_backbone(config.backbone or "fernet").default_size:
+    if config.size == backbone_of(config).default_size:
         given = replace(given, size=None)
     if config.backbone == "fernet":
         given = replace(given, backbone=None)

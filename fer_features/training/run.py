@@ -31,7 +31,14 @@ from fer_features.training.checkpoint import (
     save_checkpoint,
 )
 from fer_features.training.data import TrainingData, load_cached_data, load_training_data
-from fer_features.training.recipe import check, identity_of, is_cache, settled, starting_weights
+from fer_features.training.recipe import (
+    check,
+    identity_of,
+    is_cache,
+    out_of,
+    settled,
+    starting_weights,
+)
 from fer_features.training.record import add_test_scores, score_rows, write_trained
 from fer_features.training.trainer import Trainer, batches, make_trainer
 
@@ -70,7 +77,7 @@ def train(config: TrainConfig, *, progress: Progress = no_progress, log: Log = n
     """
     config = settled(config)
     check(config)
-    _check_out(Path(config.out or ""))
+    _check_out(out_of(config))
     task = load_task(config.task)
     opened = Cache(Path(config.data)) if is_cache(config.data) else open_source(config)
     with opened if isinstance(opened, Cache) else nullcontext():
@@ -87,7 +94,7 @@ def _train_on(
         digest, key = opened.digest(), ""
         for text in opened.index().notes:
             log(f"note: {text}")
-    own, out = identity_of(config, digest, cache_key=key), Path(config.out or "")
+    own, out = identity_of(config, digest, cache_key=key), out_of(config)
     found = _finished(out, own)
     if found is not None and not (config.test and "test" not in found["scores"]):
         return Trained(out, found, found=True)
@@ -160,7 +167,7 @@ def _train(
     progress: Progress,
     log: Log,
 ) -> dict[str, Any]:
-    n, out, epochs = len(data.split.train), Path(config.out or ""), int(config.epochs or 0)
+    n, out, epochs = len(data.split.train), out_of(config), int(config.epochs or 0)
     steps = n // config.batch_size
     if not steps:
         raise FerError(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.backbones import fetch_weights, get_backbone, load_weights
+from fer_features.backbones import fetch_weights, load_weights
 from fer_features.config import TrainConfig
 from fer_features.data import IMAGE_SIZE
 from fer_features.engines.graph import network_input
@@ -21,7 +21,7 @@ from fer_features.runtime.keras_runtime import import_keras, keras_settings, sup
 from fer_features.training.augment import DRAWS, IMAGES, MAPS, MIRROR
 from fer_features.training.network import freeze_before, rate_shares, tail_of
 from fer_features.training.optimizer import make_optimizer
-from fer_features.training.recipe import is_cache, starting_weights
+from fer_features.training.recipe import backbone_of, is_cache, starting_weights
 
 STATISTICS_BATCHES = 40
 """Batches for new statistics; with a moving average of 0.9 the last 20 count."""
@@ -107,16 +107,16 @@ def make_trainer(
     keras: Any = import_keras()
     with suppressed_native_logs(), suppress(ImportError):
         importlib.import_module("tensorflow")  # as Keras's `fit` does, on every backend
-    weights = starting_weights(config)
+    backbone, weights = backbone_of(config), starting_weights(config)
     moves = weights is None or config.move_statistics
-    path = fetch_weights(weights, get_backbone(str(config.backbone))) if weights else None
+    path = fetch_weights(weights, backbone) if weights else None
     with _seeded(config.seed):
         with keras_settings(precision):
-            network = get_backbone(str(config.backbone)).build(config.size or 0)
+            network = backbone.build(config.size or 0)
         top = keras.layers.Dense(outputs, dtype="float32", name="top")
         dropout = keras.layers.Dropout(config.dropout or 0, dtype="float32", seed=config.seed)
     if weights is not None:
-        load_weights(network, weights, get_backbone(str(config.backbone)), path)
+        load_weights(network, weights, backbone, path)
         network.trainable = True
     inputs, last = _body(config, network, moves)
     pooled = keras.ops.mean(keras.ops.cast(last, "float32"), axis=(1, 2))
@@ -139,7 +139,7 @@ def make_trainer(
 def _body(config: TrainConfig, network: Any, moves: bool) -> tuple[list[Any], Any]:
     """Inputs (images or maps, and draws), and the network's last maps."""
     keras: Any = import_keras()
-    backbone = get_backbone(str(config.backbone))
+    backbone = backbone_of(config)
     on_maps = is_cache(config.data)
     tail = tail_of(backbone, network, config.tail_from) if config.tail_from else network
     freeze_before(network, tail)

@@ -25,6 +25,7 @@ from fer_features.runtime.keras_runtime import import_keras
 from fer_features.training.checkpoint import checkpoint_path
 from fer_features.training.data import load_training_data
 from fer_features.training.network import rate_shares, tail_of
+from fer_features.training.optimizer import make_optimizer
 from fer_features.training.run import train
 
 SMALL = TrainConfig(
@@ -158,6 +159,19 @@ def test_rates_grow_from_layer_to_layer(tiny: Backbone) -> None:
     top = import_keras().Variable(np.zeros(1))
     shares = rate_shares(network, [*network.weights, top], decay=0.25)
     assert shares == [0.25, 0.25, 1, 1, 1]
+
+
+def test_weight_decay_goes_with_a_layers_rate() -> None:
+    keras = import_keras()
+    kernels = [keras.Variable(np.ones(1), name="kernel") for _ in range(2)]
+    bias = keras.Variable(np.ones(1), name="bias")
+    config = replace(SMALL, learning_rate=1.0, weight_decay=0.5, warm_up=0.5)
+    optimizer = make_optimizer(config, steps=10, shares=[0.25, 1, 1])
+    variables = [*kernels, bias]
+    optimizer.build(variables)
+    optimizer.apply([keras.ops.zeros(1)] * 3, variables)  # the first step's rate is 0.2
+    found = [float(one.numpy()[0]) for one in variables]
+    assert found == pytest.approx([1 - 0.2 * 0.25 * 0.5, 1 - 0.2 * 0.5, 1], abs=1e-6)
 
 
 def test_a_tail_shares_the_networks_layers(tiny: Backbone) -> None:
