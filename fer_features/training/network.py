@@ -13,15 +13,19 @@ from fer_features.runtime.keras_runtime import import_keras
 def tail_of(backbone: Backbone, network: Any, layer: str) -> Any:
     """A Keras model of what is behind a layer: its maps to the network's output.
 
-    It has the network's own layers, not copies of them.
+    It has the network's own layers, not copies of them; behind the last there are none.
 
     Raises:
         FerError: there is no such layer, or what is behind it takes other layers' outputs too.
     """
     known = backbone.layer_outputs(network)
     backbone.check_layers([layer], known)
+    keras = import_keras()
+    if known[layer] is network.output:
+        inputs = keras.Input(network.output.shape[1:])
+        return keras.Model(inputs, keras.layers.Identity()(inputs))
     try:
-        return import_keras().Model(known[layer], network.output)
+        return keras.Model(known[layer], network.output)
     except ValueError as error:
         raise FerError(
             f"what is behind {layer} takes other layers' outputs too",

@@ -115,6 +115,11 @@ def recipe_of(config: TrainConfig) -> dict[str, Any]:
 
 def _of_cache(config: TrainConfig, cache: Cache) -> TrainConfig:
     """The configuration with the cache's backbone, weights, size and layer."""
+    if config.skip_bad or config.ignore or config.classes:
+        raise FerError(
+            "--skip-bad, --ignore and --map are for images",
+            hint=f"fer extract has chosen those of {cache.path}",
+        )
     spec = cache.header.spec
     for option in ("backbone", "size"):
         if getattr(config, option) not in (None, spec[option]):

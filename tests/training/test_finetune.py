@@ -163,8 +163,8 @@ def test_rates_grow_from_layer_to_layer(tiny: Backbone) -> None:
 
 def test_weight_decay_goes_with_a_layers_rate() -> None:
     keras = import_keras()
-    kernels = [keras.Variable(np.ones(1), name="kernel") for _ in range(2)]
-    bias = keras.Variable(np.ones(1), name="bias")
+    kernels = [keras.Variable(np.ones(1, np.float32), name="kernel") for _ in range(2)]
+    bias = keras.Variable(np.ones(1, np.float32), name="bias")
     config = replace(SMALL, learning_rate=1.0, weight_decay=0.5, warm_up=0.5)
     optimizer = make_optimizer(config, steps=10, shares=[0.25, 1, 1])
     variables = [*kernels, bias]
@@ -178,6 +178,7 @@ def test_a_tail_shares_the_networks_layers(tiny: Backbone) -> None:
     network = tiny.build(12)
     tail = tail_of(tiny, network, "first")
     assert [id(one) for one in tail.weights] == [id(one) for one in network.weights[2:]]
+    assert tail_of(tiny, network, "second").weights == []
     with pytest.raises(FerError, match="no layer third"):
         tail_of(tiny, network, "third")
 
@@ -244,6 +245,7 @@ def test_a_network_of_keras_applications_is_fine_tuned(tmp_path: Path) -> None:
         ({"size": 24}, "has size 12, not 24"),
         ({"tail_from": "second"}, "no maps of second"),
         ({"start": "random:1"}, "random:1: not the weights"),
+        ({"ignore": ("contempt",)}, "--ignore"),
         ({"task": "seven", "data": "nowhere.h5"}, "nowhere.h5"),
         ({"batch_size": 1000}, r"\b1000\b"),
     ],
