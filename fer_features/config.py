@@ -245,7 +245,7 @@ class TrainConfig(DataConfig):
         ),
     ] = None
     epochs: Annotated[
-        int | None, Flag("Passes over all images: 40 from scratch, 12 to fine-tune, 20 on maps.")
+        int | None, Flag("Passes over all images: 40 from scratch, 12 to fine-tune, 8 on maps.")
     ] = None
     batch_size: Annotated[int, Flag("Images in a step.")] = 128
     learning_rate: Annotated[

@@ -35,7 +35,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "dropout": 0.0,
     },
     "fine-tuning": _FINE_TUNING,
-    "maps": _FINE_TUNING | {"epochs": 20},
+    "maps": _FINE_TUNING | {"epochs": 8},
 }
 """Values of options that are not given: from scratch, from pretrained weights, from a cache."""
 
