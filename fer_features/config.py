@@ -334,3 +334,28 @@ class FitConfig:
     jobs: Annotated[int, Flag("Parallel jobs; -1 for one per core.")] = -1
     cache_dir: _CacheDir = CACHE_DIR
     runs_dir: Annotated[Path, Flag("Folder of the runs.")] = RUNS_DIR
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """What `fer serve` does."""
+
+    _: KW_ONLY
+    model: Annotated[
+        str,
+        Flag(
+            "A model that comes with the package, a model file, or a run's folder.",
+            metavar="NAME|FILE|RUN",
+        ),
+    ] = "fernet"
+    host: Annotated[
+        str, Flag("Address to listen on; other than loopback, others can reach the server.")
+    ] = "127.0.0.1"
+    port: Annotated[int, Flag("Port to listen on; 0 for any that is free.", min=0, max=65535)] = (
+        8000
+    )
+    allow_host: Annotated[
+        tuple[str, ...],
+        Flag("A name by which the server may be called, besides localhost; repeatable."),
+    ] = ()
+    max_mib: Annotated[int, Flag("Largest picture file, in MiB.", min=1, max=1024)] = 20

@@ -1,0 +1,171 @@
+"""The answer for a picture, with the milliseconds that each step took."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fer_features.detect import crop_face
+from fer_features.serve.limits import Limits
+from fer_features.serve.refused import RefusedError
+
+
+@dataclass
+class Milliseconds:
+    """How long each step took; waiting for another picture's step is not counted."""
+
+    decode: float = 0.0
+    detect: float = 0.0
+    predict: float = 0.0
+
+    @contextmanager
+    def of(self, step: str) -> Iterator[None]:
+        """Time a step."""
+        start = time.perf_counter()
+        yield
+        setattr(self, step, round((time.perf_counter() - start) * 1000, 1))
+
+
+@dataclass(frozen=True)
+class FaceAnswer:
+    """A face: its box in pixels of the upright picture, and what the model says.
+
+    Attributes:
+        x, y, w, h: the box; (x, y) is its upper left corner.
+        score: how sure the detector is that it is a face, 0 to 1.
+        size_px: the side of the square that the model is shown.
+        status: ``ok``; ``uncertain``, no class is likely enough; ``too_small``.
+        label: the class; none for a face that is too small to answer for.
+        probabilities: of each class, in the model's order; none without a label.
+    """
+
+    x: float
+    y: float
+    w: float
+    h: float
+    score: float
+    size_px: float
+    status: Literal["ok", "uncertain", "too_small"]
+    label: str | None = None
+    probabilities: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of a picture.
+
+    Attributes:
+        model: the model's name.
+        classes: the model's classes.
+        width, height: the picture's, turned upright as its EXIF data say.
+        faces: the one with the highest score first; empty where none is found.
+        ms: how long it took.
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    width: int
+    height: int
+    faces: list[FaceAnswer] = field(default_factory=list)
+    ms: Milliseconds = field(default_factory=Milliseconds)
+
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow's names of the formats that are taken: no others are even tried."""
+
+REFUSED_BELOW = 20
+"""Faces of fewer pixels get no answer."""
+
+
+class Answerer:
+    """Finds the faces in a picture and asks the model for each; may be called from many threads.
+
+    Pictures are decoded at the same time, faces found and classified one picture after another:
+    the engines use all cores for one.
+
+    Args:
+        model: has ``name``, ``classes``, ``uncertain_below`` and ``probabilities``.
+        detector: has ``detect``.
+        limits: the largest picture.
+    """
+
+    def __init__(self, model: Any, detector: Any, limits: Limits) -> None:
+        self._model, self._detector, self._limits = model, detector, limits
+        self._lock = Lock()
+
+    def answer(self, body: bytes) -> Answer:
+        """The faces in a picture file, with their classes.
+
+        Raises:
+            RefusedError: 413, it has too many pixels; 422, it cannot be decoded.
+        """
+        ms = Milliseconds()
+        with ms.of("decode"):
+            self._check_size(body)
+            pixels, scale, (width, height) = _read(body)
+        with self._lock:
+            with ms.of("detect"):
+                faces = self._detector.detect(pixels)
+            with ms.of("predict"):
+                answers = self._classify(pixels, scale, faces)
+        return Answer(self._model.name, tuple(self._model.classes), width, height, answers, ms)
+
+    def _check_size(self, body: bytes) -> None:
+        limit = self._limits.pixels
+        try:
+            with Image.open(io.BytesIO(body), formats=FORMATS) as image:
+                pixels = image.width * image.height
+        except Image.DecompressionBombError:
+            pixels = limit + 1
+        except UnidentifiedImageError:
+            raise _unreadable("it is no picture of a known type") from None
+        except Exception as error:  # noqa: BLE001  a damaged header raises anything
+            raise _unreadable(str(error)) from None
+        if pixels > limit:
+            raise RefusedError(
+                413,
+                f"the picture has more than {limit / 1e6:g} million pixels",
+                "send a smaller picture",
+            )
+
+    def _classify(self, pixels: Any, scale: float, faces: list[Any]) -> list[FaceAnswer]:
+        large = [place for place, face in enumerate(faces) if face.h * scale >= REFUSED_BELOW]
+        rows = {}
+        if large:
+            crops = np.stack([crop_face(pixels, faces[place]) for place in large])
+            rows = dict(zip(large, self._model.probabilities(crops), strict=True))
+        return [self._face(face, scale, rows.get(place)) for place, face in enumerate(faces)]
+
+    def _face(self, face: Any, scale: float, row: Any) -> FaceAnswer:
+        box = [round(float(value) * scale, 1) for value in (face.x, face.y, face.w, face.h)]
+        about = (*box, round(float(face.score), 4), box[3])
+        if row is None:
+            return FaceAnswer(*about, "too_small")
+        threshold = self._model.uncertain_below
+        status = "uncertain" if threshold is not None and row.max() < threshold else "ok"
+        label = str(self._model.labels(row[None])[0])
+        named = {name: round(float(p), 6) for name, p in zip(self._model.classes, row, strict=True)}
+        return FaceAnswer(*about, status, label, named)
+
+
+def _read(body: bytes) -> tuple[Any, float, tuple[int, int]]:
+    try:
+        with Image.open(io.BytesIO(body), formats=FORMATS) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+    except Exception as error:  # noqa: BLE001
+        raise _unreadable(str(error)) from None
+    return np.asarray(upright), 1.0, upright.size
+
+
+def _unreadable(reason: str) -> RefusedError:
+    return RefusedError(
+        422, f"the picture cannot be read: {reason}", "send a JPEG, PNG or WebP file"
+    )

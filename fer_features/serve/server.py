@@ -1,0 +1,98 @@
+"""The application on a port, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from fer_features.errors import FerError, reason_of
+from fer_features.serve.limits import Limits
+
+GOODBYE_S = 2
+"""Seconds that answers under way have when the server is stopped."""
+
+PENDING = 128
+"""Connections that may wait to be accepted."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on a host's port; port 0 is any that is free.
+
+    Raises:
+        FerError: the host is not of this machine, or the port is taken.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=PENDING)
+    except OSError as error:
+        raise FerError(
+            f"{host}:{port} cannot be listened on: {reason_of(error)}",
+            hint="choose another --port (0 for any that is free), or another --host",
+        ) from error
+
+
+def run(app: Any, listener: socket.socket, limits: Limits, *, ready: Callable[[], None]) -> None:
+    """Answer requests until Ctrl-C; nothing is logged.
+
+    Args:
+        app: the application.
+        listener: where it listens.
+        limits: of a request's head, and of open connections.
+        ready: called before the first request is accepted.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, when the answers under way are sent.
+    """
+    config = uvicorn.Config(
+        app,
+        http=_protocol(limits.head_s),
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=limits.connections,
+        timeout_graceful_shutdown=GOODBYE_S,
+    )
+    ready()
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _protocol(head_s: float) -> type[H11Protocol]:
+    """Uvicorn's HTTP, which also closes a connection whose request's head does not arrive."""
+
+    class Protocol(H11Protocol):
+        _timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._time_head()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._time_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            if self._timer is not None:
+                self._timer.cancel()
+
+        def _time_head(self) -> None:
+            waiting = self.conn.their_state is h11.IDLE
+            if waiting and self._timer is None:
+                self._timer = self.loop.call_later(head_s, self.transport.close)
+            elif not waiting and self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    return Protocol
