@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 from ipaddress import ip_address
 
 import typer
@@ -11,6 +12,11 @@ from fer_features.config import ServeConfig
 from fer_features.errors import FerError, install_hint
 from fer_features.runtime.console import print_message
 from fer_features.runtime.interrupt import INTERRUPTED
+
+OPEN = (
+    "warning: anybody who can reach this machine can send pictures and read the answers: there is "
+    "no password and no TLS"
+)
 
 
 def serve(config: ServeConfig) -> None:
@@ -28,28 +34,23 @@ def serve(config: ServeConfig) -> None:
     from fer_features.detect import Detector
     from fer_features.serve.app import create_app
     from fer_features.serve.limits import Limits
-    from fer_features.serve.server import listen, run
+    from fer_features.serve.server import listen, make_server
 
     limits = Limits(bytes=config.max_mib * 2**20)
-    own = _is_loopback(config.host)
+    own, name = _is_loopback(config.host), socket.gethostname()
     listener = listen(config.host, config.port)
     model = fer.load_model(config.model)
-    app = create_app(
-        model, Detector(), limits, names=(*config.allow_host, config.host), addresses=not own
-    )
+    names = config.allow_host if own else (*config.allow_host, config.host, name)
+    app = create_app(model, Detector(), limits, names=names, addresses=not own)
 
-    def ready() -> None:
-        host, port = listener.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        if not own:
-            print_message(
-                "warning: anybody who can reach this machine can send pictures and read the "
-                "answers; there is no password and no TLS"
-            )
-        print_message(f"{model.name} answers at http://{shown}:{port}; Ctrl-C ends it")
-
+    if not own:
+        print_message(OPEN)
+    host, port = listener.getsockname()[:2]
+    shown = name if ip_address(host).is_unspecified else f"[{host}]" if ":" in host else host
+    print_message(f"{model.name} answers at http://{shown}:{port}/ (Ctrl-C ends it)")
     try:
-        run(app, listener, limits, ready=ready)
+        with listener:
+            make_server(app, limits).run(sockets=[listener])
     except KeyboardInterrupt:
         print_message("stopped")
         raise typer.Exit(INTERRUPTED) from None

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
-from fer_features.detect import crop_face
+from fer_features.data.pictures import Photograph, read_photograph
+from fer_features.detect import Detector, Face, crop_face
 from fer_features.serve.limits import Limits
 from fer_features.serve.refused import RefusedError
 
@@ -110,18 +113,19 @@ class Answerer:
         ms = Milliseconds()
         with ms.of("decode"):
             self._check_size(body)
-            pixels, scale, (width, height) = _read(body)
+            photograph = _read(body)
         with self._lock:
             with ms.of("detect"):
-                faces = self._detector.detect(pixels)
+                faces = self._detector.detect(photograph.pixels)
             with ms.of("predict"):
-                answers = self._classify(pixels, scale, faces)
-        return Answer(self._model.name, tuple(self._model.classes), width, height, answers, ms)
+                answers = self._classify(photograph, faces)
+        size = photograph.width, photograph.height
+        return Answer(self._model.name, tuple(self._model.classes), *size, answers, ms)
 
     def _check_size(self, body: bytes) -> None:
         limit = self._limits.pixels
         try:
-            with Image.open(io.BytesIO(body), formats=FORMATS) as image:
+            with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(body), formats=FORMATS) as image:
                 pixels = image.width * image.height
         except Image.DecompressionBombError:
             pixels = limit + 1
@@ -136,33 +140,32 @@ class Answerer:
                 "send a smaller picture",
             )
 
-    def _classify(self, pixels: Any, scale: float, faces: list[Any]) -> list[FaceAnswer]:
-        large = [place for place, face in enumerate(faces) if face.h * scale >= REFUSED_BELOW]
+    def _classify(self, photograph: Photograph, faces: Sequence[Face]) -> list[FaceAnswer]:
+        factor = photograph.width / photograph.pixels.shape[1]
+        large = [place for place, face in enumerate(faces) if face.h * factor >= REFUSED_BELOW]
         rows = {}
         if large:
-            crops = np.stack([crop_face(pixels, faces[place]) for place in large])
+            crops = np.stack([crop_face(photograph.pixels, faces[place]) for place in large])
             rows = dict(zip(large, self._model.probabilities(crops), strict=True))
-        return [self._face(face, scale, rows.get(place)) for place, face in enumerate(faces)]
+        return [self._face(face, factor, rows.get(place)) for place, face in enumerate(faces)]
 
-    def _face(self, face: Any, scale: float, row: Any) -> FaceAnswer:
-        box = [round(float(value) * scale, 1) for value in (face.x, face.y, face.w, face.h)]
-        about = (*box, round(float(face.score), 4), box[3])
+    def _face(self, face: Face, factor: float, row: NDArray[np.float64] | None) -> FaceAnswer:
+        box = [round(value * factor, 1) for value in (face.x, face.y, face.w, face.h)]
+        about = (*box, round(face.score, 4), box[3])
         if row is None:
             return FaceAnswer(*about, "too_small")
         threshold = self._model.uncertain_below
-        status = "uncertain" if threshold is not None and row.max() < threshold else "ok"
+        uncertain = threshold is not None and row.max() < threshold
         label = str(self._model.labels(row[None])[0])
         named = {name: round(float(p), 6) for name, p in zip(self._model.classes, row, strict=True)}
-        return FaceAnswer(*about, status, label, named)
+        return FaceAnswer(*about, "uncertain" if uncertain else "ok", label, named)
 
 
-def _read(body: bytes) -> tuple[Any, float, tuple[int, int]]:
+def _read(body: bytes) -> Photograph:
     try:
-        with Image.open(io.BytesIO(body), formats=FORMATS) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    except Exception as error:  # noqa: BLE001
+        return read_photograph(body)
+    except ValueError as error:
         raise _unreadable(str(error)) from None
-    return np.asarray(upright), 1.0, upright.size
 
 
 def _unreadable(reason: str) -> RefusedError:

@@ -17,7 +17,7 @@ class ModelFacts:
         name: the model's name.
         classes: its classes, in order.
         learnt_from: what its weights and its head have learnt from, a sentence each.
-        accuracy: test accuracy with its interval and what it was measured on; None if unknown.
+        accuracy: on the test part, with its interval, a sentence.
         uncertain_below: highest probability below which an answer is called uncertain.
         max_bytes: largest picture file.
         max_pixels: largest picture.
@@ -27,7 +27,7 @@ class ModelFacts:
     name: str
     classes: tuple[str, ...]
     learnt_from: tuple[str, ...]
-    accuracy: str | None
+    accuracy: str
     uncertain_below: float | None
     max_bytes: int
     max_pixels: int
@@ -39,10 +39,26 @@ def facts_of(model: Any, limits: Limits) -> ModelFacts:
     return ModelFacts(
         name=model.name,
         classes=tuple(model.classes),
-        learnt_from=(),
-        accuracy=None,
+        learnt_from=_learnt_from(model.record),
+        accuracy=_accuracy(model.record),
         uncertain_below=model.uncertain_below,
         max_bytes=limits.bytes,
         max_pixels=limits.pixels,
         version=__version__,
     )
+
+
+def _learnt_from(record: Any) -> tuple[str, ...]:
+    spec, split = record.spec, record.split
+    faces = f"{split.train:,} faces" if split else "faces"
+    return (
+        f"Features: {spec.backbone}, learnt from {spec.learnt_from or 'an unknown source'}.",
+        f"Classifier: {record.head_title or record.head}, fitted to {faces} of {record.data.name}.",
+        *(f"{mark}." for mark in record.marks),
+    )
+
+
+def _accuracy(record: Any) -> str:
+    value, interval = record.test.accuracy, record.intervals.get("accuracy")
+    between = f" (95 % interval {interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
+    return f"Right for {value:.1%} of {record.test.n:,} test faces{between}."

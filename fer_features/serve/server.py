@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -37,17 +36,12 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def run(app: Any, listener: socket.socket, limits: Limits, *, ready: Callable[[], None]) -> None:
-    """Answer requests until Ctrl-C; nothing is logged.
+def make_server(app: Any, limits: Limits) -> uvicorn.Server:
+    """A server that logs nothing; ``run(sockets=[listener])`` answers requests until Ctrl-C.
 
     Args:
         app: the application.
-        listener: where it listens.
         limits: of a request's head, and of open connections.
-        ready: called before the first request is accepted.
-
-    Raises:
-        KeyboardInterrupt: on Ctrl-C, when the answers under way are sent.
     """
     config = uvicorn.Config(
         app,
@@ -63,9 +57,7 @@ def run(app: Any, listener: socket.socket, limits: Limits, *, ready: Callable[[]
         limit_concurrency=limits.connections,
         timeout_graceful_shutdown=GOODBYE_S,
     )
-    ready()
-    with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)
 
 
 def _protocol(head_s: float) -> type[H11Protocol]:
