@@ -81,8 +81,8 @@ class Answer:
     ms: Milliseconds = field(default_factory=Milliseconds)
 
 
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-"""Pillow's names of the formats that are taken: no others are even tried."""
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow's names of the formats that are taken: no other decoder sees a stranger's bytes."""
 
 REFUSED_BELOW = 20
 """Faces of fewer pixels get no answer."""
@@ -103,6 +103,8 @@ class Answerer:
     def __init__(self, model: Any, detector: Any, limits: Limits) -> None:
         self._model, self._detector, self._limits = model, detector, limits
         self._lock = Lock()
+        Image.init()
+        self._formats = [name for name in FORMATS if name in Image.OPEN]
 
     def answer(self, body: bytes) -> Answer:
         """The faces in a picture file, with their classes.
@@ -125,7 +127,7 @@ class Answerer:
     def _check_size(self, body: bytes) -> None:
         limit = self._limits.pixels
         try:
-            with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(body), formats=FORMATS) as image:
+            with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(body), formats=self._formats) as image:
                 pixels = image.width * image.height
         except Image.DecompressionBombError:
             pixels = limit + 1

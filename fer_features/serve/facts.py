@@ -52,13 +52,22 @@ def _learnt_from(record: Any) -> tuple[str, ...]:
     spec, split = record.spec, record.split
     faces = f"{split.train:,} faces" if split else "faces"
     return (
-        f"Features: {spec.backbone}, learnt from {spec.learnt_from or 'an unknown source'}.",
-        f"Classifier: {record.head_title or record.head}, fitted to {faces} of {record.data.name}.",
+        f"features of {spec.backbone}, which has learnt from "
+        f"{spec.learnt_from or 'an unknown source'}; {record.head_title or record.head}, "
+        f"fitted to {faces} of {record.data.name}.",
         *(f"{mark}." for mark in record.marks),
     )
 
 
 def _accuracy(record: Any) -> str:
     value, interval = record.test.accuracy, record.intervals.get("accuracy")
-    between = f" (95 % interval {interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
-    return f"Right for {value:.1%} of {record.test.n:,} test faces{between}."
+    between = ""
+    if interval:
+        between = f" (95 % interval {_percent(interval[0])} to {_percent(interval[1])})"
+    return (
+        f"It is right for {_percent(value)} of {record.test.n:,} test faces{between}; on pictures of another kind it may be right less often."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -38,8 +38,8 @@ async function introduce() {
   $("most").textContent = `${Math.round(facts.max_bytes / 2 ** 20)} MiB`;
   $("version").textContent = facts.version;
   $("model").textContent = facts.name;
-  const words = [...facts.learnt_from, facts.accuracy].filter(Boolean);
-  $("learnt").append(words.length ? ` ${words.join(" ")}` : " does not say what it has learnt from.");
+  const words = [...facts.learnt_from, facts.accuracy];
+  $("learnt").append(`: ${words.join(" ")}`);
 }
 
 // ---- what is shown
