@@ -11,7 +11,6 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from fer_features import __version__
-from fer_features.runtime.console import print_message
 from fer_features.serve.answer import Answer, Answerer
 from fer_features.serve.body import check_head, read_body
 from fer_features.serve.facts import ModelFacts, facts_of
@@ -78,7 +77,6 @@ def create_app(
     app.add_middleware(Guard, names=names, addresses=addresses)
     app.add_exception_handler(RefusedError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_http)
-    app.add_exception_handler(Exception, _fault)
     for path in PAGE:
         app.add_api_route(path, _file, methods=["GET", "HEAD"], include_in_schema=False)
 
@@ -111,8 +109,3 @@ async def _refuse_http(request: Request, error: Exception) -> Response:
     hint = "the paths are /, /api/model (GET) and /api/predict (POST)"
     return RefusedError(error.status_code, error.detail.lower(), hint).response()
 
-
-async def _fault(_: Request, error: Exception) -> Response:
-    """A fault of the program: one line here, and nothing about the picture."""
-    print_message(f"fault: {type(error).__name__} in a request; the server goes on")
-    return RefusedError(500, "a fault of the program", "try another picture").response()

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fer_features.runtime.console import print_message
 from fer_features.serve.refused import RefusedError
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
@@ -47,22 +48,30 @@ class Guard:
         self._addresses = addresses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
+        """Pass a request on, or refuse it; a fault of the program is one line on stderr."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        begun = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+                begun = True
+            await send(message)
+
         try:
             self._check(Headers(scope=scope), scope["method"])
+            await self._app(scope, receive, send_with_headers)
         except RefusedError as refused:
             await refused.response()(scope, receive, send_with_headers)
-        else:
-            await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            print_message(f"fault: {type(error).__name__} in a request; the server goes on")
+            if begun:
+                raise
+            fault = RefusedError(500, "a fault of the program", "try another picture")
+            await fault.response()(scope, receive, send_with_headers)
 
     def _check(self, headers: Headers, method: str) -> None:
         host = headers.get("host", "").lower()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import Any
 
@@ -27,8 +28,20 @@ def listen(host: str, port: int) -> socket.socket:
         FerError: the host is not of this machine, or the port is taken.
     """
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=PENDING)
+        # With its protocol: asyncio sends small packets at once only where that is TCP.
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            if os.name == "posix":  # elsewhere it would share the port with another program
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(PENDING)
+        except OSError:
+            listener.close()
+            raise
+        return listener
     except OSError as error:
         raise FerError(
             f"{host}:{port} cannot be listened on: {reason_of(error)}",
