@@ -61,6 +61,12 @@ function show(source, width, height, faces, mirrored = false) {
   draw();
 }
 
+function hide() {
+  shown = null;
+  $("invite").hidden = false;
+  $("view").hidden = true;
+}
+
 const labelled = (face) =>
   face.label === null ? "too small" : `${face.label}${face.status === "uncertain" ? "?" : ""} ${percent(most(face))}`;
 const most = (face) => Math.max(...Object.values(face.probabilities));
@@ -231,6 +237,7 @@ async function take(file) {
   const source = await createImageBitmap(file).catch(() => null);
   if (mine !== turn) return;
   if (source) show(source, source.width, source.height, []);
+  else hide();
   list([]);
   $("summary").textContent = "Looking…";
   try {
