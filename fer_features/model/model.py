@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +83,7 @@ class Model:
         self._folders, self._inside = folders, inside
         self._lock = Lock()
         self._engines: dict[int | None, Engine] = {}
+        weakref.finalize(self, _close, self._engines)
         calibrator = record.calibrator
         self._calibrator = calibrator and Calibrator.from_dict(
             {"method": calibrator.__struct_config__.tag}
@@ -251,6 +253,12 @@ def _face(picture: Any, number: int) -> NDArray[np.uint8]:
         raise FerError(f"face {number} is of shape {array.shape}", hint=_FACES) from error
     size = (IMAGE_SIZE, IMAGE_SIZE)
     return np.asarray(grey if grey.size == size else grey.resize(size, Image.Resampling.BILINEAR))
+
+
+def _close(engines: dict[int | None, Engine]) -> None:
+    """Release the engines' threads, which must not outlive the interpreter."""
+    while engines:
+        engines.popitem()[1].close()
 
 
 def _mean(views: list[NDArray[Any]]) -> NDArray[Any]:
