@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 
 from fer_features import __version__
-from fer_features.cli import audit, bench, cache, compare, data, extract, fit, pretrain, report, serve
+from fer_features.cli import (
+    audit,
+    bench,
+    cache,
+    compare,
+    data,
+    extract,
+    fit,
+    model,
+    pretrain,
+    report,
+    serve,
+)
 from fer_features.cli.flags import add_command
 from fer_features.runtime.console import print_line
 
@@ -30,6 +42,7 @@ _GROUPS: dict[str, tuple[str, tuple[Callable[..., None], ...]]] = {
         "Look at feature caches, verify and delete them.",
         (cache.list_caches, cache.info, cache.verify, cache.remove),
     ),
+    "model": ("Save a run's model as one file, and show a model's card.", (model.save, model.show)),
 }
 
 
