@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 
 from fer_features import __version__
-from fer_features.cli import audit, bench, cache, compare, data, extract, fit, pretrain, report
+from fer_features.cli import (
+    audit,
+    bench,
+    cache,
+    compare,
+    data,
+    extract,
+    fit,
+    predict,
+    pretrain,
+    report,
+)
 from fer_features.cli.flags import add_command
 from fer_features.runtime.console import print_line
 
@@ -54,6 +65,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     fit.fit,
     compare.compare,
     report.report,
+    predict.predict,
     bench.bench,
 )
 for _function in _COMMANDS:

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.errors import FerError, install_hint, reason_of
+from fer_features.errors import FerError, install_hint
 
-VIDEO_SUFFIXES = frozenset(
-    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
-)
+_SUFFIXES = ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv"
+VIDEO_SUFFIXES = frozenset(_SUFFIXES.split())
 
 MAX_FRAME_PIXELS = 100_000_000
 
@@ -128,8 +127,8 @@ def _opened(path: Path) -> Iterator[Any]:
             if not container.streams.video:
                 raise ValueError("it has no video track")
             yield container
-    except OSError as error:  # FFmpeg's are of this kind too, or of `ValueError`
-        raise ValueError(reason_of(error)) from error
+    except (OSError, av.error.FFmpegError) as error:
+        raise ValueError(getattr(error, "strerror", None) or str(error)) from error
 
 
 def _decoded(container: Any) -> Iterator[tuple[Fraction | None, Any, str]]:

@@ -41,9 +41,7 @@ def list_sources(inputs: Sequence[Path]) -> Iterator[Path]:
     in memory. Hidden files and folders are left out, and so is whatever else has not the name of
     a picture or video; pictures of types that cannot be read here are not, and get a row.
     """
-    found = (
-        file for one in inputs for file in (_files(one, ()) if one.is_dir() else iter((one,)))
-    )
+    found = (file for one in inputs for file in (_files(one, ()) if one.is_dir() else iter((one,))))
     return (path for path, _ in groupby(found))
 
 
@@ -51,18 +49,24 @@ def _files(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
     """All pictures and videos in a folder, at any depth.
 
     Args:
-        folder: the folder.
+        folder: a folder.
         above: device and inode of the folders that it is in: links back to one are not followed.
     """
     about = folder.stat()
     here = (about.st_dev, about.st_ino)
     if here in above:
         return
-    with os.scandir(folder) as entries:
-        names = sorted((one.name, one.is_dir()) for one in entries if not one.name.startswith("."))
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(
+                (e.name, (folder / e.name).is_dir()) for e in entries if e.name[0] != "."
+            )
+    except PermissionError:
+        yield folder  # gets a row, as a file that cannot be read
+        return
     wanted = suffixes() | OTHER_PICTURES | VIDEO_SUFFIXES
-    for name, is_folder in names:
-        if is_folder:
+    for name in names:
+        if (folder / name).is_dir():
             yield from _files(folder / name, (*above, here))
-        elif os.path.splitext(name)[1].lower() in wanted and (folder / name).is_file():
+        elif Path(name).suffix.lower() in wanted and (folder / name).is_file():
             yield folder / name
