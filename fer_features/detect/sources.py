@@ -58,9 +58,7 @@ def _files(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
         return
     try:
         with os.scandir(folder) as entries:
-            names = sorted(
-                (e.name, (folder / e.name).is_dir()) for e in entries if e.name[0] != "."
-            )
+            names = sorted(one.name for one in entries if not one.name.startswith("."))
     except PermissionError:
         yield folder  # gets a row, as a file that cannot be read
         return

@@ -217,13 +217,18 @@ def _sources_in(path: Path, suffix: str) -> Iterator[tuple[str, int]]:
 
     last: str | None = None
     with path.open("rb") as file:
-        rows = csv.reader(lines(file)) if suffix == ".csv" else map(_source, lines(file))
+        rows: Iterator[list[str]] = (
+            csv.reader(lines(file)) if suffix == ".csv" else map(_source, lines(file))
+        )
         begin = 0
-        for number, row in enumerate(rows):
-            source = row[0] if row else ""
-            if source != last and (number or suffix != ".csv"):
-                yield source, begin
-                last = source
+        columns_of_row = len(next(rows, ())) if suffix == ".csv" else 1
+        begin = end if suffix == ".csv" else 0
+        for row in rows:
+            if len(row) != columns_of_row:  # its source may be half a name
+                return
+            if row[0] != last:
+                last = row[0]
+                yield last, begin
             begin = end
 
 

@@ -113,18 +113,7 @@ def predict_pictures(
 def detect_and_predict(
     model: Model, pictures: Any, *, detector: Detector | None = None, **options: Any
 ) -> Predictions:
-    """`Model.detect_and_predict`: the rows of pictures, a row a face.
-
-    Args:
-        model: a model.
-        pictures: a path or an array uint8 (H, W) or (H, W, 3), or several; a folder stands for
-            all pictures and videos in it.
-        detector: finds the faces; by default a new one.
-        options: those of `Options`.
-
-    Raises:
-        FerError: a path does not exist, or an array is no picture.
-    """
+    """See `Model.detect_and_predict`."""
     alone = isinstance(pictures, (str, Path)) or getattr(pictures, "ndim", 0) in (2, 3)
     sources = _sources([pictures] if alone else pictures)
     answers = predict_pictures(model, sources, detector=detector, options=Options(**options))

@@ -87,12 +87,13 @@ def write_video(
         stream = container.add_stream("mpeg4", rate=25)
         stream.bit_rate = 8_000_000
         stream.codec_context.time_base = milliseconds
+        stream.pix_fmt = "yuv420p"
         if rotation:
             stream.set_display_rotation(rotation)
-        for picture, time_ms in zip(pictures, times_ms, strict=True):
+        for place, (picture, time_ms) in enumerate(zip(pictures, times_ms, strict=True)):
             rgb = picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
-            stream.height, stream.width = rgb.shape[:2]
-            stream.pix_fmt = "yuv420p"
+            if not place:
+                stream.height, stream.width = rgb.shape[:2]
             frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
             frame.pts, frame.time_base = time_ms, milliseconds
             for packet in stream.encode(frame):
