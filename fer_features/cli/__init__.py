@@ -20,6 +20,7 @@ from fer_features.cli import (
     extract,
     fit,
     model,
+    predict,
     pretrain,
     report,
     serve,
@@ -67,6 +68,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     fit.fit,
     compare.compare,
     report.report,
+    predict.predict,
     serve.serve,
     bench.bench,
 )

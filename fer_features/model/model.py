@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,10 @@ from fer_features.model.file import write_model
 from fer_features.model.record import ModelRecord
 from fer_features.model.weights import find_weights, weights_to_keep
 from fer_features.runtime.hardware import cpu_has_bfloat16
+
+if TYPE_CHECKING:
+    from fer_features.detect.detector import Detector
+    from fer_features.model.predictions import Predictions
 
 FEW = 8
 """Images that are computed one by one where the engine's batches have a fixed size."""
@@ -205,6 +209,28 @@ class Model:
     def predict(self, faces: ArrayLike | Sequence[ArrayLike | str | Path]) -> NDArray[np.str_]:
         """Each face's class (N,); arguments and errors as for `predict_proba`."""
         return self.labels(self.predict_proba(faces))
+
+    def detect_and_predict(
+        self, pictures: Any, *, detector: Detector | None = None, **options: Any
+    ) -> Predictions:
+        """Find the faces in pictures and videos, and predict them: a row a face.
+
+        Args:
+            pictures: a path or an array uint8 (H, W) or (H, W, 3), or several; a folder stands for
+                all pictures and videos in it.
+            detector: finds the faces; by default a new `Detector`.
+            options: ``whole``, ``largest``, ``region`` and ``every``, as in `fer predict`.
+
+        Returns:
+            The rows in the pictures' order; one for a picture without a face, and for what cannot
+            be read.
+
+        Raises:
+            FerError: a path does not exist, or an array is no picture.
+        """
+        from fer_features.model.pictures import detect_and_predict
+
+        return detect_and_predict(self, pictures, detector=detector, **options)
 
     def save(self, path: str | Path, *, with_weights: bool = False) -> Path:
         """Write the model as one file, complete or not at all, and return its path.
