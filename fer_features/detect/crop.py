@@ -29,8 +29,9 @@ def crop_face(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
     """Crop a face: a square with the height of its box, centred on it, as 48×48 grey levels.
 
     Where the line between the eyes is more than 15° off the horizontal, the face is turned upright
-    around the box's centre, and its height is calculated from the box's diagonal. Beyond the picture its edge is repeated. Large faces are reduced by
-    averaging areas, small ones enlarged by bilinear interpolation.
+    around the box's centre, and its height is calculated from the box's diagonal. Beyond the
+    picture its edge is repeated. Large faces are reduced by averaging areas, small ones enlarged
+    by bilinear interpolation.
 
     Args:
         picture: uint8 (H, W) grey levels or (H, W, 3) RGB.

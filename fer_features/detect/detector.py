@@ -6,14 +6,13 @@ import math
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from fer_features.detect.boxes import Face, find_faces
-from fer_features.detect.engines import FaceNetwork, Maps, make_network
+from fer_features.detect.engines import FaceNetwork, Result, make_network
 from fer_features.detect.retinaface import MEAN, STRIDES
 
 MIN_SCORE = 0.7
@@ -33,7 +32,7 @@ would be missed else.
 MAX_SIDE = 4096
 """The longest side of the pictures that faces are looked for in."""
 
-DEPTH = 8
+DEPTH = 4
 """Pictures that are prepared or computed at once."""
 
 Picture = NDArray[np.uint8]
@@ -76,7 +75,7 @@ class Detector:
     def iter_detect(self, pictures: Iterable[Picture]) -> Iterator[list[Face]]:
         """Like `detect_many`, but read pictures and return faces as they come."""
         network = self._built()
-        waiting: deque[tuple[Future[Maps], tuple[float, float]]] = deque()
+        waiting: deque[tuple[Result, tuple[float, float]]] = deque()
         for picture in pictures:
             prepared, factors = prepare(picture)
             waiting.append((network.submit(prepared), factors))
@@ -85,8 +84,8 @@ class Detector:
         while waiting:
             yield self._faces(*waiting.popleft())
 
-    def _faces(self, maps: Future[Maps], factors: tuple[float, float]) -> list[Face]:
-        return find_faces(maps.result(), min_score=self._min_score, factors=factors)
+    def _faces(self, result: Result, factors: tuple[float, float]) -> list[Face]:
+        return find_faces(result(), min_score=self._min_score, factors=factors)
 
     def _built(self) -> FaceNetwork:
         with self._lock:

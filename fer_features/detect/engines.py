@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,10 +28,14 @@ Maps = tuple[NDArray[np.float32], ...]
 """For each stride, float32 (height, width, 2 · VALUES)."""
 
 
-class FaceNetwork(Protocol):
-    """The network, ready to run on several threads at once."""
+Result = Callable[[], Maps]
+"""Waits for a picture's maps; to be called once."""
 
-    def submit(self, picture: NDArray[np.uint8]) -> Future[Maps]:
+
+class FaceNetwork(Protocol):
+    """The network, ready to run; may be used by several threads."""
+
+    def submit(self, picture: NDArray[np.uint8]) -> Result:
         """Start to compute the maps of an RGB picture whose sides are multiples of 32."""
         ...
 
@@ -61,32 +64,52 @@ class OpenVinoNetwork:
     """
 
     def __init__(self) -> None:
-        self._ov, self._model = import_openvino(), openvino_model()
-        self._any_size = self._compile(self._model)
+        self._model = openvino_model()
+        self._any_size = _Compiled(self._model)
         self._counts: Counter[tuple[int, ...]] = Counter()
-        self._one_size: dict[tuple[int, ...], Any] = {}
+        self._one_size: dict[tuple[int, ...], _Compiled] = {}
         self._lock = threading.Lock()
 
-    def submit(self, picture: NDArray[np.uint8]) -> Future[Maps]:
-        """Start to compute; waits for a free request."""
-        future: Future[Maps] = Future()
-        self._queue(picture.shape).start_async({0: picture[None]}, userdata=future)
-        return future
+    def submit(self, picture: NDArray[np.uint8]) -> Result:
+        """Start to compute."""
+        return self._compiled(picture.shape).submit(picture)
 
-    def _queue(self, shape: tuple[int, ...]) -> Any:
+    def _compiled(self, shape: tuple[int, ...]) -> _Compiled:
         with self._lock:
             self._counts[shape] += 1
             if self._counts[shape] == OFTEN and len(self._one_size) < MODELS:
                 model = self._model.clone()
                 model.reshape([1, *shape])
-                self._one_size[shape] = self._compile(model)
+                self._one_size[shape] = _Compiled(model)
             return self._one_size.get(shape, self._any_size)
 
-    def _compile(self, model: Any) -> Any:
+
+class _Compiled:
+    """A compiled model with as many requests as are in flight at once.
+
+    No callbacks: Python's end would abort a thread of OpenVINO that is still in one.
+    """
+
+    def __init__(self, model: Any) -> None:
         settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
-        queue = self._ov.AsyncInferQueue(self._ov.Core().compile_model(model, "CPU", settings))
-        queue.set_callback(_complete)
-        return queue
+        self._model = import_openvino().Core().compile_model(model, "CPU", settings)
+        self._free: list[Any] = []
+
+    def submit(self, picture: NDArray[np.uint8]) -> Result:
+        try:
+            request = self._free.pop()
+        except IndexError:
+            request = self._model.create_infer_request()
+        request.start_async({0: picture[None]})
+
+        def result() -> Maps:
+            request.wait()
+            tensors = [request.get_output_tensor(number) for number in range(len(STRIDES))]
+            maps = tuple(tensor.data[0].copy() for tensor in tensors)
+            self._free.append(request)
+            return maps
+
+        return result
 
 
 def openvino_model() -> Any:
@@ -103,31 +126,19 @@ def openvino_model() -> Any:
     return ov.Model(maps, [pictures], "retinaface")
 
 
-def _complete(request: Any, future: Future[Maps]) -> None:
-    """Copy a finished request's maps, which the next picture will overwrite."""
-    try:
-        maps = tuple(request.get_output_tensor(i).data[0].copy() for i in range(len(STRIDES)))
-    except BaseException as error:  # it has to reach the thread that waits for the future
-        future.set_exception(error)
-    else:
-        future.set_result(maps)
-
-
 class KerasNetwork:
     """The network in Keras; slower to build, and on a CPU slower to run."""
 
     def __init__(self) -> None:
         self._model = keras_model()
 
-    def submit(self, picture: NDArray[np.uint8]) -> Future[Maps]:
+    def submit(self, picture: NDArray[np.uint8]) -> Result:
         """Compute at once."""
         to_numpy: Callable[[Any], NDArray[np.float32]] = import_keras().ops.convert_to_numpy
-        future: Future[Maps] = Future()
         with keras_settings():
             centred = picture[None].astype(np.float32) - np.array(MEAN, np.float32)
-            maps = self._model(centred, training=False)
-            future.set_result(tuple(to_numpy(one)[0] for one in maps))
-        return future
+            maps = tuple(to_numpy(one)[0] for one in self._model(centred, training=False))
+        return lambda: maps
 
 
 @keras_settings()
