@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -51,7 +51,10 @@ class FakeModel:
 class FakeDetector:
     """Finds the white rectangle in a black picture."""
 
-    def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
+    def iter_detect(self, pictures: Iterable[NDArray[np.uint8]]) -> Iterator[list[Face]]:
+        return map(self._find, pictures)
+
+    def _find(self, picture: NDArray[np.uint8]) -> list[Face]:
         grey = picture if picture.ndim == 2 else picture.max(axis=2)
         rows, columns = np.nonzero(grey > 128)
         if not len(rows):
@@ -63,8 +66,12 @@ class FakeDetector:
 
 
 def picture(
-    *, width: int = 120, height: int = 80, box: tuple[int, int, int, int] | None = (10, 20, 30, 40),
-    kind: str = "PNG", **options: Any,
+    *,
+    width: int = 120,
+    height: int = 80,
+    box: tuple[int, int, int, int] | None = (10, 20, 30, 40),
+    kind: str = "PNG",
+    **options: Any,
 ) -> bytes:
     """A black picture with a white rectangle (x, y, w, h), as a file's bytes."""
     pixels = np.zeros((height, width), np.uint8)

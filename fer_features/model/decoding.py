@@ -20,8 +20,8 @@ from fer_features.detect.video import read_frames
 from fer_features.errors import FerError
 from fer_features.model.model import as_faces
 
-Source = Path | NDArray[np.uint8]
-"""A file, or a picture uint8 (H, W) or (H, W, 3)."""
+Source = Path | bytes | NDArray[np.uint8]
+"""A file, a picture file's content, or a picture uint8 (H, W) or (H, W, 3)."""
 
 Region = tuple[int, int, int, int]
 """Left, top, width and height in a picture's pixels."""
@@ -100,18 +100,20 @@ def decode(
 
 
 def _open(number: int, source: Source, options: Options) -> Iterable[Picture]:
-    if not isinstance(source, Path):
+    if isinstance(source, np.ndarray):
         return [_with_face(Picture(str(number), pixels=source), options)]
-    if is_video(source):
+    if isinstance(source, Path) and is_video(source):
         return _frames(source, options)
+    name = str(source) if isinstance(source, Path) else str(number)
     try:
         photograph = read_photograph(source)
         pixels, scale = photograph.pixels, 1 / photograph.scale
-        if options.whole and options.region is None and scale > 1:
-            return [Picture(str(source), pixels=pixels, scale=scale, face=read_picture(source))]
-        return [_with_face(Picture(str(source), pixels=pixels, scale=scale), options)]
+        reduced = options.whole and options.region is None and scale > 1
+        if reduced and isinstance(source, Path):
+            return [Picture(name, pixels=pixels, scale=scale, face=read_picture(source))]
+        return [_with_face(Picture(name, pixels=pixels, scale=scale), options)]
     except (OSError, ValueError) as error:
-        return [Picture(str(source), reason=str(error))]
+        return [Picture(name, reason=str(error))]
 
 
 def _with_face(picture: Picture, options: Options) -> Picture:

@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 import io
-import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from threading import Lock
-from typing import Any, Literal
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from fer_features.data.pictures import Photograph, read_photograph
-from fer_features.detect import Detector, Face, crop_face
+from fer_features.detect import Detector
+from fer_features.model.decoding import Seconds
+from fer_features.model.model import Model
+from fer_features.model.pictures import predict_pictures
+from fer_features.model.predictions import Prediction
 from fer_features.serve.limits import Limits
 from fer_features.serve.refused import RefusedError
 
 
-@dataclass
+@dataclass(frozen=True)
 class Milliseconds:
-    """How long each step took; waiting for another picture's step is not counted."""
+    """How long each step took, with waiting for another picture's."""
 
-    decode: float = 0.0
-    detect: float = 0.0
-    predict: float = 0.0
-
-    @contextmanager
-    def of(self, step: str) -> Iterator[None]:
-        """Time a step."""
-        start = time.perf_counter()
-        yield
-        setattr(self, step, round((time.perf_counter() - start) * 1000, 1))
+    decode: float
+    detect: float
+    predict: float
 
 
 @dataclass(frozen=True)
@@ -56,7 +45,7 @@ class FaceAnswer:
     h: float
     score: float
     size_px: float
-    status: Literal["ok", "uncertain", "too_small"]
+    status: str
     label: str | None = None
     probabilities: dict[str, float] | None = None
 
@@ -77,32 +66,25 @@ class Answer:
     classes: tuple[str, ...]
     width: int
     height: int
-    faces: list[FaceAnswer] = field(default_factory=list)
-    ms: Milliseconds = field(default_factory=Milliseconds)
+    faces: list[FaceAnswer]
+    ms: Milliseconds
 
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of the formats that are taken: no other decoder sees a stranger's bytes."""
 
-REFUSED_BELOW = 20
-"""Faces of fewer pixels get no answer."""
-
 
 class Answerer:
     """Finds the faces in a picture and asks the model for each; may be called from many threads.
 
-    Pictures are decoded at the same time, faces found and classified one picture after another:
-    the engines use all cores for one.
-
     Args:
-        model: has ``name``, ``classes``, ``uncertain_below`` and ``probabilities``.
-        detector: has ``detect``.
+        model: a model.
+        detector: finds the faces.
         limits: the largest picture.
     """
 
-    def __init__(self, model: Any, detector: Any, limits: Limits) -> None:
+    def __init__(self, model: Model, detector: Detector, limits: Limits) -> None:
         self._model, self._detector, self._limits = model, detector, limits
-        self._lock = Lock()
         Image.init()
         self._formats = [name for name in FORMATS if name in Image.OPEN]
 
@@ -112,62 +94,53 @@ class Answerer:
         Raises:
             RefusedError: 413, it has too many pixels; 422, it cannot be decoded.
         """
-        ms = Milliseconds()
-        with ms.of("decode"):
-            self._check_size(body)
-            photograph = _read(body)
-        with self._lock:
-            with ms.of("detect"):
-                faces = self._detector.detect(photograph.pixels)
-            with ms.of("predict"):
-                answers = self._classify(photograph, faces)
-        size = photograph.width, photograph.height
-        return Answer(self._model.name, tuple(self._model.classes), *size, answers, ms)
+        width, height = self._upright_size(body)
+        seconds = Seconds()
+        (found,) = predict_pictures(
+            self._model, [body], detector=self._detector, workers=1, seconds=seconds
+        )
+        first = found.rows[0]
+        if first.status == "unreadable":
+            raise _unreadable(first.reason)
+        classes = tuple(self._model.classes)
+        faces = [_face(row, classes) for row in found.rows if row.status != "no_face"]
+        ms = Milliseconds(**{step: round(1000 * s, 1) for step, s in vars(seconds).items()})
+        return Answer(self._model.name, classes, width, height, faces, ms)
 
-    def _check_size(self, body: bytes) -> None:
+    def _upright_size(self, body: bytes) -> tuple[int, int]:
+        """The picture's width and height, from its header, before anything is decoded."""
         limit = self._limits.pixels
         try:
-            with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(body), formats=self._formats) as image:
-                pixels = image.width * image.height
+            with (
+                warnings.catch_warnings(action="ignore"),
+                Image.open(io.BytesIO(body), formats=self._formats) as image,
+            ):
+                (width, height), turn = image.size, image.getexif().get(ExifTags.Base.Orientation)
         except Image.DecompressionBombError:
-            pixels = limit + 1
+            width, height, turn = limit + 1, 1, 1
         except UnidentifiedImageError:
             raise _unreadable("it is no picture of a known type") from None
-        except Exception as error:  # noqa: BLE001  a damaged header raises anything
-            raise _unreadable(str(error)) from None
-        if pixels > limit:
+        except Exception as error:  # a damaged header raises anything
+            raise _unreadable(str(error) or type(error).__name__) from None
+        if width * height > limit:
             raise RefusedError(
                 413,
                 f"the picture has more than {limit / 1e6:g} million pixels",
                 "send a smaller picture",
             )
-
-    def _classify(self, photograph: Photograph, faces: Sequence[Face]) -> list[FaceAnswer]:
-        factor = photograph.width / photograph.pixels.shape[1]
-        large = [place for place, face in enumerate(faces) if face.h * factor >= REFUSED_BELOW]
-        rows = {}
-        if large:
-            crops = np.stack([crop_face(photograph.pixels, faces[place]) for place in large])
-            rows = dict(zip(large, self._model.probabilities(crops), strict=True))
-        return [self._face(face, factor, rows.get(place)) for place, face in enumerate(faces)]
-
-    def _face(self, face: Face, factor: float, row: NDArray[np.float64] | None) -> FaceAnswer:
-        box = [round(value * factor, 1) for value in (face.x, face.y, face.w, face.h)]
-        about = (*box, round(face.score, 4), box[3])
-        if row is None:
-            return FaceAnswer(*about, "too_small")
-        threshold = self._model.uncertain_below
-        uncertain = threshold is not None and row.max() < threshold
-        label = str(self._model.labels(row[None])[0])
-        named = {name: round(float(p), 6) for name, p in zip(self._model.classes, row, strict=True)}
-        return FaceAnswer(*about, "uncertain" if uncertain else "ok", label, named)
+        return (height, width) if turn in (5, 6, 7, 8) else (width, height)
 
 
-def _read(body: bytes) -> Photograph:
-    try:
-        return read_photograph(body)
-    except ValueError as error:
-        raise _unreadable(str(error)) from None
+def _face(row: Prediction, classes: tuple[str, ...]) -> FaceAnswer:
+    assert row.face_score is not None  # noqa: S101  found, not the whole picture
+    assert row.size_px is not None  # noqa: S101
+    x, y, w, h = (round(float(getattr(row, name)), 1) for name in "xywh")
+    named = None
+    if row.probabilities is not None:
+        named = {name: round(p, 6) for name, p in zip(classes, row.probabilities, strict=True)}
+    return FaceAnswer(
+        x, y, w, h, round(row.face_score, 4), round(row.size_px, 1), row.status, row.label, named
+    )
 
 
 def _unreadable(reason: str) -> RefusedError:

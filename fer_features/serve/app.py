@@ -21,7 +21,7 @@ from fer_features.serve.refused import RefusedError
 
 if TYPE_CHECKING:
     from fer_features.detect import Detector
-    from fer_features.model import Model
+    from fer_features.model.model import Model
 
 PAGE = {
     "/": ("page.html", "text/html; charset=utf-8"),
@@ -58,7 +58,11 @@ def create_app(
         addresses: let in requests to any IP address, for a server that others reach.
     """
     limits = limits or Limits()
-    answerer, queue, facts = Answerer(model, detector, limits), Queue(limits), facts_of(model, limits)
+    answerer, queue, facts = (
+        Answerer(model, detector, limits),
+        Queue(limits),
+        facts_of(model, limits),
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -108,4 +112,3 @@ async def _refuse_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  registered for it alone
     hint = "the paths are /, /api/model (GET) and /api/predict (POST)"
     return RefusedError(error.status_code, error.detail.lower(), hint).response()
-

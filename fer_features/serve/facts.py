@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from fer_features import __version__
+from fer_features.model.model import Model
+from fer_features.model.record import ModelRecord
 from fer_features.serve.limits import Limits
 
 
@@ -34,7 +35,7 @@ class ModelFacts:
     version: str
 
 
-def facts_of(model: Any, limits: Limits) -> ModelFacts:
+def facts_of(model: Model, limits: Limits) -> ModelFacts:
     """The facts of a model, and the limits of the server."""
     return ModelFacts(
         name=model.name,
@@ -48,7 +49,7 @@ def facts_of(model: Any, limits: Limits) -> ModelFacts:
     )
 
 
-def _learnt_from(record: Any) -> tuple[str, ...]:
+def _learnt_from(record: ModelRecord) -> tuple[str, ...]:
     spec, split = record.spec, record.split
     faces = f"{split.train:,} faces" if split else "faces"
     return (
@@ -59,13 +60,13 @@ def _learnt_from(record: Any) -> tuple[str, ...]:
     )
 
 
-def _accuracy(record: Any) -> str:
-    value, interval = record.test.accuracy, record.intervals.get("accuracy")
-    between = ""
+def _accuracy(record: ModelRecord) -> str:
+    interval, between = record.intervals.get("accuracy"), ""
     if interval:
         between = f" (95 % interval {_percent(interval[0])} to {_percent(interval[1])})"
     return (
-        f"It is right for {_percent(value)} of {record.test.n:,} test faces{between}; on pictures of another kind it may be right less often."
+        f"It is right for {_percent(record.test.accuracy)} of {record.test.n:,} test faces"
+        f"{between}; on pictures of another kind it may be right less often."
     )
 
 

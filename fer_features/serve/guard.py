@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from ipaddress import ip_address
+from pathlib import Path
+from traceback import extract_tb
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -67,7 +69,11 @@ class Guard:
         except RefusedError as refused:
             await refused.response()(scope, receive, send_with_headers)
         except Exception as error:
-            print_message(f"fault: {type(error).__name__} in a request; the server goes on")
+            place = extract_tb(error.__traceback__)[-1]
+            print_message(
+                f"fault: {type(error).__name__} in {Path(place.filename).name}, line "
+                f"{place.lineno}; the server goes on"
+            )
             if begun:
                 raise
             fault = RefusedError(500, "a fault of the program", "try another picture")
