@@ -52,10 +52,11 @@ def facts_of(model: Model, limits: Limits) -> ModelFacts:
 def _learnt_from(record: ModelRecord) -> tuple[str, ...]:
     spec, split = record.spec, record.split
     faces = f"{split.train:,} faces" if split else "faces"
+    head = record.head_title or record.head
     return (
-        f"features of {spec.backbone}, which has learnt from "
-        f"{spec.learnt_from or 'an unknown source'}; {record.head_title or record.head}, "
-        f"fitted to {faces} of {record.data.name}.",
+        f"Features: {spec.backbone}, which has learnt from "
+        f"{spec.learnt_from or 'an unknown source'}.",
+        f"Classifier: {head[0].lower()}{head[1:]}, fitted to {faces} of {record.data.name}.",
         *(f"{mark}." for mark in record.marks),
     )
 

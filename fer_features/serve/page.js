@@ -38,8 +38,7 @@ async function introduce() {
   $("most").textContent = `${Math.round(facts.max_bytes / 2 ** 20)} MiB`;
   $("version").textContent = facts.version;
   $("model").textContent = facts.name;
-  const words = [...facts.learnt_from, facts.accuracy];
-  $("learnt").append(`: ${words.join(" ")}`);
+  $("learnt").append(`. ${[...facts.learnt_from, facts.accuracy].join(" ")}`);
 }
 
 // ---- what is shown

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from fer_features.errors import FerError, reason_of
 from fer_features.serve.limits import Limits
 
-GOODBYE_S = 2
+GOODBYE_S = 1
 """Seconds that answers under way have when the server is stopped."""
 
 PENDING = 128

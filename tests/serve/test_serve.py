@@ -97,7 +97,7 @@ def test_boxes_are_in_pixels_of_the_upright_whole_picture(client: httpx.Client) 
 def test_the_model_is_described(client: httpx.Client) -> None:
     facts = client.get("/api/model").json()
     assert (facts["name"], facts["classes"]) == ("fake", list(EMOTIONS))
-    assert "28,709 faces of fer2013" in facts["learnt_from"][0]
+    assert "28,709 faces of fer2013" in facts["learnt_from"][1]
     assert "71.2 % of 3,589 test faces (95 % interval 69.7 % to 72.7 %)" in facts["accuracy"]
     assert facts["max_bytes"] == 20 * 2**20
 

@@ -87,7 +87,7 @@ def opened(browser: Any, address: str) -> Iterator[Any]:
             tab.most_in_flight = max(tab.most_in_flight, len(in_flight))
 
     tab.on("request", sent)
-    tab.on("requestfinished", in_flight.discard)
+    tab.on("requestfinished", lambda request: in_flight.discard(request))
     tab.on("console", lambda message: tab.complaints.append(message.text))
     tab.on("pageerror", lambda error: tab.complaints.append(str(error)))
     tab.goto(address)
