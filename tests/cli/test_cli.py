@@ -265,6 +265,7 @@ def test_layers_are_listed_with_their_shapes(tiny: Backbone) -> None:
     ]
     text = fer("data", "layers", "tiny").stdout
     assert "12 × 12 × 4" in text
+    assert "KiB grid3" in text
     assert "second (the default)" in text
 
 
