@@ -206,6 +206,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(
         ({"backbone": "vgg"}, "vgg"),
         ({"layer": "hog_99"}, "hog_99"),
         ({"output": "grid"}, "grid"),
+        ({"output": "grid3"}, "grid3"),
         ({"engine": "onnx"}, "hog"),
         ({"size": 96}, "96"),
         ({"weights": "imagenet"}, "hog"),
