@@ -11,7 +11,7 @@ import typer
 
 from fer_features.cli.extract import LONGEST_LIST, show_bad
 from fer_features.cli.flags import Json, Size
-from fer_features.config import EMOTIONS, MAX_SEED, SEED, USAGES, DataConfig, ExtractConfig
+from fer_features.config import EMOTIONS, GRID, MAX_SEED, SEED, USAGES, DataConfig, ExtractConfig
 from fer_features.runtime.console import emit_json, print_line, print_message, table
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ def layers(
 ) -> None:
     """List the layers of a network that can be kept, with their shapes."""
     from fer_features.backbones import get_backbone
-    from fer_features.engines.engine import GRID
 
     network = get_backbone(backbone)
     shapes = network.layer_shapes(size)

@@ -98,18 +98,18 @@ def check_features(dataset: Dataset, output: str) -> None:
         FerError: features are missing, or maps are of different sizes.
     """
     cache, shapes = dataset.cache, dataset.cache.shapes()
-    missing = {
-        layer: name
+    missing = [
+        (layer, name)
         for layer in dataset.layers
         for name in _names(layer, output, ("", *dataset.views))
         if not cache.done((name,))[dataset.rows].all()
-    }
+    ]
     if missing:
+        layers, names = zip(*missing, strict=True)
         raise FerError(
-            f"{cache.path} does not hold {' and '.join(missing.values())} of all "
-            f"{len(dataset.rows):,} rows",
+            f"{cache.path} does not hold {' and '.join(names)} of all {len(dataset.rows):,} rows",
             hint=f"it holds {', '.join(cache.features)}; to add it: "
-            f"{extract_command(dataset, list(missing), output)}",
+            f"{extract_command(dataset, tuple(dict.fromkeys(layers)), output)}",
         )
     sizes = {shapes[f"{layer}/{output}"][1:-1] for layer in dataset.layers}
     if len(sizes) > 1:

@@ -86,19 +86,19 @@ class Verdict:
                 f"{self.first} is best: first on validation, and on test ahead of {others} by more "
                 f"than chance ({self._test})."
             )
-        first, it = f"{self.first} is first on validation", "It"
-        if self.tied:
-            it = self.first
-            first = (
-                f"{_listed([it, *self.tied])} are tied first on validation; {it} is listed first"
-            )
         if short:
+            tied = f", tied with {_listed(self.tied)}" if self.tied else ""
             ahead, behind, unclear = (len(self.named(one)) for one in ("ahead", "behind", "open"))
             return (
-                f"{first}; on test it is ahead of {ahead}, behind {behind} and not distinguishable "
-                f"from {unclear} of the others ({self._test})."
+                f"{self.first} is first on validation{tied}; on test it is ahead of {ahead}, "
+                f"behind {behind} and not distinguishable from {unclear} of the others "
+                f"({self._test})."
             )
-        parts = [f"{first}."]
+        parts, it = [f"{self.first} is first on validation."], "It"
+        if self.tied:
+            it = self.first
+            tied = _listed([self.first, *self.tied])
+            parts = [f"{tied} are tied first on validation; {it} is listed first."]
         for outcome, words in _OUTCOMES.items():
             if names := self.named(outcome):
                 parts.append(f"{it} {words} {_listed(names)}.")
