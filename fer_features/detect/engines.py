@@ -15,7 +15,7 @@ from fer_features.engines.openvino_graph import OpenVinoLayers
 from fer_features.engines.select import choose_engine
 from fer_features.runtime.hardware import has_openvino
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
-from fer_features.runtime.openvino_runtime import import_openvino
+from fer_features.runtime.openvino_runtime import import_openvino, make_queue
 
 Maps = tuple[NDArray[np.float32], ...]
 """For each stride, float32 (height, width, 2 · VALUES)."""
@@ -62,8 +62,7 @@ class OpenVinoNetwork:
             "CPU",
             {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"},
         )
-        self._queue = ov.AsyncInferQueue(model)
-        self._queue.set_callback(_complete)
+        self._queue = make_queue(model, _complete)
 
     def submit(self, picture: NDArray[np.uint8]) -> Future[Maps]:
         """Start to compute; waits for a free request."""

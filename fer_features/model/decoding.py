@@ -131,7 +131,8 @@ def _frames(source: Path, options: Options) -> Iterator[Picture]:
             if started:
                 yield last
             started = True
-            last = _with_face(Picture(str(source), *vars(frame).values(), ends=False), options)
+            last = Picture(str(source), frame.number, frame.time_s, frame.pixels, frame.reason)
+            last = replace(_with_face(last, options), ends=False)
     except (FerError, OSError, ValueError) as error:
         if started:
             yield last
@@ -140,9 +141,10 @@ def _frames(source: Path, options: Options) -> Iterator[Picture]:
 
 
 def part_of(picture: Picture, region: Region | None) -> NDArray[np.uint8]:
-    """The pixels of a region of a picture that could be read; empty if it is outside."""
+    """The pixels of a region of a picture; none if it is outside, or could not be read."""
     pixels = picture.pixels
-    assert pixels is not None  # noqa: S101  for the type checker
+    if pixels is None:
+        return np.empty((0, 0), np.uint8)
     if region is None:
         return pixels
     left, top = corner_of(picture, region)

@@ -154,10 +154,9 @@ def _find(
             inside += time.perf_counter() - begun
             if picture is None:
                 return
-            part = None if picture.pixels is None else part_of(picture, options.region)
-            has_part = part is not None and part.size > 0
-            waiting.append((picture, has_part))
-            if has_part:
+            part = part_of(picture, options.region)
+            waiting.append((picture, part.size > 0))
+            if part.size:
                 yield part
 
     found = detector.iter_detect(parts())
@@ -193,8 +192,8 @@ def _rows(
         part = part_of(picture, options.region)
         left, top = corner_of(picture, options.region)
         height, width = part.shape[:2]
-        box = (left, top, width, height)
-        row = _found(common, 0, box, None, min(height, width), picture.scale)
+        size_px = min(height, width)
+        row = _found(common, 0, (left, top, width, height), None, size_px, picture.scale)
         return [row], [picture.face] if row.status != "too_small" else []
     if options.largest:
         faces = sorted(faces, key=lambda one: one.w * one.h)[-1:]
@@ -228,7 +227,7 @@ def _predict(model: Model, waiting: _Waiting, seconds: Seconds) -> Iterator[Answ
     begun = time.perf_counter()
     crops = [crop for _, _, some in waiting.pictures for crop in some]
     probabilities = model.probabilities(np.stack(crops)) if crops else np.empty((0, 0))
-    labels = model.labels(probabilities) if crops else []
+    labels: Iterable[str] = model.labels(probabilities) if crops else ()
     answers = iter(zip(probabilities.tolist(), labels, strict=True))
     seconds.add("predict", begun)
     for picture, rows, _ in waiting.pictures:
