@@ -18,7 +18,7 @@ from fer_features.data.pictures import read_photograph, read_picture
 from fer_features.detect.sources import is_video
 from fer_features.detect.video import read_frames
 from fer_features.errors import FerError
-from fer_features.model.model import as_faces
+from fer_features.model.faces import as_faces
 
 Source = Path | NDArray[np.uint8]
 """A file, or a picture uint8 (H, W) or (H, W, 3)."""
