@@ -19,6 +19,7 @@ from fer_features.cli import (
     data,
     extract,
     fit,
+    model,
     predict,
     pretrain,
     report,
@@ -41,6 +42,7 @@ _GROUPS: dict[str, tuple[str, tuple[Callable[..., None], ...]]] = {
         "Look at feature caches, verify and delete them.",
         (cache.list_caches, cache.info, cache.verify, cache.remove),
     ),
+    "model": ("Save a run's model as one file, and show a model's card.", (model.save, model.show)),
 }
 
 

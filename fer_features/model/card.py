@@ -51,7 +51,8 @@ def facts(record: ModelRecord) -> list[str]:
         one.name if one.emotions == [one.name] else f"{one.name} ({', '.join(one.emotions)})"
         for one in record.task.classes
     )
-    views = "" if not record.views else f", mean of the {record.combine} of a face and its mirror"
+    averaged = "features" if record.combine == "features" else "probabilities"
+    views = f", mean of the {averaged} of a face and its mirror image" if record.views else ""
     calibrated = record.calibrator.__struct_config__.tag if record.calibrator else "none"
     found = [
         f"classes: {classes}",

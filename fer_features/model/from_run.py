@@ -81,13 +81,13 @@ def model_of_run(run: Run, *, uncertain_below: float | None = None, **options: A
 
 def _record(run: Run, uncertain_below: float | None) -> ModelRecord:
     record = run.record
-    spec, validation = record.cache.spec, run.predictions().validation
+    spec, test = record.cache.spec, run.predictions().test
     head: Any = record.head  # its texts are checked when the model is saved
     backbone = get_backbone(spec.backbone)
     uncertain = coverage(
-        validation.label,
-        validation.probability,
-        measured_on=f"{len(validation.label):,} validation rows of {record.data.name}",
+        test.label,
+        test.probability,
+        measured_on=f"{len(test.label):,} test rows of {record.data.name}",
     )
     return ModelRecord(
         name=record.id,

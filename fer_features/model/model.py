@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -84,6 +85,7 @@ class Model:
         self._folders, self._inside = folders, inside
         self._lock = Lock()
         self._engines: dict[int | None, Engine] = {}
+        weakref.finalize(self, _close, self._engines)
         calibrator = record.calibrator
         self._calibrator = calibrator and Calibrator.from_dict(
             {"method": calibrator.__struct_config__.tag}
@@ -238,6 +240,12 @@ class Model:
         """
         weights = weights_to_keep(self.weights, self.record.spec) if with_weights else None
         return write_model(Path(path), self.record, self.head, weights=weights)
+
+
+def _close(engines: dict[int | None, Engine]) -> None:
+    """Release the engines' threads, which must not outlive the interpreter."""
+    while engines:
+        engines.popitem()[1].close()
 
 
 def _mean(views: list[NDArray[Any]]) -> NDArray[Any]:
