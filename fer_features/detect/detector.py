@@ -6,26 +6,33 @@ import math
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from fer_features.detect.boxes import Face, find_faces
-from fer_features.detect.engines import FaceNetwork, Maps, make_network
+from fer_features.detect.engines import FaceNetwork, Result, make_network
 from fer_features.detect.retinaface import MEAN, STRIDES
 
 MIN_SCORE = 0.7
 """The lowest probability of a face."""
 
-MAX_PIXELS = 1_500_000
-"""Pictures with more pixels are reduced to as many before faces are looked for."""
+MAX_PIXELS = 1_000_000
+"""Pictures with more pixels are reduced to as many before faces are looked for.
 
-MAX_SIDE = 4096
+The network was made for faces of up to about 500 px. In larger ones it finds others.
+"""
+
+SMALL_PIXELS = 50_000
+"""Pictures with fewer are doubled in width and height: in 48×48 px of which a face takes all, it
+would be missed else.
+"""
+
+MAX_SIDE = 8192
 """The longest side of the pictures that faces are looked for in."""
 
-DEPTH = 8
+DEPTH = 4
 """Pictures that are prepared or computed at once."""
 
 Picture = NDArray[np.uint8]
@@ -68,7 +75,7 @@ class Detector:
     def iter_detect(self, pictures: Iterable[Picture]) -> Iterator[list[Face]]:
         """Like `detect_many`, but read pictures and return faces as they come."""
         network = self._built()
-        waiting: deque[tuple[Future[Maps], tuple[float, float]]] = deque()
+        waiting: deque[tuple[Result, tuple[float, float]]] = deque()
         for picture in pictures:
             prepared, factors = prepare(picture)
             waiting.append((network.submit(prepared), factors))
@@ -77,8 +84,8 @@ class Detector:
         while waiting:
             yield self._faces(*waiting.popleft())
 
-    def _faces(self, maps: Future[Maps], factors: tuple[float, float]) -> list[Face]:
-        return find_faces(maps.result(), min_score=self._min_score, factors=factors)
+    def _faces(self, result: Result, factors: tuple[float, float]) -> list[Face]:
+        return find_faces(result(), min_score=self._min_score, factors=factors)
 
     def _built(self) -> FaceNetwork:
         with self._lock:
@@ -88,7 +95,7 @@ class Detector:
 
 
 def prepare(picture: Picture) -> tuple[Picture, tuple[float, float]]:
-    """Reduce a picture if it is large, and pad it to multiples of 32.
+    """Reduce a picture if it is large, double it if it is small, and pad it to multiples of 32.
 
     Returns:
         uint8 (h, w, 3), and the width and height of its pixels in pixels of `picture`.
@@ -96,11 +103,13 @@ def prepare(picture: Picture) -> tuple[Picture, tuple[float, float]]:
     Raises:
         ValueError: the array has another shape or dtype, or is empty.
     """
-    if picture.dtype != np.uint8 or not picture.size or picture.shape[2:] not in ((), (3,)):
+    known = picture.ndim > 1 and picture.shape[2:] in ((), (3,))
+    if picture.dtype != np.uint8 or not picture.size or not known:
         raise ValueError(f"no picture: {picture.dtype} {picture.shape}, not uint8 (H, W[, 3])")
     height, width = picture.shape[:2]
-    scale = min(1, math.sqrt(MAX_PIXELS / (width * height)), MAX_SIDE / max(width, height))
-    if scale < 1:
+    enlarge = 2 if width * height < SMALL_PIXELS else 1
+    scale = min(enlarge, math.sqrt(MAX_PIXELS / (width * height)), MAX_SIDE / max(width, height))
+    if scale != 1:
         size = max(round(width * scale), 1), max(round(height * scale), 1)
         image = Image.fromarray(picture)
         picture = np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2))

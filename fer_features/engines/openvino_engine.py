@@ -20,7 +20,7 @@ from fer_features.backbones.weights import file_sha256
 from fer_features.engines.engine import Engine, Features, GraphSpec, OutputSpecs, pad_batch
 from fer_features.engines.openvino_graph import direct_graph
 from fer_features.errors import FerError
-from fer_features.runtime.openvino_runtime import import_openvino, make_queue
+from fer_features.runtime.openvino_runtime import import_openvino
 from fer_features.runtime.progress import Log, no_log
 
 BATCH = 32
@@ -76,7 +76,8 @@ class OpenVinoEngine(Engine):
             batch_size=batch_size or BATCH,
             depth=int(self._model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")),
         )
-        self._queue = make_queue(self._model, _complete, self.depth)
+        self._queue = ov.AsyncInferQueue(self._model, self.depth)
+        self._queue.set_callback(_complete)
 
     def outputs(self) -> OutputSpecs:
         """Shape for one image and dtype of each feature."""

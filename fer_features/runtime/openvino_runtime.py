@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import importlib
 import sys
-import weakref
-from collections.abc import Callable
 from types import ModuleType
-from typing import Any
-
-_queues: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def import_openvino() -> ModuleType:
@@ -38,27 +32,3 @@ def import_openvino() -> ModuleType:
         return importlib.import_module("openvino")
     finally:
         del sys.modules[telemetry]
-
-
-def make_queue(model: Any, callback: Callable[[Any, Any], None], requests: int = 0) -> Any:
-    """A queue of requests, which Python waits for when it ends.
-
-    A callback that has given its result may still run when the program ends; its thread, which
-    Python would then stop, would end the process with an abort.
-
-    Args:
-        model: a compiled model.
-        callback: called with each finished request and its data.
-        requests: how many; 0 for as many as are fastest.
-    """
-    queue = importlib.import_module("openvino").AsyncInferQueue(model, requests)
-    queue.set_callback(callback)
-    if not _queues:
-        atexit.register(_wait)
-    _queues.add(queue)
-    return queue
-
-
-def _wait() -> None:
-    for queue in list(_queues):
-        queue.wait_all()
