@@ -20,6 +20,7 @@ from fer_features.cli import (
     extract,
     fit,
     model,
+    predict,
     pretrain,
     report,
 )
@@ -66,6 +67,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     fit.fit,
     compare.compare,
     report.report,
+    predict.predict,
     bench.bench,
 )
 for _function in _COMMANDS:

@@ -42,7 +42,7 @@ def crop_face(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
     """
     roll = roll_of(face)
     turned = abs(roll) > LEVEL_FROM
-    side = DIAGONAL * math.hypot(face.w, face.h) if turned else face.h
+    side = side_of(face)
     x, y = face.x + face.w / 2, face.y + face.h / 2
     reach = side / 2 * (math.sqrt(2) if turned else 1) + 2
     left, top = math.floor(x - reach), math.floor(y - reach)
@@ -57,6 +57,12 @@ def crop_face(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
     enlarged = side < IMAGE_SIZE
     how = Image.Resampling.BILINEAR if enlarged else Image.Resampling.BOX
     return np.asarray(image.resize((IMAGE_SIZE, IMAGE_SIZE), how, box=box))
+
+
+def side_of(face: Face) -> float:
+    """Side of the square that a face is cropped from, in the picture's pixels."""
+    turned = abs(roll_of(face)) > LEVEL_FROM
+    return DIAGONAL * math.hypot(face.w, face.h) if turned else face.h
 
 
 def roll_of(face: Face) -> float:
