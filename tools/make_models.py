@@ -64,8 +64,9 @@ def binary_model(run: Path) -> Model:
     model = load_model(run)
     validation = read_run(run).predictions().validation
     chosen = coverage(validation.label, validation.probability, measured_on="PublicTest")
+    found: Any = model.record.uncertain
     uncertain = msgspec.structs.replace(
-        model.record.uncertain, below=least_threshold(chosen, RIGHT["fernet-binary"])
+        found, below=least_threshold(chosen, RIGHT["fernet-binary"])
     )
     model.record = msgspec.structs.replace(model.record, name="fernet-binary", uncertain=uncertain)
     return model

@@ -29,7 +29,7 @@ SMALL_PIXELS = 50_000
 would be missed else.
 """
 
-MAX_SIDE = 4096
+MAX_SIDE = 8192
 """The longest side of the pictures that faces are looked for in."""
 
 DEPTH = 4
@@ -103,7 +103,8 @@ def prepare(picture: Picture) -> tuple[Picture, tuple[float, float]]:
     Raises:
         ValueError: the array has another shape or dtype, or is empty.
     """
-    if picture.dtype != np.uint8 or not picture.size or picture.shape[2:] not in ((), (3,)):
+    known = picture.ndim > 1 and picture.shape[2:] in ((), (3,))
+    if picture.dtype != np.uint8 or not picture.size or not known:
         raise ValueError(f"no picture: {picture.dtype} {picture.shape}, not uint8 (H, W[, 3])")
     height, width = picture.shape[:2]
     enlarge = 2 if width * height < SMALL_PIXELS else 1

@@ -57,8 +57,8 @@ def annotated(picture: Picture, rows: Sequence[Prediction]) -> Image.Image:
     """A picture that could be read, in RGB, with a box and a line of text for each face."""
     image = Image.fromarray(picture.pixels).convert("RGB")  # type: ignore[arg-type]
     draw = ImageDraw.Draw(image)
-    line = max(round(max(image.size) / 500), 1)
-    font = ImageFont.load_default(size=max(round(max(image.size) / 60), 11))
+    line = max(round(max(image.size) / 400), 2)
+    font = ImageFont.load_default(size=max(round(max(image.size) / 75), 12))
     for row in rows:
         if row.x is None or row.y is None or row.w is None or row.h is None:
             continue

@@ -18,7 +18,7 @@ from fer_features.data.pictures import read_photograph, read_picture
 from fer_features.detect.sources import is_video
 from fer_features.detect.video import read_frames
 from fer_features.errors import FerError
-from fer_features.model.model import as_faces
+from fer_features.model.faces import as_faces
 
 Source = Path | bytes | NDArray[np.uint8]
 """A file, a picture file's content, or a picture uint8 (H, W) or (H, W, 3)."""
@@ -133,7 +133,8 @@ def _frames(source: Path, options: Options) -> Iterator[Picture]:
             if started:
                 yield last
             started = True
-            last = _with_face(Picture(str(source), *vars(frame).values(), ends=False), options)
+            last = Picture(str(source), frame.number, frame.time_s, frame.pixels, frame.reason)
+            last = replace(_with_face(last, options), ends=False)
     except (FerError, OSError, ValueError) as error:
         if started:
             yield last
@@ -142,9 +143,10 @@ def _frames(source: Path, options: Options) -> Iterator[Picture]:
 
 
 def part_of(picture: Picture, region: Region | None) -> NDArray[np.uint8]:
-    """The pixels of a region of a picture that could be read; empty if it is outside."""
+    """The pixels of a region of a picture; none if it is outside, or could not be read."""
     pixels = picture.pixels
-    assert pixels is not None  # noqa: S101  for the type checker
+    if pixels is None:
+        return np.empty((0, 0), np.uint8)
     if region is None:
         return pixels
     left, top = corner_of(picture, region)

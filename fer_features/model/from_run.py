@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -16,7 +17,7 @@ from fer_features.errors import FerError
 from fer_features.heads import load_head
 from fer_features.model.file import read_model
 from fer_features.model.model import Model
-from fer_features.model.packaged import packaged_file
+from fer_features.model.packaged import PACKAGED, packaged_file
 from fer_features.model.record import Isotonic, ModelRecord, Platt, coverage
 from fer_features.runs.run import RECORD, Run, read_run
 from fer_features.runtime.text import plain_text
@@ -41,6 +42,12 @@ def load_model(source: Run | Path | str = "fernet", **options: Any) -> Model:
     packaged = packaged_file(str(source))
     if packaged is not None and not path.is_file():
         path = packaged
+    if not os.path.lexists(path):
+        raise FerError(
+            f"no model {plain_text(str(source))}",
+            hint=f"{' and '.join(PACKAGED)} come with the package; or give a model's file, or the "
+            "folder of a run",
+        )
     folder = Path(tempfile.mkdtemp(prefix="fer-model-"))
     remove = partial(shutil.rmtree, folder, ignore_errors=True)
     kept = False

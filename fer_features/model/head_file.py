@@ -17,6 +17,7 @@ from fer_features.errors import FerError
 from fer_features.heads import HEADS, head_class, load_head
 from fer_features.model.zip_file import open_zip, read_entry
 from fer_features.runs.record import check_values
+from fer_features.runtime.text import plain_text, shortened
 
 LARGEST_JSON = 16 << 20
 """Bytes of a JSON file in a head's file; those of a long training have some 100,000."""
@@ -69,10 +70,10 @@ def read_head(name: str, path: Path, *, n_classes: int) -> Any:
         check_head_file(name, path)
         head = load_head(name, path)
         _check_head(head, n_classes)
-    except FerError as error:
-        raise FerError(f"the model's head cannot be read: {error.message}") from error
     except Exception as error:  # anything may be wrong with a file that is not what it seems
-        raise FerError(f"the model's head cannot be read: {error}") from error
+        text = error.message if isinstance(error, FerError) else str(error)
+        line = shortened(plain_text(next(iter(text.splitlines()), type(error).__name__)), 200)
+        raise FerError(f"the model's head cannot be read: {line}") from error
     return head
 
 
@@ -148,7 +149,9 @@ def _check_keras(path: Path) -> None:
         stored = check_hdf5(read_entry(archive, "model.weights.h5"))
     check_values(entry)
     n_features = _n_features(entry["features"], entry["map_shape"])
-    units = entry["parameters"]["units"]
+    moments, units = entry["moments"], entry["parameters"]["units"]
+    if moments is not None and [len(one) for one in moments] != [n_features, n_features]:
+        raise ValueError("its moments are of other features")
     sizes = [entry["parameters"].get("filters", n_features), *units]
     if not all(isinstance(one, int) and 0 < one <= MOST_FEATURES for one in sizes):
         raise ValueError("its layers have no possible sizes")
@@ -223,7 +226,9 @@ def _n_features(features: Any, map_shape: Any) -> int:
     shape = [features] if map_shape is None else [*map_shape, features]
     if not all(isinstance(one, int) and one > 0 for one in shape) or len(shape) not in (1, 4):
         raise ValueError("it has no possible number of features")
-    if math.prod(shape[:3] if map_shape else shape) > MOST_FEATURES:
+    if map_shape is not None and shape[2] != features:
+        raise ValueError("its maps have another number of channels")
+    if math.prod(shape[:3]) > MOST_FEATURES:
         raise ValueError("it has too many features")
     return int(features)
 

@@ -166,11 +166,12 @@ class FileOutput:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._write_about()
         mode = "r+" if end else "w"
-        self._file = self.path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
+        file: Any = self.path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
         if end:
-            self._file.truncate(end)
-            self._file.seek(0, io.SEEK_END)
-        self._output = TextOutput(self._file, self._classes, suffix=self._suffix, header=not end)
+            file.truncate(end)
+            file.seek(0, io.SEEK_END)
+        self._file = file
+        self._output = TextOutput(file, self._classes, suffix=self._suffix, header=not end)
         return count
 
     def _complete(self, sources: Iterator[Path]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,6 @@ from fer_features.model.predictions import REFUSED_PX, Prediction, Predictions
 
 if TYPE_CHECKING:
     from fer_features.detect.boxes import Face
-    from fer_features.detect.detector import Detector
-    from fer_features.model.model import Model
 
 FACES_TOGETHER = 64
 """Faces that are predicted together."""
@@ -40,6 +38,27 @@ PICTURES_TOGETHER = 32
 
 PIXELS_TOGETHER = 32_000_000
 """Pixels of pictures after which their faces are predicted."""
+
+
+class FaceModel(Protocol):
+    """What is needed of a `Model`."""
+
+    name: str
+    classes: tuple[str, ...]
+    uncertain_below: float | None
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Of faces uint8 (N, 48, 48): (N, K)."""
+
+    def labels(self, probabilities: NDArray[Any]) -> NDArray[np.str_]:
+        """Of probabilities (N, K): (N,)."""
+
+
+class FaceDetector(Protocol):
+    """What is needed of a `Detector`."""
+
+    def iter_detect(self, pictures: Iterable[NDArray[np.uint8]]) -> Iterator[list[Face]]:
+        """The faces of each picture, as they come."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +85,10 @@ class _Waiting:
 
 
 def predict_pictures(
-    model: Model,
+    model: FaceModel,
     sources: Iterable[Source],
     *,
-    detector: Detector | None = None,
+    detector: FaceDetector | None = None,
     options: Options = Options(),  # noqa: B008  frozen
     workers: int | None = None,
     seconds: Seconds | None = None,
@@ -111,7 +130,7 @@ def predict_pictures(
 
 
 def detect_and_predict(
-    model: Model, pictures: Any, *, detector: Detector | None = None, **options: Any
+    model: FaceModel, pictures: Any, *, detector: FaceDetector | None = None, **options: Any
 ) -> Predictions:
     """See `Model.detect_and_predict`."""
     alone = isinstance(pictures, (str, Path)) or getattr(pictures, "ndim", 0) in (2, 3)
@@ -137,7 +156,7 @@ def _sources(pictures: Iterable[Any]) -> Iterator[Source]:
 
 
 def _find(
-    decoded: Iterator[Picture], detector: Detector | None, options: Options, seconds: Seconds
+    decoded: Iterator[Picture], detector: FaceDetector | None, options: Options, seconds: Seconds
 ) -> Iterator[tuple[Picture, list[Any]]]:
     """Each picture with the faces that are found in it, in their pixels of the whole picture."""
     if options.whole or detector is None:
@@ -154,10 +173,9 @@ def _find(
             inside += time.perf_counter() - begun
             if picture is None:
                 return
-            part = None if picture.pixels is None else part_of(picture, options.region)
-            has_part = part is not None and part.size > 0
-            waiting.append((picture, has_part))
-            if has_part:
+            part = part_of(picture, options.region)
+            waiting.append((picture, part.size > 0))
+            if part.size:
                 yield part
 
     found = detector.iter_detect(parts())
@@ -193,8 +211,8 @@ def _rows(
         part = part_of(picture, options.region)
         left, top = corner_of(picture, options.region)
         height, width = part.shape[:2]
-        box = (left, top, width, height)
-        row = _found(common, 0, box, None, min(height, width), picture.scale)
+        size_px = min(height, width)
+        row = _found(common, 0, (left, top, width, height), None, size_px, picture.scale)
         return [row], [picture.face] if row.status != "too_small" else []
     if options.largest:
         faces = sorted(faces, key=lambda one: one.w * one.h)[-1:]
@@ -224,11 +242,11 @@ def _found(
     )
 
 
-def _predict(model: Model, waiting: _Waiting, seconds: Seconds) -> Iterator[Answer]:
+def _predict(model: FaceModel, waiting: _Waiting, seconds: Seconds) -> Iterator[Answer]:
     begun = time.perf_counter()
     crops = [crop for _, _, some in waiting.pictures for crop in some]
     probabilities = model.probabilities(np.stack(crops)) if crops else np.empty((0, 0))
-    labels = model.labels(probabilities) if crops else []
+    labels: Iterable[str] = model.labels(probabilities) if crops else ()
     answers = iter(zip(probabilities.tolist(), labels, strict=True))
     seconds.add("predict", begun)
     for picture, rows, _ in waiting.pictures:
@@ -238,7 +256,9 @@ def _predict(model: Model, waiting: _Waiting, seconds: Seconds) -> Iterator[Answ
         )
 
 
-def _labelled(row: Prediction, probabilities: list[float], label: Any, model: Model) -> Prediction:
+def _labelled(
+    row: Prediction, probabilities: list[float], label: Any, model: FaceModel
+) -> Prediction:
     least = model.uncertain_below
     status = "uncertain" if least is not None and max(probabilities) < least else "ok"
     return replace(row, status=status, label=str(label), probabilities=tuple(probabilities))

@@ -79,17 +79,13 @@ def _check_end(file: Path | IO[bytes], most_entries: int) -> None:
     tail = file.read(length)
     if len(tail) < END.size or tail[-END.size :][:4] != b"PK\x05\x06":
         raise ValueError("it is no zip file, or its end is missing")
-    _, disk, first, here, entries, directory, _, comment = _ends(tail[-END.size :])
-    if tail[: -END.size].startswith(ZIP64) or disk or first or comment or here != entries:
+    _, disk, first, here, entries, directory, offset, comment = END.unpack(tail[-END.size :])
+    odd = disk or first or comment or here != entries or offset + directory + END.size != size
+    if odd or tail[: -END.size].startswith(ZIP64):
         raise ValueError("it is a zip file of another kind than this program's")
     if entries > most_entries or directory > LARGEST_DIRECTORY:
         raise ValueError(f"it has more than {most_entries} entries")
     return None
-
-
-def _ends(record: bytes) -> tuple[bytes, int, int, int, int, int, int, int]:
-    magic, disk, first, here, entries, directory, offset, comment = END.unpack(record)
-    return magic, disk, first, here, entries, directory, offset, comment
 
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:

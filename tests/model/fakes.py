@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,7 @@ class FakeModel:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
-        self.record = SimpleNamespace()
+        self.record: dict[str, str] = {}
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         self.batches.append(len(images))

@@ -17,8 +17,8 @@ TWO = drawn((10, 20, 40, 255), (100, 10, 60, 102))
 
 
 def predict(pictures: Any, **options: Any) -> list[Prediction]:
-    model: Any = FakeModel()
-    detector: Any = FakeDetector()
+    model = FakeModel()
+    detector = FakeDetector()
     return list(detect_and_predict(model, pictures, detector=detector, **options))
 
 
@@ -103,8 +103,8 @@ def test_a_whole_picture_is_the_face_as_in_the_cache(
 
 
 def test_the_faces_of_several_pictures_are_predicted_together() -> None:
-    model: Any = FakeModel()
-    detector: Any = FakeDetector()
+    model = FakeModel()
+    detector = FakeDetector()
     detect_and_predict(model, [TWO] * 40, detector=detector)
     assert model.batches == [64, 16]
 
@@ -119,8 +119,8 @@ def test_pictures_are_read_a_few_ahead(tmp_path: Path) -> None:
             yield path
 
     path = save(tmp_path / "a.png", TWO)
-    model: Any = FakeModel()
-    detector: Any = FakeDetector()
+    model = FakeModel()
+    detector = FakeDetector()
     answers = predict_pictures(model, sources(), detector=detector, workers=2)
     for _ in range(3):
         next(answers)
@@ -130,8 +130,8 @@ def test_pictures_are_read_a_few_ahead(tmp_path: Path) -> None:
 
 def test_memory_stays_flat() -> None:
     def peak(n: int) -> int:
-        model: Any = FakeModel()
-        detector: Any = FakeDetector()
+        model = FakeModel()
+        detector = FakeDetector()
         tracemalloc.start()
         for _ in predict_pictures(model, (TWO.copy() for _ in range(n)), detector=detector):
             pass
@@ -175,8 +175,8 @@ def test_a_path_that_is_not_there_and_an_array_that_is_no_picture() -> None:
 
 def test_a_data_frame_has_the_columns_of_the_command() -> None:
     pytest.importorskip("pandas")
-    model: Any = FakeModel()
-    detector: Any = FakeDetector()
+    model = FakeModel()
+    detector = FakeDetector()
     frame = detect_and_predict(model, [TWO], detector=detector).to_frame()
     assert list(frame.columns) == [
         "source", "frame", "time_s", "face", "x", "y", "w", "h", "face_score", "size_px",
@@ -189,9 +189,9 @@ def test_without_pandas_the_command_to_install_it_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    model: Any = FakeModel()
+    model = FakeModel()
     with pytest.raises(FerError, match="pip install pandas"):
-        detect_and_predict(model, [drawn()], detector=FakeDetector()).to_frame()  # type: ignore[arg-type]
+        detect_and_predict(model, [drawn()], detector=FakeDetector()).to_frame()
 
 
 def test_real_faces_in_a_photograph_and_in_a_video(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_real_faces_in_a_photograph_and_in_a_video(tmp_path: Path) -> None:
     path = write_video(
         tmp_path / "v.mp4", [without, astronaut, without, astronaut], [0, 100, 700, 750]
     )
-    model: Any = FakeModel()
+    model = FakeModel()
     still, *rows = detect_and_predict(model, [astronaut, path], detector=Detector())
     assert [(one.frame, one.time_s) for one in rows] == [(0, 0.0), (1, 0.1), (2, 0.7), (3, 0.75)]
     assert [one.status == "no_face" for one in rows] == [True, False, True, False]
