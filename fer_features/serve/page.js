@@ -79,7 +79,8 @@ function draw() {
   const scale = Math.min(1, 1600 / Math.max(width, height)) * (Math.max(width, height) < 800 ? 2 : 1);
   const [w, h] = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
-  canvas.style.width = `${Math.max(width, Math.min(800, 2 * width))}px`;
+  canvas.style.setProperty("--wished", `${Math.max(width, Math.min(800, 2 * width))}px`);
+  canvas.style.setProperty("--aspect", width / height);
   const pen = canvas.getContext("2d");
   pen.setTransform(1, 0, 0, 1, 0, 0);
   pen.clearRect(0, 0, w, h);
