@@ -18,7 +18,7 @@ from fer_features.runs.record import check_values
 
 FORMAT_VERSION = 1
 
-CROP_RULE = "box-height-square-levelled-48"
+CROP_RULE = "retinaface-height-1"
 """The rule by which faces are cut out of pictures for a model, as this version does it."""
 
 THRESHOLDS = tuple(round(0.4 + 0.05 * step, 2) for step in range(12))
