@@ -11,6 +11,7 @@ from fer_features.runtime.flags import (
     parse_class_map,
     parse_params,
     parse_per_class,
+    parse_region,
     parse_threshold,
 )
 
@@ -334,3 +335,76 @@ class FitConfig:
     jobs: Annotated[int, Flag("Parallel jobs; -1 for one per core.")] = -1
     cache_dir: _CacheDir = CACHE_DIR
     runs_dir: Annotated[Path, Flag("Folder of the runs.")] = RUNS_DIR
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """What `fer predict` does."""
+
+    inputs: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Pictures, videos, and folders with pictures and videos.",
+            metavar="INPUT...",
+            argument=True,
+            verbatim=True,
+        ),
+    ] = ()
+    _: KW_ONLY
+    model: Annotated[
+        str,
+        Flag("fernet (seven classes), fernet-binary, a model.fer, or a run's folder."),
+    ] = "fernet"
+    out: Annotated[
+        Path | None,
+        Flag(
+            "Write the rows to FILE, .csv or .jsonl; an interrupted one resumes. Else a table on "
+            "a terminal, CSV into a pipe.",
+            metavar="FILE",
+        ),
+    ] = None
+    force: Annotated[bool, Flag("Replace --out's file.")] = False
+    faces: Annotated[
+        str, Flag("found: look for faces; whole: each picture is a face as it is.")
+    ] = "found"
+    largest: Annotated[bool, Flag("Only the largest face of each picture.")] = False
+    region: Annotated[
+        tuple[int, int, int, int] | None,
+        Flag(
+            "Look only at this part of each picture, in pixels from the upper left.",
+            metavar="X,Y,W,H",
+            parse=parse_region,
+        ),
+    ] = None
+    every: Annotated[
+        str, Flag("Of a video, take each Nth frame, or one each so many seconds.", metavar="N|Ns")
+    ] = "1"
+    annotate: Annotated[
+        Path | None,
+        Flag("Write each picture and frame, with its faces marked, into DIR.", metavar="DIR"),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """What `fer serve` does."""
+
+    _: KW_ONLY
+    model: Annotated[
+        str,
+        Flag(
+            "A model that comes with the package, a model file, or a run's folder.",
+            metavar="NAME|FILE|RUN",
+        ),
+    ] = "fernet"
+    host: Annotated[
+        str, Flag("Address to listen on; other than loopback, others can reach the server.")
+    ] = "127.0.0.1"
+    port: Annotated[int, Flag("Port to listen on; 0 for any that is free.", min=0, max=65535)] = (
+        8000
+    )
+    allow_host: Annotated[
+        tuple[str, ...],
+        Flag("A name by which the server may be called, besides localhost; repeatable."),
+    ] = ()
+    max_mib: Annotated[int, Flag("Largest picture file, in MiB.", min=1, max=1024)] = 20

@@ -20,8 +20,10 @@ from fer_features.cli import (
     extract,
     fit,
     model,
+    predict,
     pretrain,
     report,
+    serve,
 )
 from fer_features.cli.flags import add_command
 from fer_features.runtime.console import print_line
@@ -66,6 +68,8 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     fit.fit,
     compare.compare,
     report.report,
+    predict.predict,
+    serve.serve,
     bench.bench,
 )
 for _function in _COMMANDS:

@@ -7,31 +7,33 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from fer_features.backbones import Weights, get_backbone
 from fer_features.config import CACHE_DIR
 from fer_features.data import IMAGE_SIZE
-from fer_features.data.pictures import read_picture
 from fer_features.engines import Engine, Features, GraphSpec, choose_for, make_engine
 from fer_features.errors import FerError
 from fer_features.heads.calibration import Calibrator
+from fer_features.model.faces import as_faces
 from fer_features.model.file import write_model
+from fer_features.model.pictures import detect_and_predict
 from fer_features.model.record import ModelRecord
 from fer_features.model.weights import find_weights, weights_to_keep
 from fer_features.runtime.hardware import cpu_has_bfloat16
+
+if TYPE_CHECKING:
+    from fer_features.detect.detector import Detector
+    from fer_features.model.predictions import Predictions
 
 FEW = 8
 """Images that are computed one by one where the engine's batches have a fixed size."""
 
 BLOCK = 512
 """Images whose features are in memory at once: maps are large."""
-
-_FACES = "faces are uint8 arrays (H, W) or (H, W, 3), or paths of pictures"
 
 GRAPHS = CACHE_DIR / "graphs"
 """Where OpenVINO's graphs of networks are kept that Keras had to build."""
@@ -206,6 +208,26 @@ class Model:
         """Each face's class (N,); arguments and errors as for `predict_proba`."""
         return self.labels(self.predict_proba(faces))
 
+    def detect_and_predict(
+        self, pictures: Any, *, detector: Detector | None = None, **options: Any
+    ) -> Predictions:
+        """Find the faces in pictures and videos, and predict them: a row a face.
+
+        Args:
+            pictures: a path or an array uint8 (H, W) or (H, W, 3), or several; a folder stands for
+                all pictures and videos in it.
+            detector: finds the faces; by default a new `Detector`.
+            options: ``whole``, ``largest``, ``region`` and ``every``, as in `fer predict`.
+
+        Returns:
+            The rows in the pictures' order; one for a picture without a face, and for what cannot
+            be read.
+
+        Raises:
+            FerError: a path does not exist, or an array is no picture.
+        """
+        return detect_and_predict(self, pictures, detector=detector, **options)
+
     def save(self, path: str | Path, *, with_weights: bool = False) -> Path:
         """Write the model as one file, complete or not at all, and return its path.
 
@@ -218,41 +240,6 @@ class Model:
         """
         weights = weights_to_keep(self.weights, self.record.spec) if with_weights else None
         return write_model(Path(path), self.record, self.head, weights=weights)
-
-
-def as_faces(faces: Any) -> NDArray[np.uint8]:
-    """Faces uint8 (N, 48, 48); see `Model.predict_proba`.
-
-    Raises:
-        FerError: one cannot be read.
-    """
-    if isinstance(faces, (str, Path)):
-        faces = [faces]
-    shapes = (IMAGE_SIZE, IMAGE_SIZE), (IMAGE_SIZE**2,)
-    if isinstance(faces, np.ndarray) and faces.dtype == np.uint8 and faces.shape[1:] in shapes:
-        return faces.reshape(-1, IMAGE_SIZE, IMAGE_SIZE)
-    found = [_face(one, number) for number, one in enumerate(faces)]
-    return np.stack(found) if found else np.empty((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-
-
-def _face(picture: Any, number: int) -> NDArray[np.uint8]:
-    if isinstance(picture, (str, Path)):
-        try:
-            return read_picture(Path(picture))
-        except (OSError, ValueError) as error:
-            raise FerError(f"{picture}: {error}") from error
-    array = np.asarray(picture)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or 0 in array.shape:
-        raise FerError(
-            f"face {number} is {array.dtype} of shape {array.shape}",
-            hint=_FACES,
-        )
-    try:
-        grey = Image.fromarray(array).convert("L")
-    except TypeError as error:
-        raise FerError(f"face {number} is of shape {array.shape}", hint=_FACES) from error
-    size = (IMAGE_SIZE, IMAGE_SIZE)
-    return np.asarray(grey if grey.size == size else grey.resize(size, Image.Resampling.BILINEAR))
 
 
 def _close(engines: dict[int | None, Engine]) -> None:
