@@ -11,15 +11,13 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from fer_features.detect.crop import CROP_RULE
 from fer_features.errors import UPDATE, FerError
 from fer_features.metrics.scores import Count, Scores, Share
 from fer_features.runs import schema
 from fer_features.runs.record import check_values
 
 FORMAT_VERSION = 1
-
-CROP_RULE = "box-height-square-levelled-48"
-"""The rule by which faces are cut out of pictures for a model, as this version does it."""
 
 THRESHOLDS = tuple(round(0.4 + 0.05 * step, 2) for step in range(12))
 """The thresholds of the table of coverage."""

@@ -61,7 +61,9 @@ def message_of(path: Path) -> str:
     return ""
 
 
-@pytest.mark.parametrize("kind", LEAST)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(one, marks=[pytest.mark.long] * (one == "keras")) for one in LEAST]
+)
 def test_a_hostile_file_is_an_error_of_one_line_and_runs_nothing(kind: str, tmp_path: Path) -> None:
     path, names = tmp_path / "model.fer", []
     for name, content in cases(kind, tmp_path):
