@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from fer_features.model.pictures import predict_pictures
 from fer_features.runtime.console import table
 
 _PEER = Path(__file__).parent / "peers" / "fer_package.py"
-_ALONE = 300
-_TOGETHER = 2048
+_ALONE = 100
+_TOGETHER = 512
 
 
 def measure_predict(config: PredictSpeedConfig) -> dict[str, Any]:
@@ -80,10 +81,11 @@ def _faces(model: Model) -> dict[str, float]:
     rates = {}
     views = 2 if model.record.views else 1
     both = np.concatenate([images] * views)
-    for name, run in {
+    runs: dict[str, Callable[[], object]] = {
         "features_per_s": lambda: model.features(both),
         "answers_per_s": lambda: model.probabilities(images),
-    }.items():
+    }
+    for name, run in runs.items():
         run()
         begun = time.perf_counter()
         run()
