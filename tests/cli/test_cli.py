@@ -22,6 +22,7 @@ COMMANDS = [
     ["pretrain"],
     ["fit"],
     ["compare"],
+    ["predict"],
     ["cache"],
     ["cache", "list"],
     ["cache", "info"],
