@@ -219,7 +219,7 @@ def test_nothing_sticks_out_of_the_page(opened: Any, astronaut: Path, width: int
     choose(opened, astronaut)
     wait_for(opened, "#summary", "One face")
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
-    box = opened.locator("canvas").bounding_box()
+    box = opened.locator("#canvas").bounding_box()
     assert box["width"] == pytest.approx(box["height"], abs=1)  # square, as the photograph is
 
 
