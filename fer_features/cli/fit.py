@@ -87,6 +87,7 @@ def show_scan(config: FitConfig, *, json: bool) -> None:
     ]
     columns = ["layer", "output", "values", "head", "val acc", "log loss", "fit s"]
     table(columns, rows, text_columns=["layer", "output", "head"])
+    print_line("lowest validation log loss first; fer compare: highest validation accuracy first")
     print_line(f"fit the best with: {found[0].command}")
 
 
@@ -135,7 +136,13 @@ def show_run(run: Run) -> None:
         f"test accuracy {accuracy}, F1 {test.f1:.4f}; "
         f"fitted in {record.seconds.fit:.1f} s; {run.path}"
     )
-    print_line(f"  features of {record.base_features}, learnt from {record.learnt_from}")
+    head = record.head
+    rows = ["rows"] if head.combine == "rows" else []
+    used = " ".join(["+".join(head.layers), head.features, *head.views, *rows])
+    print_line(f"  features of {record.base_features} ({used}), learnt from {record.learnt_from}")
+    if head.combined:
+        losses = ", ".join(f"{name} {loss:.4f}" for name, loss in head.combined.items())
+        print_line(f"  --combine best took {head.combine}: validation log loss {losses}")
     gone = ", ".join(f"{n:,} {name}" for name, n in record.data.dropped.items())
     if gone:
         print_line(f"  rows left out: {gone}")
