@@ -69,6 +69,11 @@ class FolderFaces(FileSource):
         """
         return self._index
 
+    @property
+    def paths(self) -> list[str]:
+        """Each picture's path in the folder, with slashes, by row number."""
+        return [picture.path for picture in self._listing.pictures]
+
     def forms(self) -> PictureForms:
         """Sizes and colours of the usable pictures as they are stored; reads only their headers.
 
