@@ -379,9 +379,7 @@ class EvaluateConfig:
         str | None,
         Flag("Another model of the same classes, to compare with by a paired test.", metavar="M"),
     ] = None
-    allow_seen: Annotated[
-        bool, Flag("Also score faces that the model has learnt from.")
-    ] = False
+    allow_seen: Annotated[bool, Flag("Also score faces that the model has learnt from.")] = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 
 from fer_features import __version__
-from fer_features.cli import audit, bench, cache, compare, data, evaluate, export, extract, fit, pretrain, report
+from fer_features.cli import (
+    audit,
+    bench,
+    cache,
+    compare,
+    data,
+    evaluate,
+    export,
+    extract,
+    fit,
+    pretrain,
+    report,
+)
 from fer_features.cli.flags import add_command
 from fer_features.runtime.console import print_line
 

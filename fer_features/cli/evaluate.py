@@ -18,9 +18,7 @@ FORMATS = ("table", "markdown", "json")
 def evaluate(
     config: EvaluateConfig,
     *,
-    format_: Annotated[
-        str, typer.Option("--format", help="table, markdown or json.")
-    ] = "table",
+    format_: Annotated[str, typer.Option("--format", help="table, markdown or json.")] = "table",
     json: Json = False,
 ) -> None:
     """Score a model on labelled faces of your own: all, by class, by group, with 95 % intervals.

@@ -24,9 +24,7 @@ NO_GROUP = "(none)"
 """The group of rows of which the column is empty, or that the table does not list."""
 
 
-def read_groups(
-    source: FaceSource, column: str, *, table: Path | None = None
-) -> NDArray[np.str_]:
+def read_groups(source: FaceSource, column: str, *, table: Path | None = None) -> NDArray[np.str_]:
     """The group of each usable row of a source.
 
     Args:
@@ -43,8 +41,7 @@ def read_groups(
     """
     if isinstance(source, CsvFaces) and table is None:
         found = [one[0] for one in _columns(source.path, column)]
-        groups = np.array([one or NO_GROUP for one in found])
-        return groups[source.index().row]
+        return np.array([one or NO_GROUP for one in found])[source.index().row]
     if not isinstance(source, FolderFaces) or table is None:
         raise FerError(
             f"{source.name} has no column {plain_text(column)}",

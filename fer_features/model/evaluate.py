@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -89,7 +89,7 @@ def evaluate_model(
     named = {name: int(n) for name, n in zip(EMOTIONS, outside, strict=True) if n}
     return Evaluation(
         model=model.name,
-        other=other and other.name,
+        other=None if other is None else other.name,
         data=source.name,
         group=group,
         classes=model.classes,

@@ -131,7 +131,11 @@ class Evaluation:
         return [list(self._cells(one)) for one in self.scores]
 
     def _cells(self, one: GroupScore) -> Iterator[str]:
-        yield one.name if one.kind == ALL else f"{self.group if one.kind == GROUP else CLASS}: {one.name}"
+        yield (
+            one.name
+            if one.kind == ALL
+            else f"{self.group if one.kind == GROUP else CLASS}: {one.name}"
+        )
         yield f"{one.n:,}"
         yield _with_interval(one.accuracy, one.interval)
         of_class = one.kind == CLASS
@@ -154,8 +158,10 @@ class Evaluation:
             )
         if out.other_class:
             names = ", ".join(f"{name} {n:,}" for name, n in out.other_class.items())
-            found.append(f"Left out: {sum(out.other_class.values()):,} faces of emotions that "
-                         f"{self.model} does not know ({names}).")
+            found.append(
+                f"Left out: {sum(out.other_class.values()):,} faces of emotions that "
+                f"{self.model} does not know ({names})."
+            )
         if out.bad:
             found.append(f"Left out: {out.bad:,} rows that cannot be read.")
         if self.group:
@@ -207,5 +213,3 @@ def _with_interval(value: float, interval: Interval) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("|", "\\|")
-
-

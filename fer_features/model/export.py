@@ -115,7 +115,7 @@ def export_model(
             combine=model.record.combine,
             calibrator=model.calibrator,
         )
-    difference = _write_checked(graph, chosen, target, facts_of(model), model.probabilities)
+    difference = write_checked(graph, chosen, target, facts_of(model), model.probabilities)
     return Exported(target, difference, CHECKED)
 
 
@@ -198,7 +198,7 @@ def _check_requirements(format_: str) -> None:
         raise FerError(f"{error.name} is not installed", hint=install_hint(*extra)) from error
 
 
-def _write_checked(
+def write_checked(
     graph: Any,
     format_: Format,
     target: Path,
@@ -239,9 +239,7 @@ def _write_keras(graph: Any, path: Path, facts: Facts) -> None:
 
 
 def _write_openvino(graph: Any, path: Path, facts: Facts) -> None:
-    import openvino as ov
-
-    raw = path.with_name("raw.xml")
+    ov, raw = import_openvino(), path.with_name("raw.xml")
     graph.export(str(raw), format="openvino", verbose=False)
     network = ov.Core().read_model(raw)
     network.input(0).set_names({INPUT})

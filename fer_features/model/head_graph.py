@@ -125,7 +125,7 @@ def _network(features: Any, head: KerasHead) -> Any:
     keras = import_keras()
     x = features
     for layer in head.model_.layers:
-        if isinstance(layer, keras.layers.Normalization):
+        if head.moments_ is not None and isinstance(layer, keras.layers.Normalization):
             mean, variance = (np.asarray(one, np.float32) for one in head.moments_)
             x = (x - mean) / np.maximum(np.sqrt(variance), keras.config.epsilon())
         elif not isinstance(layer, keras.layers.Dropout):
