@@ -151,8 +151,9 @@ def probability_graph(
         features = backbone(image, training=False)
         layers = [features[f"{layer}/{output}"] for layer in spec.layers]
         found.append(layers[0] if len(layers) == 1 else ops.concatenate(layers, axis=-1))
-    if combine == "features":
-        found = [_mean(found)]
+    if combine == "features" and views:  # as the fit does: in float32, then as they are
+        mean = _mean([ops.cast(one, "float32") for one in found])
+        found = [ops.cast(mean, found[0].dtype)]
     probability = _mean([head_graph(head, one) for one in found])
     if calibrator is not None:
         probability = calibrator_graph(calibrator, probability)

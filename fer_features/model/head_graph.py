@@ -72,8 +72,9 @@ def calibrator_graph(calibrator: Calibrator, probability: Any) -> Any:
         return ops.concatenate([1 - columns[0], columns[0]], axis=-1)
     values = ops.concatenate(columns, axis=-1)
     total = ops.sum(values, axis=-1, keepdims=True)
-    none = ops.cast(total <= 0, "float32")  # every curve is 0 there: all classes are alike
-    return (values + none / n_classes) / (total + none)
+    # A sum with `total` would be wrong where N is K: Keras takes it for a bias then.
+    shares = values / ops.maximum(total, EPSILON)
+    return ops.where(total > 0, shares, 1 / n_classes)  # where every curve is 0, all are alike
 
 
 def _standardized(x: Any, scaler: Any) -> Any:

@@ -84,10 +84,12 @@ class Model:
         self._lock = Lock()
         self._engines: dict[int | None, Engine] = {}
         calibrator = record.calibrator
-        self.calibrator = calibrator and Calibrator.from_dict(
-            {"method": calibrator.__struct_config__.tag}
-            | {name: getattr(calibrator, name) for name in calibrator.__struct_fields__}
-        )
+        self.calibrator = None
+        if calibrator is not None:
+            self.calibrator = Calibrator.from_dict(
+                {"method": calibrator.__struct_config__.tag}
+                | {name: getattr(calibrator, name) for name in calibrator.__struct_fields__}
+            )
 
     @cached_property
     def weights(self) -> Weights:

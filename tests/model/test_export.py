@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable
 from functools import cache
@@ -17,6 +18,7 @@ import onnx
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from typer.testing import CliRunner
 
 import fer_features as fer
@@ -77,10 +79,13 @@ def case(name: str) -> tuple[Any, Expected]:
         views = [images, images[:, :, ::-1]] if combine else [images]
         found = [features()(one)[key] for one in views]
         if combine == "features":
-            found = [np.mean(found, axis=0, dtype=np.float32)]
+            found = [np.mean(found, axis=0, dtype=np.float32).astype(found[0].dtype)]
         return np.mean([head.predict_proba(one) for one in found], axis=0).astype(np.float64)
 
-    calibrator = fit_calibrator(calibration, uncalibrated(faces.images), y) if calibration else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the features are random
+        probability = uncalibrated(faces.images)
+        calibrator = fit_calibrator(calibration, probability, y) if calibration else None
     graph = probability_graph(
         GraphSpec(**vars(SPEC) | {"outputs": (output,)}),
         head,
