@@ -256,6 +256,7 @@ def _write_openvino(graph: Any, path: Path, facts: Facts) -> None:
 def _write_onnx(graph: Any, path: Path, facts: Facts) -> None:
     import onnx
 
+    graph(np.zeros((1, *graph.input_shape[1:]), np.uint8))  # Keras asks for a call before
     graph.export(str(path), format="onnx", verbose=False)
     content = onnx.load(path)
     made = content.graph
