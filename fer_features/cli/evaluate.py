@@ -27,7 +27,7 @@ def evaluate(
     backbone has learnt from, and copies of such, are left out and counted.
     """
     from fer_features.data import open_faces
-    from fer_features.data.groups import read_groups
+    from fer_features.data.folder import read_groups
     from fer_features.model.evaluate import evaluate_model
     from fer_features.model.from_run import load_model
 

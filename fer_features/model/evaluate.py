@@ -17,7 +17,7 @@ from fer_features.errors import FerError
 from fer_features.metrics.groups import mantel_haenszel
 from fer_features.metrics.intervals import macro_interval, share_interval
 from fer_features.metrics.paired import difference, holm, mcnemar
-from fer_features.model.evaluation import (
+from fer_features.runs.evaluation import (
     ALL,
     CLASS,
     GROUP,
