@@ -19,7 +19,7 @@ from fer_features.detect.detector import Detector
 from fer_features.detect.sources import list_sources
 from fer_features.errors import FerError
 from fer_features.model.decoding import Seconds
-from fer_features.model.from_run import load_model
+from fer_features.model.load import load_model
 from fer_features.model.model import Model
 from fer_features.model.pictures import predict_pictures
 from fer_features.runtime.console import table

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fer_features.extract.extractor import FeatureExtractor
     from fer_features.fit.fit import fit
     from fer_features.heads import list_heads
-    from fer_features.model.from_run import load_model
+    from fer_features.model.load import load_model
     from fer_features.model.model import Model
     from fer_features.runs.compare import Comparison, compare
     from fer_features.runs.run import Run, read_run
@@ -66,7 +66,7 @@ _HOMES = {
     "list_backbones": "fer_features.backbones:list_backbones",
     "list_heads": "fer_features.heads:list_heads",
     "load_faces": "fer_features.data:load_faces",
-    "load_model": "fer_features.model.from_run:load_model",
+    "load_model": "fer_features.model.load:load_model",
     "read_run": "fer_features.runs.run:read_run",
 }
 

@@ -31,9 +31,8 @@ from fer_features.data.twin_table import TwinTable, twin_table
 from fer_features.heads.logreg import LogisticRegressionHead
 from fer_features.metrics import score
 from fer_features.metrics.intervals import score_intervals
-from fer_features.model.from_run import load_model
+from fer_features.model.load import load_model, packaged_file
 from fer_features.model.model import Model
-from fer_features.model.packaged import packaged_file
 from fer_features.model.record import ModelRecord, Platt, Uncertain, coverage
 from fer_features.runs import schema
 from fer_features.runs.run import read_run

@@ -17,6 +17,8 @@ from fer_features.cli import (
     cache,
     compare,
     data,
+    evaluate,
+    export,
     extract,
     fit,
     model,
@@ -69,7 +71,9 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     compare.compare,
     report.report,
     predict.predict,
+    evaluate.evaluate,
     serve.serve,
+    export.export,
     bench.bench,
 )
 for _function in _COMMANDS:

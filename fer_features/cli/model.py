@@ -33,7 +33,7 @@ def save(
 
     Such a file is all that fer predict, fer serve, fer evaluate and fer export need.
     """
-    from fer_features.model.from_run import model_of_run
+    from fer_features.model.load import model_of_run
     from fer_features.runs.run import read_run
 
     model = model_of_run(read_run(run), uncertain_below=uncertain_below)
@@ -55,7 +55,7 @@ def show(
     import msgspec
 
     from fer_features.model.card import card
-    from fer_features.model.from_run import load_model
+    from fer_features.model.load import load_model
 
     record = load_model(model).record
     if json:

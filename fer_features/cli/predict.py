@@ -45,7 +45,7 @@ def predict(config: PredictConfig, *, json: Json = False) -> None:
     no_face; or unreadable. A file that cannot be read is a row, not an end.
     """
     from fer_features.detect.sources import list_sources
-    from fer_features.model.from_run import load_model
+    from fer_features.model.load import load_model
     from fer_features.model.predictions import Predictions
 
     inputs, options, annotator = _checked(config)

@@ -49,6 +49,7 @@ class Model:
         name: its name in tables.
         record: what its file says of it.
         head: the fitted head.
+        calibrator: the calibration of its probabilities, or None.
         classes: the classes' names, in the order of the probabilities.
         threshold: least probability of the positive class that is called positive, or None.
         uncertain_below: highest probability below which an answer is uncertain, or None.
@@ -87,10 +88,12 @@ class Model:
         self._engines: dict[int | None, Engine] = {}
         weakref.finalize(self, _close, self._engines)
         calibrator = record.calibrator
-        self._calibrator = calibrator and Calibrator.from_dict(
-            {"method": calibrator.__struct_config__.tag}
-            | {name: getattr(calibrator, name) for name in calibrator.__struct_fields__}
-        )
+        self.calibrator = None
+        if calibrator is not None:
+            self.calibrator = Calibrator.from_dict(
+                {"method": calibrator.__struct_config__.tag}
+                | {name: getattr(calibrator, name) for name in calibrator.__struct_fields__}
+            )
 
     @cached_property
     def weights(self) -> Weights:
@@ -180,7 +183,7 @@ class Model:
         except ValueError as error:
             raise FerError(f"the model's head does not fit its features: {error}") from error
         probability = probability.astype(np.float64)
-        return self._calibrator.apply(probability) if self._calibrator else probability
+        return self.calibrator.apply(probability) if self.calibrator else probability
 
     def labels(self, probabilities: NDArray[Any]) -> NDArray[np.str_]:
         """Each row's class (N,): the most probable, or by the threshold where there is one."""

@@ -19,7 +19,7 @@ TWO = drawn((10, 20, 40, 255), (100, 10, 60, 102))
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Pictures: a.png two faces, b.jpg damaged, c.png none, d/e.png a small one."""
-    monkeypatch.setattr("fer_features.model.from_run.load_model", lambda _: FakeModel())
+    monkeypatch.setattr("fer_features.model.load.load_model", lambda _: FakeModel())
     monkeypatch.setattr("fer_features.detect.detector.Detector", FakeDetector)
     monkeypatch.chdir(tmp_path)
     save(Path("in/a.png"), TWO)

@@ -13,7 +13,7 @@ import pytest
 import fer_features as fer
 from fer_features.heads import make_head
 from fer_features.model.file import write_model
-from fer_features.model.packaged import packaged_file
+from fer_features.model.load import packaged_file
 from tests.model import hostile_models as hostile
 
 MOST_MEMORY = 50 << 20

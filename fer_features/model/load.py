@@ -1,4 +1,4 @@
-"""A model of a run, and `load_model`."""
+"""Models that come with the package, of files and of runs: `load_model`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from fer_features.errors import FerError
 from fer_features.heads import load_head
 from fer_features.model.file import read_model
 from fer_features.model.model import Model
-from fer_features.model.packaged import PACKAGED, packaged_file
 from fer_features.model.record import Isotonic, ModelRecord, Platt, coverage
 from fer_features.runs.run import RECORD, Run, read_run
 from fer_features.runtime.text import plain_text
+
+PACKAGED = ("fernet", "fernet-binary")
+"""Names of the models that come with the package; the first is the default."""
 
 
 def load_model(source: Run | Path | str = "fernet", **options: Any) -> Model:
@@ -137,3 +139,8 @@ def _calibrator(run: Run) -> Platt | Isotonic | None:
             f"{run.path} does not record its calibration, as versions before did not",
             hint="fit again",
         ) from error
+
+
+def packaged_file(name: str) -> Path | None:
+    """The file of a packaged model; None if there is none of that name."""
+    return Path(__file__).with_name(f"{name}.fer") if name in PACKAGED else None
