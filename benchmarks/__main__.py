@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.config import HeadsConfig, PrecisionConfig, SpeedConfig, WholeConfig
+from benchmarks.config import (
+    HeadsConfig,
+    PrecisionConfig,
+    PredictSpeedConfig,
+    SpeedConfig,
+    WholeConfig,
+)
 from fer_features.cli.flags import Json, add_command
 from fer_features.runtime.console import emit_json, print_message
 
@@ -54,6 +60,14 @@ def heads(config: HeadsConfig, *, json: Json = False) -> None:
     emit_json(measured.to_dict()) if json else show_heads(measured)
 
 
+def predict(config: PredictSpeedConfig, *, json: Json = False) -> None:
+    """Pictures and faces a second of `fer predict`, beside the package fer of PyPI."""
+    from benchmarks.predict import measure_predict, show_predict
+
+    measured = measure_predict(config)
+    emit_json(measured) if json else show_predict(measured)
+
+
 def results(
     runs_dir: Annotated[Path, typer.Argument(help="Folder of runs.")],
     *,
@@ -77,7 +91,7 @@ def results(
         write_text(readme, with_short_table(readme.read_text(encoding="utf-8"), runs))
 
 
-for _function in (speed, extract, precision, heads, results):
+for _function in (speed, extract, precision, heads, predict, results):
     add_command(app, _function)
 
 if __name__ == "__main__":

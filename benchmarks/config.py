@@ -91,3 +91,16 @@ class HeadsConfig:
     )
     features: Annotated[int, Flag("Numbers in a drawn row.", min=1)] = 1536
     seed: Annotated[int, Flag("Random seed.", min=0, max=MAX_SEED)] = SEED
+
+
+@dataclass(frozen=True)
+class PredictSpeedConfig:
+    """Pictures and faces a second of `fer predict`, beside a peer."""
+
+    folder: Annotated[Path, Flag("A folder of pictures.", argument=True)] = Path("pictures")
+    _: KW_ONLY
+    model: Annotated[str, Flag("As for `fer predict`.")] = "fernet"
+    rounds: Annotated[int, Flag("How often each is measured; the fastest counts.", min=1)] = 3
+    peer_python: Annotated[
+        Path | None, Flag("A Python with the package fer of PyPI, to be measured beside ours.")
+    ] = None

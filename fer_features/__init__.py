@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from fer_features.extract.extractor import FeatureExtractor
     from fer_features.fit.fit import fit
     from fer_features.heads import list_heads
+    from fer_features.model.load import load_model
+    from fer_features.model.model import Model
     from fer_features.runs.compare import Comparison, compare
     from fer_features.runs.run import Run, read_run
 
@@ -36,6 +38,7 @@ __all__ = [
     "Faces",
     "FeatureExtractor",
     "FerError",
+    "Model",
     "Run",
     "__version__",
     "compare",
@@ -44,6 +47,7 @@ __all__ = [
     "list_backbones",
     "list_heads",
     "load_faces",
+    "load_model",
     "read_run",
 ]
 
@@ -54,6 +58,7 @@ _HOMES = {
     "Comparison": "fer_features.runs.compare:Comparison",
     "Faces": "fer_features.data:Faces",
     "FeatureExtractor": "fer_features.extract.extractor:FeatureExtractor",
+    "Model": "fer_features.model.model:Model",
     "Run": "fer_features.runs.run:Run",
     "compare": "fer_features.runs.compare:compare",
     "extract": "fer_features.extract",  # rooms that can be called
@@ -61,6 +66,7 @@ _HOMES = {
     "list_backbones": "fer_features.backbones:list_backbones",
     "list_heads": "fer_features.heads:list_heads",
     "load_faces": "fer_features.data:load_faces",
+    "load_model": "fer_features.model.load:load_model",
     "read_run": "fer_features.runs.run:read_run",
 }
 

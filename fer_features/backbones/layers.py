@@ -7,7 +7,7 @@ takes longer than extracting the features of a few thousand faces.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from fer_features.runtime.keras_runtime import import_keras
@@ -15,22 +15,46 @@ from fer_features.runtime.keras_runtime import import_keras
 EPSILON = 1e-3
 """Added to the variance in batch normalisation."""
 
+LEAK = 0.1
+"""Slope of ``leaky_relu`` below 0."""
+
 
 class Layers(Protocol):
-    """Layers of some library. Padding is always ``same``; names are those of the variables."""
+    """Layers of some library; names are those of the variables.
+
+    Padding is ``same``: at a stride of 2, images of even size are padded at their end only.
+    `centred`: by half the kernel on every side, as PyTorch's networks are.
+    """
 
     def channels(self, x: Any) -> int:
         """Number of channels of a tensor."""
         ...
 
     def convolution(
-        self, x: Any, filters: int, size: int, stride: int = 1, *, bias: bool = True, name: str
+        self,
+        x: Any,
+        filters: int,
+        size: int,
+        stride: int = 1,
+        *,
+        bias: bool = True,
+        centred: bool = False,
+        name: str,
     ) -> Any:
         """A convolution with a square kernel: ``kernel`` (size, size, C, filters), ``bias``."""
         ...
 
-    def depthwise(self, x: Any, size: int, stride: int = 1, *, name: str) -> Any:
-        """A convolution of each channel by itself, no bias: ``kernel`` (size, size, C, 1)."""
+    def depthwise(
+        self,
+        x: Any,
+        size: int,
+        stride: int = 1,
+        *,
+        bias: bool = False,
+        centred: bool = False,
+        name: str,
+    ) -> Any:
+        """A convolution of each channel by itself: ``kernel`` (size, size, C, 1), ``bias``."""
         ...
 
     def normalization(self, x: Any, *, name: str) -> Any:
@@ -38,7 +62,7 @@ class Layers(Protocol):
         ...
 
     def activation(self, x: Any, kind: str, *, name: str) -> Any:
-        """One of ``relu``, ``relu6``, ``sigmoid``, or ``linear`` to name a tensor."""
+        """One of ``relu``, ``relu6``, ``leaky_relu``, ``sigmoid``, or ``linear`` to name it."""
         ...
 
     def mean(self, x: Any, *, name: str) -> Any:
@@ -55,6 +79,14 @@ class Layers(Protocol):
 
     def multiply(self, x: Any, y: Any, *, name: str) -> Any:
         """The product of two tensors."""
+        ...
+
+    def double(self, x: Any, *, name: str) -> Any:
+        """An image of twice the height and width: each place becomes 2 × 2."""
+        ...
+
+    def concatenate(self, tensors: Sequence[Any], *, name: str) -> Any:
+        """The channels of several tensors, one after the other."""
         ...
 
 
@@ -80,23 +112,42 @@ class KerasLayers:
         return int(x.shape[-1])
 
     def convolution(
-        self, x: Any, filters: int, size: int, stride: int = 1, *, bias: bool = True, name: str
+        self,
+        x: Any,
+        filters: int,
+        size: int,
+        stride: int = 1,
+        *,
+        bias: bool = True,
+        centred: bool = False,
+        name: str,
     ) -> Any:
         """A convolution with a square kernel."""
+        x, padding = self._padded(x, size, centred)
         return self._layers.Conv2D(
             filters,
             size,
             stride,
-            padding="same",
+            padding=padding,
             use_bias=bias,
             kernel_initializer="he_normal",
             name=name,
         )(x)
 
-    def depthwise(self, x: Any, size: int, stride: int = 1, *, name: str) -> Any:
+    def depthwise(
+        self,
+        x: Any,
+        size: int,
+        stride: int = 1,
+        *,
+        bias: bool = False,
+        centred: bool = False,
+        name: str,
+    ) -> Any:
         """A convolution of each channel by itself."""
+        x, padding = self._padded(x, size, centred)
         return self._layers.DepthwiseConv2D(
-            size, stride, padding="same", use_bias=False, name=name
+            size, stride, padding=padding, use_bias=bias, name=name
         )(x)
 
     def normalization(self, x: Any, *, name: str) -> Any:
@@ -105,6 +156,8 @@ class KerasLayers:
 
     def activation(self, x: Any, kind: str, *, name: str) -> Any:
         """An activation."""
+        if kind == "leaky_relu":
+            return self._layers.LeakyReLU(LEAK, name=name)(x)
         return self._layers.Activation(kind, name=name)(x)
 
     def mean(self, x: Any, *, name: str) -> Any:
@@ -122,3 +175,16 @@ class KerasLayers:
     def multiply(self, x: Any, y: Any, *, name: str) -> Any:
         """The product of two tensors."""
         return self._layers.Multiply(name=name)([x, y])
+
+    def double(self, x: Any, *, name: str) -> Any:
+        """An image of twice the height and width."""
+        return self._layers.UpSampling2D(2, name=name)(x)
+
+    def concatenate(self, tensors: Sequence[Any], *, name: str) -> Any:
+        """The channels of several tensors."""
+        return self._layers.Concatenate(name=name)(tensors)
+
+    def _padded(self, x: Any, size: int, centred: bool) -> tuple[Any, str]:
+        if not centred:
+            return x, "same"
+        return self._layers.ZeroPadding2D(size // 2)(x), "valid"

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from fer_features.backbones.backbone import BACKBONES
 from fer_features.backbones.sources import PublishedFile, WheelFile
 from fer_features.backbones.weights import keras_path
-from fer_features.errors import install_hint
 
 
 class BackboneInfo(NamedTuple):
@@ -42,7 +41,7 @@ def list_backbones() -> dict[str, BackboneInfo]:
 
 def _imagenet(file: PublishedFile | WheelFile) -> str:
     if isinstance(file, WheelFile):
-        return "installed" if file.is_installed else f"installed by {install_hint(file.extra)}"
+        return "installed" if file.is_installed else f"installed by {file.install_command}"
     if keras_path(file).is_file():
         return "downloaded already"
     return f"download of {file.size / 1e6:.0f} MB" if file.size else "download"

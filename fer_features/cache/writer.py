@@ -120,6 +120,8 @@ class CacheWriter:
 def open_writer(path: Path, *, compression: str | None = None) -> Iterator[CacheWriter]:
     """Lock the cache at `path` for writing, and recover its journal if there is one.
 
+    A journal to which a mistake of the caller has let no row be written is removed.
+
     Args:
         path: the cache; it need not exist yet.
         compression: one of `COMPRESSIONS`; None for that of the file, or else none.
@@ -134,8 +136,20 @@ def open_writer(path: Path, *, compression: str | None = None) -> Iterator[Cache
             if journal_path(path).exists():
                 writer.compact(recovering=True)
             yield writer
+        except FerError:  # such as a bad row, before the first batch was written
+            _remove_empty(journal_path(path))
+            raise
         finally:
             writer.close()
+
+
+def _remove_empty(path: Path) -> None:
+    """Remove a journal that holds no row, or it would be listed as an unfinished cache."""
+    with suppress(FileNotFoundError):
+        with Journal(path) as journal:
+            empty = not len(journal)
+        if empty:
+            path.unlink()
 
 
 def _write(path: Path, contents: Contents, compression: str) -> None:

@@ -11,7 +11,22 @@ from typing import Annotated
 import typer
 
 from fer_features import __version__
-from fer_features.cli import audit, bench, cache, compare, data, extract, fit, report, train
+from fer_features.cli import (
+    audit,
+    bench,
+    cache,
+    compare,
+    data,
+    evaluate,
+    export,
+    extract,
+    fit,
+    model,
+    predict,
+    report,
+    serve,
+    train,
+)
 from fer_features.cli.flags import add_command
 from fer_features.runtime.console import print_line
 
@@ -30,6 +45,7 @@ _GROUPS: dict[str, tuple[str, tuple[Callable[..., None], ...]]] = {
         "Look at feature caches, verify and delete them.",
         (cache.list_caches, cache.info, cache.verify, cache.remove),
     ),
+    "model": ("Save a run's model as one file, and show a model's card.", (model.save, model.show)),
 }
 
 
@@ -55,6 +71,10 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     fit.fit,
     compare.compare,
     report.report,
+    predict.predict,
+    evaluate.evaluate,
+    serve.serve,
+    export.export,
     bench.bench,
 )
 for _function in _COMMANDS:

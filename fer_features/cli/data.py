@@ -11,7 +11,7 @@ import typer
 
 from fer_features.cli.extract import LONGEST_LIST, show_bad
 from fer_features.cli.flags import Json, Size
-from fer_features.config import EMOTIONS, MAX_SEED, SEED, USAGES, DataConfig, ExtractConfig
+from fer_features.config import EMOTIONS, GRID, MAX_SEED, SEED, USAGES, DataConfig, ExtractConfig
 from fer_features.runtime.console import emit_json, print_line, print_message, table
 
 if TYPE_CHECKING:
@@ -67,16 +67,20 @@ def layers(
         found = [{"layer": name, "shape": list(shape)} for name, shape in shapes.items()]
         emit_json({"backbone": network.name, "default": default, "layers": found})
         return
-    rows = [
-        [
-            name + (" (the default)" if name == default else ""),
-            " × ".join(str(n) for n in shape),
-            f"{(shape[-1] if network.descriptors is None else math.prod(shape)) * 4 / 1024:.1f}",
-            f"{math.prod(shape) * 2 / 1024:.1f}",
-        ]
-        for name, shape in shapes.items()
-    ]
-    columns = ["layer", "map", "KiB pooled", "KiB map"]
+    rows = []
+    for name, shape in shapes.items():
+        is_network = network.descriptors is None  # descriptors are not averaged over places
+        pooled = shape[-1] if is_network else math.prod(shape)
+        rows.append(
+            [
+                name + (" (the default)" if name == default else ""),
+                " × ".join(str(n) for n in shape),
+                f"{pooled * 4 / 1024:.1f}",
+                f"{pooled * GRID**2 * 4 / 1024:.1f}" if is_network else "–",
+                f"{math.prod(shape) * 2 / 1024:.1f}",
+            ]
+        )
+    columns = ["layer", "map", "KiB pooled", "KiB grid3", "KiB map"]
     table(columns, rows, title=f"layers of {network.name}", text_columns=["layer"])
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fer_features.cli.flags import Json
 from fer_features.config import FitConfig
+from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, print_line, print_message, table
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
@@ -33,6 +35,10 @@ def fit(
             help="Show which cached layer and pooling serve best on validation; no run is written.",
         ),
     ] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the model of the one head that is fitted, too."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Stage 2: fit light heads on a cache, score them, and write a run for each."""
@@ -43,6 +49,8 @@ def fit(
 
     path = config.cache or latest_cache(config.cache_dir)
     config = replace(config, cache=path)
+    if save and (scan_layers or len(config.heads) > 1 or config.seeds > 1 or "all" in config.heads):
+        raise FerError("--save writes one model", hint="name one --head, without --seeds")
     if scan_layers:
         show_scan(config, json=json)
         return
@@ -56,8 +64,11 @@ def fit(
             runs.append(one)
             if not json:
                 show_run(one)
+    saved = {"model": str(runs[0].model().save(save))} if save else {}
     if json:
-        emit_json({"runs": [run_dict(one) for one in runs]})
+        emit_json({"runs": [run_dict(one) for one in runs]} | saved)
+    elif saved:
+        print_line(f"  model: {saved['model']}")
     elif config.seeds > 1:
         show_seeds(over_seeds(runs))
 
@@ -87,6 +98,7 @@ def show_scan(config: FitConfig, *, json: bool) -> None:
     ]
     columns = ["layer", "output", "values", "head", "val acc", "log loss", "fit s"]
     table(columns, rows, text_columns=["layer", "output", "head"])
+    print_line("lowest validation log loss first; fer compare: highest validation accuracy first")
     print_line(f"fit the best with: {found[0].command}")
 
 
@@ -135,7 +147,13 @@ def show_run(run: Run) -> None:
         f"test accuracy {accuracy}, F1 {test.f1:.4f}; "
         f"fitted in {record.seconds.fit:.1f} s; {run.path}"
     )
-    print_line(f"  features of {record.base_features}, learnt from {record.learnt_from}")
+    head = record.head
+    rows = ["rows"] if head.combine == "rows" else []
+    used = " ".join(["+".join(head.layers), head.features, *head.views, *rows])
+    print_line(f"  features of {record.base_features} ({used}), learnt from {record.learnt_from}")
+    if head.combined:
+        losses = ", ".join(f"{name} {loss:.4f}" for name, loss in head.combined.items())
+        print_line(f"  --combine best took {head.combine}: validation log loss {losses}")
     gone = ", ".join(f"{n:,} {name}" for name, n in record.data.dropped.items())
     if gone:
         print_line(f"  rows left out: {gone}")

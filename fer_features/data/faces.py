@@ -163,7 +163,7 @@ class FileSource(ABC):
         ignore: Sequence[str] = (),
         classes: Mapping[str, str] | None = None,
     ) -> None:
-        self._path = Path(path)
+        self.path = self._path = Path(path)
         self._skip_bad = skip_bad
         self._labels = Labels(ignore, classes)
 

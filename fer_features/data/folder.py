@@ -8,17 +8,25 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.faces import BadRow, FaceIndex, Faces, FileSource
+from fer_features.data.csv import CsvFaces
+from fer_features.data.faces import BadRow, FaceIndex, Faces, FaceSource, FileSource
 from fer_features.data.folder_listing import Listing, Picture
 from fer_features.data.labels import KNOWN
 from fer_features.data.pictures import LONG, PictureForms, read_form, read_picture
+from fer_features.data.unpack import read_columns
 from fer_features.errors import FerError
 from fer_features.runtime.text import plain_text
+
+FILE = "file"
+"""The column of a table with the pictures' paths or names."""
+
+NO_GROUP = "(none)"
+"""The group of rows of which the column is empty, or that the table does not list."""
 
 
 class FolderFaces(FileSource):
@@ -68,6 +76,11 @@ class FolderFaces(FileSource):
             FerError: a folder in it is no known class, is empty, or cannot be listed.
         """
         return self._index
+
+    @property
+    def paths(self) -> list[str]:
+        """Each picture's path in the folder, with slashes, by row number."""
+        return [picture.path for picture in self._listing.pictures]
 
     def forms(self) -> PictureForms:
         """Sizes and colours of the usable pictures as they are stored; reads only their headers.
@@ -170,3 +183,43 @@ def _family_notes(pictures: Sequence[Picture], family: NDArray[np.int64]) -> Ite
             f"{family.max() + 1:,} photographs have several pictures each, {len(members):,} in "
             f"all, by the official part and number in their names (for example {example})"
         )
+
+
+def read_groups(source: FaceSource, column: str, *, table: Path | None = None) -> NDArray[np.str_]:
+    """The group of each usable row of a source.
+
+    Args:
+        source: a CSV file, or a folder of pictures.
+        column: the column's name, in any case.
+        table: for a folder: a CSV file with a column ``file``, which holds paths in the folder, or
+            names of files where these are unique, and the column of groups.
+
+    Returns:
+        (N,), in the order of the source's `index`; `NO_GROUP` where there is none.
+
+    Raises:
+        FerError: there is no such column, or the table lists no picture of the folder.
+    """
+    if isinstance(source, CsvFaces) and table is None:
+        found = [one[0] for one in read_columns(source.path, column)]
+        return np.array([one or NO_GROUP for one in found])[source.index().row]
+    if not isinstance(source, FolderFaces) or table is None:
+        raise FerError(
+            f"{source.name} has no column {plain_text(column)}",
+            hint="--group names a column of a CSV file; for a folder of pictures give --table "
+            f"FILE.csv with the columns {FILE} and {plain_text(column)}",
+        )
+    listed = {file: group for group, file in read_columns(table, column, FILE)}
+    paths = [source.paths[row] for row in source.index().row]
+    names = Counter(PurePosixPath(path).name for path in paths)
+    groups = []
+    for path in paths:
+        name = PurePosixPath(path).name
+        group = listed.get(path, listed.get(name) if names[name] == 1 else None)
+        groups.append(group or NO_GROUP)
+    if not set(groups) - {NO_GROUP}:
+        raise FerError(
+            f"{table} lists no picture of {source.name}",
+            hint=f"its column {FILE} holds paths in the folder, such as {plain_text(paths[0])}",
+        )
+    return np.array(groups)

@@ -1,7 +1,8 @@
-"""Picture files: decoding to 48×48 grey levels, and how they are stored."""
+"""Picture files: decoding to 48×48 grey levels or to photographs, and how they are stored."""
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 from collections.abc import Iterator
@@ -9,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 
 from fer_features.data.faces import IMAGE_SIZE
 
@@ -29,6 +30,23 @@ LONG = 1.5
 
 MAX_PIXELS = 100_000_000
 """A picture with more is refused before it is decoded: a small file can hold a huge picture."""
+
+PHOTOGRAPH_PIXELS = 8_000_000
+"""`read_photograph` halves a picture until it has at most as many."""
+
+STRIP_PIXELS = 4_000_000
+"""Pixels of a large picture that are converted and reduced at once."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How a picture is turned upright, by its EXIF orientation."""
 
 # What Pillow raises for files that are not pictures, truncated or inconsistent.
 _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error)
@@ -108,8 +126,69 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     return np.asarray(grey)
 
 
+@dataclass(frozen=True)
+class Photograph:
+    """A decoded picture, upright as its EXIF data say.
+
+    Attributes:
+        pixels: uint8 (h, w) grey levels or (h, w, 3) RGB, reduced if the picture is large.
+        scale: 1, ½, ¼ or ⅛: sides of `pixels` in those of the picture, apart from rounding up.
+        width: the picture's width, upright and not reduced.
+        height: its height.
+    """
+
+    pixels: NDArray[np.uint8]
+    scale: float
+    width: int
+    height: int
+
+
+def read_photograph(source: Path | bytes | BinaryIO) -> Photograph:
+    """Decode a picture in its own size, grey or RGB; of an animation the first frame.
+
+    Transparency, 16 bits and EXIF rotation are treated as in `read_picture`. A picture of more
+    than `PHOTOGRAPH_PIXELS` is halved by averaging until it has no more, JPEG while it is
+    decoded; of the others one copy as large as the file's own pixels is in memory.
+
+    Raises:
+        ValueError: the file is no picture that can be decoded; the message says why.
+    """
+    with _opened(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        width, height = image.size
+        factor = 1
+        while (width // factor) * (height // factor) > PHOTOGRAPH_PIXELS:
+            factor *= 2
+        if factor > 1:
+            image.draft(None, (width // factor, height // factor))
+        turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+        image.load()
+        drafted = round(max(width, height) / max(image.size))
+        small = _reduced(image, factor // drafted)
+        if turn in _TURNS:
+            small = small.transpose(_TURNS[turn])
+        if turn in (5, 6, 7, 8):
+            width, height = height, width
+    return Photograph(np.asarray(small), 1 / factor, width, height)
+
+
+def _reduced(image: Image.Image, factor: int) -> Image.Image:
+    """An image of 8-bit grey levels or RGB, a strip at a time, so that there is no other copy."""
+    width, height = image.size
+    rows = max(STRIP_PIXELS // width // factor, 1) * factor
+    strips = [
+        _to_8_bits(image.crop((0, top, width, min(top + rows, height)))).reduce(factor)
+        for top in range(0, height, rows)
+    ]
+    if len(strips) == 1:
+        return strips[0]
+    whole = Image.new(strips[0].mode, (strips[0].width, sum(one.height for one in strips)))
+    for number, strip in enumerate(strips):
+        whole.paste(strip, (0, number * rows // factor))
+    return whole
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path | BinaryIO) -> Iterator[Image.Image]:
     """A picture whose header has been read; any error becomes a `ValueError`."""
     try:
         # Pillow warns of damage that it can ignore, and of a limit below ours.
@@ -127,6 +206,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _to_grey(image: Image.Image) -> Image.Image:
+    return _to_8_bits(image).convert("L")
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Grey levels or RGB."""
     if image.mode == "F" or image.mode.startswith("I"):
         # Pillow's own conversion would clip 16-bit levels above 255.
         levels = np.asarray(image)
@@ -137,7 +221,5 @@ def _to_grey(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, image)
-    if image.mode not in ("L", "1"):
-        # By way of RGB, so that palette and CMYK pictures are rounded like any other.
-        image = image.convert("RGB")
-    return image.convert("L")
+    # By way of RGB, so that palette and CMYK pictures are rounded like any other.
+    return image.convert("L" if image.mode in ("L", "1") else "RGB")

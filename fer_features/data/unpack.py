@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import io
 import lzma
@@ -15,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from fer_features.errors import FerError
+from fer_features.runtime.text import plain_text
 
 Member = str | tarfile.TarInfo | None
 """A CSV file's name in a zip archive, its place in a tar archive, or None without an archive."""
@@ -111,3 +113,28 @@ def _select_member(members: Iterable[str], path: Path) -> str:
             hint="unpack it, and give the path of the one to use",
         )
     return tables[0]
+
+
+def read_columns(path: Path, *names: str) -> Iterator[tuple[str, ...]]:
+    """Columns of each row of a CSV file that is not blank; one row a line, as FER2013's files.
+
+    Args:
+        path: the file, which may be packed.
+        names: the columns, in any case.
+
+    Raises:
+        FerError: it cannot be read, or lacks a column.
+    """
+    with file_errors(path), open_csv(path, find_member(path)) as file:
+        texts = (line.decode("utf-8-sig", "replace") for line in file if not line.isspace())
+        rows = (next(csv.reader([text]), []) for text in texts)
+        header = [one.strip().lower() for one in next(rows, [])]
+        for name in names:
+            if header.count(name.lower()) != 1:
+                raise FerError(
+                    f"{path.name} has no column {plain_text(name)}, or more than one",
+                    hint=f"it has {plain_text(', '.join(header))}",
+                )
+        places = [header.index(name.lower()) for name in names]
+        for row in rows:
+            yield tuple(row[at].strip() if at < len(row) else "" for at in places)

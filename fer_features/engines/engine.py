@@ -41,7 +41,7 @@ class GraphSpec:
         precision: the arithmetic's type, ``float32`` or ``bfloat16``.
 
     Raises:
-        FerError: the backbone has no such layer, or does not take that size.
+        FerError: the backbone has no such layer or output, or does not take that size.
     """
 
     backbone: Backbone
@@ -57,6 +57,10 @@ class GraphSpec:
         self.backbone.check_size(self.size)
         if self.backbone.layers:
             self.backbone.check_layers(self.layers, self.backbone.layers)
+        if self.backbone.descriptors is not None and "grid3" in self.outputs:
+            raise FerError(
+                f"{self.backbone.name} has no grid3", hint="its pooled features keep all places"
+            )
 
 
 class Engine(ABC):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fer_features.backbones import Backbone, fetch_weights, load_weights
-from fer_features.config import grid_parts
+from fer_features.config import GRID, grid_parts
 from fer_features.engines.engine import GraphSpec
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
 
@@ -41,7 +41,7 @@ def build_graph(spec: GraphSpec) -> Any:
         if "pooled" in spec.outputs:
             features[f"{name}/pooled"] = ops.mean(ops.cast(one, "float32"), axis=(1, 2))
         if "grid3" in spec.outputs:
-            features[f"{name}/grid3"] = _grid(ops.cast(one, "float32"))
+            features[f"{name}/grid3"] = grid_graph(ops.cast(one, "float32"))
         if "map" in spec.outputs:
             features[f"{name}/map"] = ops.cast(one, "float16")
     return keras.Model(inputs, features)
@@ -59,8 +59,8 @@ def network_input(backbone: Backbone, grey: Any, size: int, *, preprocess: str =
     return backbone.preprocess(grey) if preprocess == "keras" else grey
 
 
-def _grid(maps: Any) -> Any:
-    """Means over a grid, row by row: (N, h, w, C) to (N, GRID · GRID · C).
+def grid_graph(maps: Any, size: int = GRID) -> Any:
+    """Means over a grid, row by row: (N, h, w, C) to (N, size · size · C).
 
     As PyTorch's adaptive average pooling: a place belongs to every cell that it touches.
     """
@@ -68,7 +68,7 @@ def _grid(maps: Any) -> Any:
     _, height, width, _ = maps.shape
     cells = [
         ops.mean(maps[:, top:bottom, left:right], axis=(1, 2))
-        for top, bottom in grid_parts(height)
-        for left, right in grid_parts(width)
+        for top, bottom in grid_parts(height, size)
+        for left, right in grid_parts(width, size)
     ]
     return ops.concatenate(cells, axis=-1)

@@ -6,13 +6,13 @@ fraction of a second, where importing Keras and converting its graph takes 10 to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.backbones.layers import EPSILON
+from fer_features.backbones.layers import EPSILON, LEAK
 from fer_features.backbones.loading import not_of, read_arrays
 from fer_features.config import GRID
 from fer_features.engines.engine import GraphSpec
@@ -82,6 +82,13 @@ def _output(layer: Any, output: str) -> Any:
     return ops.reshape(last, _constant([0, -1]), special_zero=True) if output == "grid3" else last
 
 
+def _padding(size: int, centred: bool) -> dict[str, Any]:
+    half = [size // 2] * 2
+    return (
+        {**SAME, "pads_begin": half, "pads_end": half, "auto_pad": "explicit"} if centred else SAME
+    )
+
+
 def _operations() -> Any:
     import_openvino()
     from openvino import opset13
@@ -113,22 +120,39 @@ class OpenVinoLayers:
         return int(x.get_output_partial_shape(0)[1].get_length())
 
     def convolution(
-        self, x: Any, filters: int, size: int, stride: int = 1, *, bias: bool = True, name: str
+        self,
+        x: Any,
+        filters: int,
+        size: int,
+        stride: int = 1,
+        *,
+        bias: bool = True,
+        centred: bool = False,
+        name: str,
     ) -> Any:
         """A convolution with a square kernel."""
         shape = size, size, self.channels(x), filters
-        kernel = self._array(f"{name}/kernel", *shape).transpose(3, 2, 0, 1)
-        x = self._ops.convolution(x, np.ascontiguousarray(kernel), [stride] * 2, **SAME)
-        if bias:
-            x = x + self._array(f"{name}/bias", filters).reshape(1, -1, 1, 1)
-        return self._named(name, x)
+        kernel = np.ascontiguousarray(self._array(f"{name}/kernel", *shape).transpose(3, 2, 0, 1))
+        padding = _padding(size, centred)
+        x = self._ops.convolution(x, kernel, [stride] * 2, **padding)
+        return self._named(name, self._biased(x, name) if bias else x)
 
-    def depthwise(self, x: Any, size: int, stride: int = 1, *, name: str) -> Any:
+    def depthwise(
+        self,
+        x: Any,
+        size: int,
+        stride: int = 1,
+        *,
+        bias: bool = False,
+        centred: bool = False,
+        name: str,
+    ) -> Any:
         """A convolution of each channel by itself."""
         kernel = self._array(f"{name}/kernel", size, size, self.channels(x), 1)
-        kernel = kernel.transpose(2, 3, 0, 1)[:, :, None]
-        kernel = np.ascontiguousarray(kernel)
-        return self._named(name, self._ops.group_convolution(x, kernel, [stride] * 2, **SAME))
+        kernel = np.ascontiguousarray(kernel.transpose(2, 3, 0, 1)[:, :, None])
+        padding = _padding(size, centred)
+        x = self._ops.group_convolution(x, kernel, [stride] * 2, **padding)
+        return self._named(name, self._biased(x, name) if bias else x)
 
     def normalization(self, x: Any, *, name: str) -> Any:
         """Batch normalisation."""
@@ -140,6 +164,8 @@ class OpenVinoLayers:
         """An activation."""
         if kind == "relu6":
             x = self._ops.clamp(x, 0.0, 6.0)
+        elif kind == "leaky_relu":
+            x = self._ops.prelu(x, np.array([LEAK], np.float32))
         elif kind != "linear":
             x = getattr(self._ops, kind)(x)
         return self._named(name, x)
@@ -163,10 +189,30 @@ class OpenVinoLayers:
         """The product of two tensors."""
         return self._named(name, self._ops.multiply(x, y))
 
+    def double(self, x: Any, *, name: str) -> Any:
+        """An image of twice the height and width."""
+        twice = self._ops.interpolate(
+            x,
+            np.array([2, 2], np.float32),
+            "nearest",
+            "scales",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+            axes=_constant([2, 3]),
+        )
+        return self._named(name, twice)
+
+    def concatenate(self, tensors: Sequence[Any], *, name: str) -> Any:
+        """The channels of several tensors."""
+        return self._named(name, self._ops.concat(list(tensors), 1))
+
     def check_all_used(self) -> None:
         """Raise a `ValueError` if there are weights of other layers too."""
         if odd := sorted(set(self._arrays) - self._used):
             raise ValueError(f"{odd[0]} is not in the network")
+
+    def _biased(self, x: Any, name: str) -> Any:
+        return x + self._array(f"{name}/bias", self.channels(x)).reshape(1, -1, 1, 1)
 
     def _array(self, path: str, *shape: int) -> NDArray[np.float32]:
         found = self._arrays.get(path)

@@ -145,7 +145,6 @@ def extract(
     for text in plan.index.notes:
         log(f"note: {text}")
     done.seconds["prepare"] = time.perf_counter() - begun
-    remember(plan.path, plan.selection)  # so that `fer fit` does not use an older one
     if not plan.complete:
         with open_writer(plan.path, compression=config.compression) as writer:
             passes = plan.missing(writer.cache)
@@ -160,6 +159,8 @@ def extract(
         if journal_path(plan.path).exists():
             with suppress(FerError), open_writer(plan.path):  # recovers it; or its writer does
                 pass
+    if done.reused:
+        remember(plan.path, plan.selection)
     if plan.seen is not None:
         save_keys(plan.path.parent, plan.spec.weights_sha256, plan.seen.keys)
     if find_copies:
@@ -176,6 +177,7 @@ def _run_pass(
     done.engine = engine.name if engine else "no network"
     columns = _columns(plan, work, engine)
     _check_space(plan, work, columns)
+    remember(plan.path, plan.selection)  # so that `fer fit` does not use an older one
     _log_pass(plan, work, done.engine, log)
 
     def run(images: NDArray[np.uint8]) -> Future[Features]:

@@ -55,7 +55,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         backbone: name of a backbone (`list_backbones`).
         weights: ``imagenet``, ``shipped``, ``random:SEED`` or a file; None for the default.
         layer: the layer to extract; None for the backbone's default.
-        output: ``pooled``, ``grid3`` or ``map``.
+        output: ``pooled``, ``grid3`` or ``map``; None for what heads on vectors are fitted to by
+            default: ``grid3`` for networks such as ``efficientnet_lite0``, else ``pooled``.
         size: height and width that images are resized to; None for the backbone's default.
         engine: ``keras``, ``openvino`` or ``auto``: the fastest here.
         precision: ``float32``, ``bfloat16`` or ``auto``: bfloat16 if the hardware has it.
@@ -72,7 +73,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         *,
         weights: str | None = None,
         layer: str | None = None,
-        output: str = "pooled",
+        output: str | None = None,
         size: int | None = None,
         engine: str = "auto",
         precision: str = "auto",
@@ -146,15 +147,16 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
         spec, _ = self._graph()
         shapes = _layer_shapes(spec.backbone, spec.size)
         spec.backbone.check_layers(spec.layers, shapes)
-        shape = shapes[spec.layers[0]]
-        flat = self.output == "map" or spec.backbone.descriptors is not None
-        n = math.prod(shape) if flat else shape[-1] * (GRID**2 if self.output == "grid3" else 1)
+        shape, output = shapes[spec.layers[0]], spec.outputs[0]
+        flat = output == "map" or spec.backbone.descriptors is not None
+        n = math.prod(shape) if flat else shape[-1] * (GRID**2 if output == "grid3" else 1)
         return np.array([f"{spec.layers[0]}_{k}" for k in range(n)], object)
 
     def _graph(self) -> tuple[GraphSpec, EngineChoice]:
         backbone = get_backbone(self.backbone)
-        if self.output not in OUTPUTS:
-            raise FerError(f"no such output: {self.output}", hint=f"known are {', '.join(OUTPUTS)}")
+        output = self.output or backbone.default_outputs[0]
+        if output not in OUTPUTS:
+            raise FerError(f"no such output: {output}", hint=f"known are {', '.join(OUTPUTS)}")
         choice = choose_for(backbone, self.engine, self.precision)
         weights = resolve_weights(self.weights, backbone)
         spec = GraphSpec(
@@ -163,7 +165,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]  
             size=self.size or size_of(weights) or backbone.default_size,
             preprocess="keras",
             layers=(self.layer or backbone.default_layer,),
-            outputs=(self.output,),
+            outputs=(output,),
             image_shape=(IMAGE_SIZE, IMAGE_SIZE),
             precision=choice.precision,
         )

@@ -88,11 +88,12 @@ def load_dataset(cache: Cache, config: FitConfig, *, progress: Progress = no_pro
         progress: progress of the search for copies, if no earlier command has made it.
 
     Raises:
-        FerError: the cache has no such rows or labels, or no images to find copies in.
+        FerError: the cache has no such rows, labels or layers, or no images to find copies in.
     """
     _check(config)
     selection, task, rows = _rows(cache, config)
     layers = parse_layers(config.features or selection.layers[-1])
+    _check_layers(cache, layers)
     metadata = cache.rows[rows]
     votes = _votes(config, metadata, selection)
     y, soft_targets = _labels(config.labels, task, metadata, votes)
@@ -133,6 +134,16 @@ def _pooling(selection: RowSelection, layers: tuple[str, ...]) -> str:
     """``grid3`` if the selection has it of all layers; else ``pooled``."""
     grids = {f"{layer}/grid3" for layer in layers}
     return "grid3" if grids <= set(selection.features) else "pooled"
+
+
+def _check_layers(cache: Cache, layers: tuple[str, ...]) -> None:
+    held = dict.fromkeys(name.split("/")[0] for name in cache.features)
+    for layer in layers:
+        if layer not in held:
+            raise FerError(
+                f"{cache.path} holds no layer {layer}",
+                hint=f"its layers are {', '.join(held)}; fer extract --layer adds others",
+            )
 
 
 def parse_layers(text: str) -> tuple[str, ...]:

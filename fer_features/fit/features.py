@@ -12,6 +12,7 @@ from fer_features.cache import Cache
 from fer_features.config import FitConfig
 from fer_features.errors import FerError
 from fer_features.fit.dataset import Dataset, load_dataset
+from fer_features.fit.extract_command import extract_command
 from fer_features.runtime.flags import make_config
 from fer_features.runtime.progress import Progress, no_progress
 
@@ -97,16 +98,20 @@ def check_features(dataset: Dataset, output: str) -> None:
         FerError: features are missing, or maps are of different sizes.
     """
     cache, shapes = dataset.cache, dataset.cache.shapes()
-    sizes = set()
-    for layer in dataset.layers:
-        for name in _names(layer, output, ("", *dataset.views)):
-            if not cache.done((name,))[dataset.rows].all():
-                raise FerError(
-                    f"{cache.path} does not hold {name} of all {len(dataset.rows):,} rows",
-                    hint=f"it holds {', '.join(cache.features)}; fer extract with the same "
-                    "task and --layer, --output and --views adds more",
-                )
-        sizes.add(shapes[f"{layer}/{output}"][1:-1])
+    missing = [
+        (layer, name)
+        for layer in dataset.layers
+        for name in _names(layer, output, ("", *dataset.views))
+        if not cache.done((name,))[dataset.rows].all()
+    ]
+    if missing:
+        layers, names = zip(*missing, strict=True)
+        raise FerError(
+            f"{cache.path} does not hold {' and '.join(names)} of all {len(dataset.rows):,} rows",
+            hint=f"it holds {', '.join(cache.features)}; to add it: "
+            f"{extract_command(dataset, tuple(dict.fromkeys(layers)), output)}",
+        )
+    sizes = {shapes[f"{layer}/{output}"][1:-1] for layer in dataset.layers}
     if len(sizes) > 1:
         raise FerError(
             f"maps of {' and '.join(' × '.join(map(str, size)) for size in sorted(sizes))} places "

@@ -112,7 +112,7 @@ def fit_each(
                     head = _make(name, replace(seeded, pooling=dataset.pooling))
                     head.on_epoch = on_epoch(name) if on_epoch else None
                     fitted = fit_and_score(head, data, split, seeded, ready=ready)
-                    yield write_run(fitted, seeded, log=log)
+                    yield write_run(fitted, seeded, first_seed=config.seed, log=log)
 
 
 @contextmanager

@@ -31,24 +31,32 @@ from fer_features.runtime.flags import words_of
 from fer_features.runtime.progress import Log, no_log
 from fer_features.runtime.text import plain_text
 
-_NOT_REPEATED = ("cache", "heads", "seeds", "cache_dir", "runs_dir", "jobs")
+_NOT_REPEATED = ("cache", "heads", "cache_dir", "runs_dir", "jobs")
 """Fields that `command` gives in another way, or that change no result."""
 
 
-def write_run(fitted: Fitted, config: FitConfig, *, log: Log = no_log) -> Run:
-    """Write a run's folder: record, model, predictions, and the curves if there are any."""
-    record = _record(fitted, config)
+def write_run(fitted: Fitted, config: FitConfig, *, first_seed: int, log: Log = no_log) -> Run:
+    """Write a run's folder: record, model, predictions, and the curves if there are any.
+
+    Args:
+        fitted: the fitted head.
+        config: the configuration, with the run's seed.
+        first_seed: the first of the seeds, by which the rows were chosen.
+        log: callback for lines of text.
+    """
+    head, cache = fitted.head, fitted.dataset.cache.path
+    reused = getattr(head, "chosen_", {}).get("fitted_before", ())
+    again = command(config, head.name, cache, reused=reused, first_seed=first_seed)
+    record = _record(fitted, config, plain_text(again))
     name = _run_id(record)
-    title = "\n".join([f"{fitted.head.title}, {name}", *record.marks])
-    saves = {"model": fitted.head.save, "predictions": _predictions(fitted).save}
+    title = "\n".join([f"{head.title}, {name}", *record.marks])
+    saves = {"model": head.save, "predictions": _predictions(fitted).save}
     saves |= _figures(record, title=title)
     return write(Path(config.runs_dir) / name, record, saves, log=log)
 
 
-def _record(fitted: Fitted, config: FitConfig) -> RunRecord:
+def _record(fitted: Fitted, config: FitConfig, command: str) -> RunRecord:
     head, dataset, split = fitted.head, fitted.dataset, fitted.split
-    chosen = getattr(head, "chosen_", {})
-    reused = chosen.get("fitted_before", ())
     return RunRecord(
         id="new",
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -73,7 +81,7 @@ def _record(fitted: Fitted, config: FitConfig) -> RunRecord:
             combine=dataset.combine if dataset.views else "features",
             combined=fitted.combined,
             params=head.get_params(),
-            chosen=chosen,
+            chosen=getattr(head, "chosen_", {}),
         ),
         seed=config.seed,
         validation=fitted.scores["validation"],
@@ -87,7 +95,7 @@ def _record(fitted: Fitted, config: FitConfig) -> RunRecord:
         history=getattr(head, "history_", None),
         seconds=fitted.seconds,
         predicted_rows=len(split.validation) + len(split.test),
-        command=plain_text(command(config, head.name, dataset.cache.path, reused=reused)),
+        command=command,
         software={
             "fer_features": __version__,
             "python": platform.python_version(),
@@ -96,7 +104,14 @@ def _record(fitted: Fitted, config: FitConfig) -> RunRecord:
     )
 
 
-def command(config: FitConfig, head: str, cache: Path, *, reused: Iterable[str] = ()) -> str:
+def command(
+    config: FitConfig,
+    head: str,
+    cache: Path,
+    *,
+    reused: Iterable[str] = (),
+    first_seed: int | None = None,
+) -> str:
     """The command that repeats one head's fit: flags for all that differs from the defaults.
 
     Args:
@@ -105,11 +120,18 @@ def command(config: FitConfig, head: str, cache: Path, *, reused: Iterable[str] 
         cache: the cache.
         reused: heads of the same command that became members of the head; those with parameters of
             their own are fitted again with it.
+        first_seed: the first of several seeds. Where it has drawn the rows of them all, the command
+            begins with it, and repeats the fits of the seeds before this one too.
     """
+    seeds = 1
+    drawn = config.per_class != "all" and (config.task or config.per_class)
+    if first_seed is not None and drawn:
+        seeds = config.seed - first_seed + 1
+        config = replace(config, seed=first_seed)
     given = {key.rpartition(".")[0] for key in config.params}
     heads = [one for one in reused if {one, ""} & given] + [head]
     own = {key: one for key, one in config.params.items() if key.rpartition(".")[0] in ("", *heads)}
-    words = words_of(replace(config, params=own), skip=_NOT_REPEATED)
+    words = words_of(replace(config, seeds=seeds, params=own), skip=_NOT_REPEATED)
     return shlex.join(["fer", "fit", str(cache), "--head", ",".join(heads), *words])
 
 

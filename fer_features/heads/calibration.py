@@ -13,7 +13,8 @@ from scipy.special import softmax
 from fer_features.errors import FerError
 
 CALIBRATIONS = ("platt", "isotonic")
-_EPSILON = 1e-12
+EPSILON = 1e-12
+"""The least probability of which a logarithm is taken."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def fit_calibrator(method: str, probability: NDArray[Any], codes: NDArray[np.int
 
 def _logs(probability: NDArray[Any]) -> NDArray[np.float64]:
     """Log odds (N, 1) of two classes, log probabilities (N, K) of more."""
-    logs = np.log(np.clip(np.asarray(probability, np.float64), _EPSILON, None))
+    logs = np.log(np.clip(np.asarray(probability, np.float64), EPSILON, None))
     return logs[:, 1:] - logs[:, :1] if probability.shape[1] == 2 else logs
 
 

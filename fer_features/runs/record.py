@@ -175,14 +175,14 @@ def decode_record(raw: Any) -> RunRecord:
     Raises:
         ValueError: what is wrong with it, and where.
     """
-    _check_values(raw)
+    check_values(raw)
     try:
         return msgspec.convert(raw, RunRecord)
     except msgspec.ValidationError as error:  # a ValueError in newer versions of msgspec only
         raise ValueError(str(error)) from error
 
 
-def _check_values(record: Any) -> None:
+def check_values(record: Any) -> None:
     """Refuse texts and numbers, anywhere in the record, that no run has."""
     waiting = [(record, "the record", 0)]
     while waiting:

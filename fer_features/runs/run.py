@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +20,9 @@ from fer_features.errors import UPDATE, FerError, reason_of
 from fer_features.runs.predictions import UNREADABLE, Predictions, check_size, read_predictions
 from fer_features.runs.record import FORMAT_VERSION, RunRecord, decode_record, encode_record
 from fer_features.runtime.progress import Log, no_log
+
+if TYPE_CHECKING:
+    from fer_features import Model
 
 RECORD = "run.json"
 PREDICTIONS = "predictions.npz"
@@ -61,6 +65,12 @@ class Run:
         if not all(part.fits(len(self.record.task.classes)) for part in vars(found).values()):
             raise FerError(f"{path}: the run's predictions are damaged", hint=_REMOVE)
         return found
+
+    def model(self, **options: Any) -> Model:
+        """The run's model; arguments and errors as for `fer_features.load_model`."""
+        import fer_features
+
+        return fer_features.load_model(self, **options)
 
 
 def make_folder(path: Path) -> None:

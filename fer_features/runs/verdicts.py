@@ -87,7 +87,7 @@ class Verdict:
                 f"than chance ({self._test})."
             )
         if short:
-            tied = f", tied with {len(self.tied)} more" if self.tied else ""
+            tied = f", tied with {_listed(self.tied)}" if self.tied else ""
             ahead, behind, unclear = (len(self.named(one)) for one in ("ahead", "behind", "open"))
             return (
                 f"{self.first} is first on validation{tied}; on test it is ahead of {ahead}, "

@@ -24,7 +24,7 @@ _NO_MARKUP: Any = {"highlight": False, "markup": False, "emoji": False}
 
 
 def print_line(text: str = "") -> None:
-    """Print to stdout; what cannot be printed is shown as escapes."""
+    """Print to stdout, flushed; what cannot be printed is shown as escapes."""
     _print(plain_text(text, keep="\n"))
 
 
@@ -41,7 +41,7 @@ def _print(text: str) -> None:
     except UnicodeEncodeError:
         text = text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
     try:
-        print(text)
+        print(text, flush=True)  # a file shows each line when it is written
     except BrokenPipeError:  # the reader has closed it
         raise
     except OSError as error:

@@ -175,6 +175,24 @@ def parse_threshold(text: str) -> tuple[str, float]:
     return name, value
 
 
+def parse_region(text: str) -> tuple[int, int, int, int]:
+    """The value of ``--region``: left, top, width and height in pixels.
+
+    Raises:
+        FerError: it is not of the form X,Y,W,H, or is empty.
+    """
+    try:
+        x, y, w, h = (int(part) for part in text.split(","))
+    except ValueError:
+        x = y = w = h = 0
+    if x < 0 or y < 0 or w < 1 or h < 1:
+        raise FerError(
+            f"--region {text}: not of the form X,Y,W,H",
+            hint="left, top, width and height in pixels: --region 0,0,640,480, say",
+        )
+    return x, y, w, h
+
+
 def parse_params(pairs: Sequence[str]) -> dict[str, Any]:
     """The value of ``--set``: values, Python literals or else text, by parameter.
 

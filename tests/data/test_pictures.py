@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageOps, features
 
-from fer_features.data.pictures import MAX_PIXELS, OTHER_PICTURES, read_picture, suffixes
+from fer_features.data.pictures import (
+    MAX_PIXELS,
+    OTHER_PICTURES,
+    PHOTOGRAPH_PIXELS,
+    read_photograph,
+    read_picture,
+    suffixes,
+)
 
 FACE = np.random.default_rng(5).integers(0, 256, (48, 48)).astype(np.uint8)
 
@@ -143,3 +153,91 @@ def test_what_pillow_lacks_here_is_not_read_but_known(monkeypatch: pytest.Monkey
     assert ".jp2" in suffixes()
     monkeypatch.undo()
     suffixes.cache_clear()
+
+
+COLOURS = np.random.default_rng(6).integers(0, 256, (30, 40, 3)).astype(np.uint8)
+
+
+def test_a_photograph_keeps_its_size_and_colours(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.fromarray(COLOURS))
+    for source in (path, path.read_bytes(), io.BytesIO(path.read_bytes())):
+        photograph = read_photograph(source)
+        assert (photograph.pixels == COLOURS).all()
+        assert (photograph.scale, photograph.width, photograph.height) == (1, 40, 30)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "CMYK", "L", "LA", "1"])
+def test_photographs_of_every_mode_are_grey_or_rgb(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(COLOURS).convert(mode)
+    pixels = read_photograph(save(tmp_path / "a.tif", image)).pixels
+    assert pixels.dtype == np.uint8
+    assert (pixels == np.asarray(image.convert("L" if mode in ("L", "1") else "RGB"))).all()
+
+
+def test_transparent_pixels_of_a_photograph_are_black(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.new("RGBA", (5, 5), (200, 100, 50, 0)))
+    assert (read_photograph(path).pixels == 0).all()
+
+
+def test_a_photograph_of_sixteen_bits(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.fromarray(FACE.astype(np.uint16) * 257))
+    assert (read_photograph(path).pixels == FACE).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_turned_upright(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "a.png", Image.fromarray(COLOURS), exif=exif)
+    photograph = read_photograph(path)
+    with Image.open(path) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    assert (photograph.pixels == upright).all()
+    assert (photograph.height, photograph.width) == upright.shape[:2]
+
+
+def test_the_first_frame_of_an_animation(tmp_path: Path) -> None:
+    frames = [Image.fromarray(FACE), Image.fromarray(255 - FACE)]
+    path = save(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:])
+    pixels = read_photograph(path).pixels
+    assert (pixels.reshape(48, 48, -1)[:, :, 0] == FACE).all()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_large_photograph_is_halved(tmp_path: Path, suffix: str) -> None:
+    row = np.arange(4002, dtype=np.uint16) // 16
+    picture = np.broadcast_to(row.astype(np.uint8), (3003, 4002))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90° clockwise
+    path = save(tmp_path / f"a.{suffix}", Image.fromarray(picture.copy()), exif=exif)
+    photograph = read_photograph(path)
+    assert (photograph.scale, photograph.width, photograph.height) == (0.5, 3003, 4002)
+    assert photograph.pixels.shape == (2001, 1502)
+    assert photograph.pixels.size <= PHOTOGRAPH_PIXELS
+    halves = (row[::2] + row[1::2]) / 2
+    assert np.abs(photograph.pixels - halves[:, None]).max() <= 1
+
+
+def test_a_hundred_megapixels_take_bounded_memory(tmp_path: Path) -> None:
+    """One copy of the decoded file, here 100 MB; the copies made of it are small."""
+    path = save(tmp_path / "a.png", Image.new("L", (10_000, 10_000), 77), compress_level=1)
+    program = (
+        "import resource, sys; from pathlib import Path\n"
+        "from fer_features.data.pictures import read_photograph\n"
+        "from fer_features.detect.detector import prepare\n"
+        "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = used(); photograph = read_photograph(Path(sys.argv[1]))\n"
+        "prepare(photograph.pixels); print((used() - before) // 1024, photograph.pixels.shape)"
+    )
+    run = subprocess.run(  # noqa: S603  ours
+        [sys.executable, "-c", program, path], check=True, capture_output=True, text=True
+    )
+    used, shape = run.stdout.split(" ", 1)
+    assert shape.strip() == "(2500, 2500)"
+    assert int(used) < 200
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(30)])
+def test_what_is_no_photograph_is_refused_with_a_reason(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        read_photograph(content)

@@ -13,7 +13,7 @@ from legacy_weights import save_legacy
 
 from fer_features.backbones import Backbone, get_backbone, resolve_weights
 from fer_features.backbones.weights import fetch_weights
-from fer_features.cache import Cache, cache_key
+from fer_features.cache import Cache, cache_key, latest_cache, list_caches
 from fer_features.config import ExtractConfig
 from fer_features.data import open_faces, read_all
 from fer_features.engines import GraphSpec
@@ -347,3 +347,33 @@ def test_every_backend_gives_the_same_features(tmp_path: Path, backend: str) -> 
             b = other.read("block17_20_ac", output).astype(np.float64)
             assert np.linalg.norm(a - b) < 1e-3 * np.linalg.norm(a)
             assert np.abs(a - b).max() < 1e-3 * np.abs(a).max()
+
+
+def test_a_bad_row_before_the_first_batch_leaves_no_cache(tmp_path: Path, tiny: Backbone) -> None:
+    pixels = [" ".join(["7"] * 2304), " ".join(["7"] * 2303 + ["256"])]
+    lines = [f"{emotion},{one},Training" for emotion, one in zip((3, 4), pixels, strict=True)]
+    path = tmp_path / "faces.csv"
+    path.write_text("\n".join(["emotion,pixels,Usage", *lines]))
+    config = replace(CONFIG, data=str(path), per_class="all", cache_dir=tmp_path / "cache")
+    with pytest.raises(FerError, match="row 1"):
+        extract(config)
+    assert list_caches(config.cache_dir) == []
+
+
+def test_what_cannot_be_computed_is_not_what_was_requested_last(
+    tmp_path: Path, tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, cache_dir=tmp_path)
+    first = extract(config).cache
+    second = extract(replace(config, size=16)).cache
+    assert latest_cache(tmp_path) == second
+
+    def no_download(*args: object, **kwargs: object) -> None:
+        raise FerError("the weights could not be downloaded")
+
+    monkeypatch.setattr("fer_features.extract.extract.make_engine", no_download)
+    with pytest.raises(FerError, match="downloaded"):
+        extract(replace(config, views=("flip",)))
+    assert latest_cache(tmp_path) == second
+    extract(config)  # all of it is there
+    assert latest_cache(tmp_path) == first

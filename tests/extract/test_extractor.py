@@ -116,6 +116,12 @@ def test_fernet_is_the_default(tmp_path: Path, images: np.ndarray) -> None:
     assert features.shape == (2, 192)
 
 
+def test_the_pooling_is_the_backbones(tmp_path: Path, images: np.ndarray) -> None:
+    features = FeatureExtractor("efficientnet_lite0", size=48, cache_dir=tmp_path)
+    names = features.get_feature_names_out()
+    assert features.transform(images[:2]).shape == (2, len(names)) == (2, 9 * 112)
+
+
 def test_tables_have_names(hog: FeatureExtractor, images: np.ndarray) -> None:
     pytest.importorskip("pandas")
     table = hog.set_params(layer="hog_12").set_output(transform="pandas").fit_transform(images)
@@ -200,6 +206,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(
         ({"backbone": "vgg"}, "vgg"),
         ({"layer": "hog_99"}, "hog_99"),
         ({"output": "grid"}, "grid"),
+        ({"output": "grid3"}, "grid3"),
         ({"engine": "onnx"}, "hog"),
         ({"size": 96}, "96"),
         ({"weights": "imagenet"}, "hog"),

@@ -2,13 +2,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from conftest import TINY, extract_tiny
+from test_command import parsed
 
+from fer_features.backbones import BACKBONES
 from fer_features.cache import Cache
-from fer_features.config import FitConfig
+from fer_features.config import ExtractConfig, FitConfig
 from fer_features.errors import FerError
+from fer_features.extract.extract import extract
 from fer_features.fit.dataset import Dataset, load_dataset, parse_layers
 from fer_features.fit.features import check_features, read_features
 
@@ -18,8 +23,6 @@ LAYERS = ("first", "second")
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both layers of the tiny backbone, with the mirror images' features."""
-    from conftest import extract_tiny
-
     folder = tmp_path_factory.mktemp("cache")
     return extract_tiny(folder, per_class=20, layers=LAYERS, views=("flip",))
 
@@ -73,11 +76,33 @@ def test_maps_of_different_sizes_cannot_be_joined(cache: Cache) -> None:
 
 
 def test_missing_features_are_named(cache: Cache) -> None:
-    dataset = four_rows(cache, "third")
-    with pytest.raises(FerError, match="third/pooled"):
-        check_features(dataset, "pooled")
-    with pytest.raises(FerError, match="third/pooled"):
-        read_features(dataset, "pooled")
+    dataset = four_rows(cache, "first+second")
+    for use in (check_features, read_features):
+        with pytest.raises(FerError, match="first/grid3 and second/grid3"):
+            use(dataset, "grid3")
+
+
+def test_a_layer_that_is_not_there_is_named_with_those_that_are(cache: Cache) -> None:
+    with pytest.raises(FerError, match="holds no layer nope") as error:
+        four_rows(cache, "first+nope")
+    assert error.value.hint.startswith("its layers are first, second;")
+
+
+@pytest.mark.parametrize("options", [{}, {"task": "seven", "per_class": "all"}, {"per_class": 3}])
+def test_the_hint_is_the_command_that_adds_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    path = extract_tiny(tmp_path / "my cache", per_class=20, seed=1)
+    extract_tiny(tmp_path / "my cache", per_class="all", task="seven", outputs=("map",))
+    extract_tiny(tmp_path / "my cache", per_class=20, seed=1)
+    config = FitConfig(path, views=("flip",), pooling="grid3", **options)
+    with Cache(path) as cache, pytest.raises(FerError, match="second/grid3_flip") as error:
+        check_features(load_dataset(cache, config), "grid3")
+    monkeypatch.setitem(BACKBONES, TINY.name, TINY)  # removed by `extract_tiny`
+    text = error.value.hint.partition("to add it: ")[2]
+    extract(parsed(ExtractConfig, text))
+    with Cache(path) as cache:
+        check_features(load_dataset(cache, config), "grid3")
 
 
 def test_layers_are_written_with_a_plus_between() -> None:

@@ -151,7 +151,7 @@ def test_the_official_parts_can_be_used(config: FitConfig) -> None:
         ({"heads": ("forest",)}, "forest"),
         ({"params": {"colour": 1}}, "colour"),
         ({"split": "random"}, "random"),
-        ({"features": "third"}, "third/pooled"),
+        ({"features": "third"}, "no layer third"),
         ({"views": ("blur",)}, "blur"),
         ({"calibrate": "magic"}, "magic"),
         ({"seeds": 0}, "--seeds 0"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_command import parsed
 from test_dataset import write_votes
 
 from fer_features.cache import Cache
@@ -96,11 +97,24 @@ def test_predictions_are_what_was_scored(config: FitConfig) -> None:
     assert low <= run.record.test.accuracy <= high
 
 
+def test_the_command_of_a_later_seed_draws_the_rows_that_it_was_fitted_on(
+    config: FitConfig,
+) -> None:
+    (_, second) = fit_each(replace(config, per_class=30, seed=4, seeds=2))
+    assert second.record.seed == 5
+    again = parsed(FitConfig, second.record.command)
+    *_, repeated = fit_each(replace(again, runs_dir=config.runs_dir / "again"))
+    assert repeated.record.id == second.record.id
+    assert repeated.record.test == second.record.test
+
+
 def test_several_seeds_split_anew_and_are_summed_up(config: FitConfig) -> None:
     runs = list(fit_each(replace(config, seeds=3)))
     assert [run.record.seed for run in runs] == [0, 1, 2]
     rows = [run.predictions().test.row.tolist() for run in runs]
     assert rows[0] != rows[1] != rows[2]
+    assert "--seed 2" in runs[2].record.command
+    assert "--seeds" not in runs[2].record.command
     (summary,) = over_seeds(runs)
     assert len(summary.runs) == 3
 

@@ -9,6 +9,7 @@ from run_examples import run
 
 from fer_features.cli.compare import show_comparison
 from fer_features.runs.compare import Comparison, compare
+from fer_features.runtime.console import print_line
 
 LEAK = {"test_twins": 1, "accuracy_on_twins": 1.0, "accuracy_on_others": 0.5}
 
@@ -32,6 +33,13 @@ def test_a_comparison_prints_in_any_encoding(
     assert ("+-" if plain else "±") in text
     assert ("---" in text) == (encoding != "utf-8")
     assert "logreg" in text
+
+
+def test_a_line_is_in_the_file_as_soon_as_it_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw))
+    print_line("one run")
+    assert raw.getvalue() == b"one run\n"
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

@@ -115,6 +115,7 @@ def test_a_tie_on_validation_is_named_and_nothing_in_it_is_best() -> None:
     tied = verdict(["a", "b", "c"], [hits(150), hits(100), hits(90)], tied=["b"])
     assert not tied.best
     assert tied.text().startswith("a and b are tied first on validation; a is listed first.")
+    assert tied.text(short=True).startswith("a is first on validation, tied with b; on test")
 
 
 class WithPredictions(Run):
