@@ -20,7 +20,7 @@ def train(config: TrainConfig, *, json: Json = False) -> None:
     """Train a network, and write its weights with a record of its training images.
 
     From scratch, or from pretrained weights (--from); on images, or on the maps of a cache, which
-    takes minutes. It learns from FER2013's Training part without copies of images of the other two
+    is faster. It learns from FER2013's Training part without copies of images of the other two
     (from 60 % of data that names no parts). Stopped at any moment, the same command resumes after
     the last finished epoch, with the same result. `fer extract --backbone NAME --weights FILE` uses
     the weights; a picture of the learning curves is put beside them.
