@@ -41,7 +41,7 @@ row is of its own random split, and of validation only.
   ± standard deviation over them; its other scores are means.
 - **bal.** is balanced accuracy; **F1** that of the positive class, or the classes' mean where there
   is none; **fit s** the seconds to fit and choose the head on cached features, on the machine that
-  made the run."""
+  made the run; an ensemble's are without its members', where these were fitted just before."""
 
 _HEADINGS = ("#", "features", "head", "val", "test [95\u00a0%]")
 _PUBLISHED_CELLS = (

@@ -99,7 +99,7 @@ def case(name: str) -> tuple[Any, Expected]:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=LONG if one == "maps" else ()) for one in CASES]
+    "name", [pytest.param(one, marks=LONG if one in ("maps", "dense") else ()) for one in CASES]
 )
 def test_a_graph_computes_what_the_head_computes(name: str) -> None:
     graph, expected = case(name)

@@ -64,7 +64,7 @@ def network_of(backbone: Backbone, weights: str) -> dict[str, np.ndarray]:
     return arrays_of(network.weights, unchanged={id(one) for one in network.weights})
 
 
-@pytest.mark.parametrize("kind", ["images", "maps"])
+@pytest.mark.parametrize("kind", [pytest.param("images", marks=pytest.mark.long), "maps"])
 def test_a_killed_fine_tuning_resumes_and_leaves_the_trunk_as_it_was(
     tiny: Backbone, maps: Path, tmp_path: Path, kind: str
 ) -> None:
