@@ -35,11 +35,27 @@ def reason_of(error: OSError) -> str:
 
 
 def install_hint(*extras: str) -> str:
-    """The command that installs this package with some of its extras.
+    """The command that installs what some of this package's extras need.
 
-    It names the folder that the source is in: no index has the package.
+    Without an extra it is this package itself, from the folder of its source: no index has it.
     """
+    needed = [one for extra in extras for one in _requirements(extra)]
+    if needed:
+        return " ".join(["pip install", *(f'"{one}"' for one in needed)])
     return f'pip install ".[{",".join(extras)}]"' if extras else "pip install ."
+
+
+def _requirements(extra: str) -> list[str]:
+    """The packages of an extra, with their versions."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        listed = requires("fer-features") or []
+    except PackageNotFoundError:  # run from its source
+        return []
+    parts = [one.partition(";") for one in listed]
+    wanted = f"extra == '{extra}'"
+    return [name.strip() for name, _, marker in parts if wanted in marker.replace('"', "'")]
 
 
 UPDATE = f"bring fer_features up to date (git pull, then {install_hint()})"

@@ -74,7 +74,10 @@ def predict(config: PredictConfig, *, json: Json = False) -> None:
                 output.close()
             if isinstance(output, _Kept):
                 summary.rows = Predictions(tuple(output.rows), tuple(model.classes)).to_dicts()
-    emit_json(summary.to_dict()) if json else summary.show()
+    if json:
+        emit_json(summary.to_dict())
+    elif summary.pictures:
+        summary.show()
 
 
 def _checked(config: PredictConfig) -> tuple[list[Path], Options, Annotator | None]:

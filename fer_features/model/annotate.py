@@ -28,6 +28,8 @@ class Annotator:
     """
 
     def __init__(self, folder: Path, inputs: Sequence[Path]) -> None:
+        if folder.exists() and not folder.is_dir():
+            raise FerError(f"--annotate {folder} is a file", hint="name a folder")
         real = [one.resolve() for one in inputs]
         within = [one if one.is_dir() else one.parent for one in real]
         if any(folder.resolve().is_relative_to(one) for one in real if one.is_dir()) or any(

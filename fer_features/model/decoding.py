@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fer_features.data.pictures import read_photograph, read_picture
 from fer_features.detect.sources import is_video
-from fer_features.detect.video import read_frames
+from fer_features.detect.video import parse_every, read_frames
 from fer_features.errors import FerError
 from fer_features.model.faces import as_faces
 
@@ -42,6 +42,13 @@ class Options:
     largest: bool = False
     region: Region | None = None
     every: str = "1"
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be used, with a `FerError`."""
+        parse_every(str(self.every))
+        region = self.region
+        if region is not None and (len(region) != 4 or min(region) < 0 or 0 in region[2:]):
+            raise FerError(f"no such region: {region}", hint="x, y, width, height in pixels")
 
 
 @dataclass(frozen=True)

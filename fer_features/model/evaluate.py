@@ -108,7 +108,7 @@ def _task(model: Model) -> Task:
 def _fitted_on(models: Sequence[Model], source: FaceSource, *, allow_seen: bool) -> list[str]:
     """Refuse, or note, that a source is what a model's head was fitted to and chosen on."""
     digest = source.digest()
-    names = [one.name for one in models if one.record.data.digest == digest]
+    names = [one.name for one in models if one.record.source_sha256 == digest]
     if not names:
         return []
     if not allow_seen:

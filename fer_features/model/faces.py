@@ -27,6 +27,11 @@ def as_faces(faces: Any) -> NDArray[np.uint8]:
     shapes = (IMAGE_SIZE, IMAGE_SIZE), (IMAGE_SIZE**2,)
     if isinstance(faces, np.ndarray) and faces.dtype == np.uint8 and faces.shape[1:] in shapes:
         return faces.reshape(-1, IMAGE_SIZE, IMAGE_SIZE)
+    if isinstance(faces, np.ndarray) and (faces.ndim < 3 or faces.shape[2:] in ((3,), (4,))):
+        raise FerError(
+            f"one array of shape {faces.shape} is not a sequence of faces",
+            hint="for a single picture: [picture]",
+        )
     found = [_face(one, number) for number, one in enumerate(faces)]
     return np.stack(found) if found else np.empty((0, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
 

@@ -43,6 +43,7 @@ def write_model(path: Path, record: ModelRecord, head: Head, *, weights: Path | 
         FerError: it cannot be written.
     """
     path = path if path.suffix else path.with_name(path.name + SUFFIX)
+    _check_replaceable(path)
     with tempfile.TemporaryDirectory() as folder:
         file = head.save(Path(folder, "head"))
         contents = {file.name: file.read_bytes()}
@@ -60,6 +61,25 @@ def write_model(path: Path, record: ModelRecord, head: Head, *, weights: Path | 
     with atomic_path(path) as temporary:
         _write_zip(temporary, {RECORD: encoded} | contents)
     return path
+
+
+def _check_replaceable(path: Path) -> None:
+    """Refuse to replace a file that is no model, such as a photograph.
+
+    Raises:
+        FerError: it is none.
+    """
+    if not path.exists():
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            known = RECORD in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        known = False
+    if not known:
+        raise FerError(
+            f"{path} is no model, and is not replaced", hint="name another file for the model"
+        )
 
 
 def _entry(content: bytes) -> Entry:

@@ -118,6 +118,7 @@ def _record(run: Run, uncertain_below: float | None) -> ModelRecord:
         calibrator=_calibrator(run),
         uncertain=msgspec.structs.replace(uncertain, below=uncertain_below),
         data=record.data,
+        source_sha256=record.cache.dataset.sha256 if record.cache.dataset else "",
         split=record.split,
         validation=record.validation,
         test=record.test,

@@ -147,7 +147,7 @@ def _sources(pictures: Iterable[Any]) -> Iterator[Source]:
             yield from list_sources([Path(one)])
             continue
         array = np.asarray(one)
-        if array.dtype != np.uint8 or array.shape[2:] not in ((), (3,)) or not array.size:
+        if array.dtype != np.uint8 or array.ndim < 2 or array.shape[2:] not in ((), (3,)):
             raise FerError(
                 f"picture {number} is {array.dtype} of shape {array.shape}",
                 hint="pictures are paths, or arrays uint8 (H, W) or (H, W, 3) in RGB",

@@ -109,6 +109,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
         uncertain: which answers are called uncertain.
         crop: the rule by which faces are cut out of pictures.
         data: the rows that the head was fitted to and scored on.
+        source_sha256: digest of the source that they are from; empty if unknown.
         split: their parts.
         validation: scores on the rows that choices were made on.
         test: scores on the test rows.
@@ -137,6 +138,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     uncertain: Uncertain | None = None
     crop: schema.Name = CROP_RULE
     data: schema.Data
+    source_sha256: str = ""
     split: schema.Split | None = None
     validation: Scores | None = None
     test: Scores

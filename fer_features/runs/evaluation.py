@@ -146,6 +146,8 @@ class Evaluation:
             gain = one.against.difference
             yield f"{gain.value:+.4f} [{gain.low:+.3f}, {gain.high:+.3f}]"
             yield f"{WORDS[one.against.outcome]} (p {one.against.p:.2g})"
+        elif self.other:
+            yield from ("", "")
 
     def texts(self) -> list[str]:
         """What must be said beside the table, a sentence or two each."""

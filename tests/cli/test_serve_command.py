@@ -21,7 +21,7 @@ def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     found = CliRunner().invoke(app, ["serve"])
     assert found.exit_code == 2
     assert "fer serve needs fastapi and uvicorn, not installed" in found.stderr
-    assert 'pip install ".[serve]"' in found.stderr
+    assert 'pip install "fastapi>=0.115" "uvicorn>=0.32"' in found.stderr
 
 
 def test_a_port_that_is_taken_is_one_line() -> None:

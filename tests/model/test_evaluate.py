@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
+import fer_features as fer
 from fer_features import FerError
 from fer_features.backbones import get_backbone, resolve_weights
 from fer_features.backbones.signatures import signature_list
@@ -38,7 +39,7 @@ class Fake:
     def __init__(self, *, least: int = 128, digest: str = "", name: str = "fake") -> None:
         self.name, self.least, self.classes = name, least, BINARY.class_names
         task = msgspec.convert(BINARY.to_dict(), schema.Task)
-        self.record = SimpleNamespace(task=task, data=SimpleNamespace(digest=digest))
+        self.record = SimpleNamespace(task=task, source_sha256=digest)
         self.weights = resolve_weights(None, get_backbone("hog"))
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -153,6 +154,14 @@ def test_what_a_head_was_fitted_to_is_refused(source: FaceSource) -> None:
     assert found.notes == ("The head of fake was fitted to and chosen on faces of these.",)
 
 
+def test_the_model_of_a_run_knows_its_source(tmp_path: Path) -> None:
+    cache = fer.extract("sample", backbone="hog", per_class="20", cache_dir=tmp_path / "cache")
+    run = fer.fit(cache, head="ridge", runs_dir=tmp_path / "runs")
+    model = fer.load_model(fer.load_model(run).save(tmp_path / "model.fer"))
+    with pytest.raises(FerError, match="sample is what the head of model was fitted to"):
+        evaluate_model(model, open_faces("sample"))
+
+
 def test_no_face_of_the_model_s_classes_is_an_error(tmp_path: Path) -> None:
     folder = tmp_path / "own" / "neutral"
     folder.mkdir(parents=True)
@@ -205,4 +214,6 @@ def test_the_command(tmp_path: Path) -> None:
     found = json.loads(result.stdout)
     assert found["scores"][0]["n"] == 14
     assert found["scores"][0]["against"]["p"] == 1
-    assert "too few to say" in CliRunner().invoke(app, args).stdout
+    result = CliRunner().invoke(app, args)
+    assert result.exit_code == 0, result.output
+    assert "too few to say" in result.stdout

@@ -121,7 +121,7 @@ def test_the_backend_has_a_name():
 def test_a_missing_backend_is_named_with_the_command_that_installs_it():
     message, _, hint = run_python(FAIL, KERAS_BACKEND="torch").stdout.partition("|")
     assert "torch" in message
-    assert 'pip install ".[torch]"' in hint
+    assert 'pip install "torch>=2.5"' in hint
 
 
 def test_an_unknown_backend_is_refused_with_the_known_ones():

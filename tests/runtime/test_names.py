@@ -102,7 +102,9 @@ def test_a_full_output_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_extras_are_installed_from_the_source() -> None:
-    assert install_hint("zstd") == 'pip install ".[zstd]"'
+    assert install_hint() == "pip install ."
+    assert install_hint("zstd") == 'pip install "hdf5plugin>=5"'  # works in any folder
+    assert install_hint("no-extra") == 'pip install ".[no-extra]"'
     root = Path(__file__).parents[2]
     files = [*root.glob("*.md"), *root.glob("docs/*.md"), *root.glob("fer_features/**/*.py")]
     wrong = [
