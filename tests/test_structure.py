@@ -131,3 +131,9 @@ def _lists_flags(node: ast.FunctionDef) -> bool:
     """Whether a function's parameters are flags or parameters of a head, each a line or more."""
     arguments = [*node.args.args, *node.args.kwonlyargs]
     return len(arguments) >= 8 and (node.end_lineno or 0) - node.body[0].lineno < 50
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    """Pytest imports them by their names alone."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -110,7 +110,7 @@ def test_about_how_many_frames_there_are(video: Path, tmp_path: Path) -> None:
 
 def test_without_pyav_the_extra_is_named(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(FerError, match=r"\[video\]"):
+    with pytest.raises(FerError, match=r'pip install "av>=14\.1"'):
         next(read_frames(video))
 
 
