@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fer_features.backbones.backbone import Backbone
 from fer_features.backbones.sources import WheelFile
-from fer_features.backbones.weights import Weights
-from fer_features.backbones.weights_file import assign, is_weights_file, read_weights
+from fer_features.backbones.weights import Weights, recorded
+from fer_features.backbones.weights_file import assign
 from fer_features.errors import FerError
 from fer_features.runtime.keras_runtime import import_keras
 
@@ -50,11 +50,10 @@ def read_arrays(weights: Weights, backbone: Backbone) -> Mapping[str, NDArray[An
     """
     if weights.kind == "imagenet" and isinstance(backbone.imagenet, WheelFile):
         return backbone.imagenet.read(weights.path or backbone.imagenet.path)
-    if weights.path is None:
-        return None
-    if is_weights_file(weights.path):
-        return read_weights(weights.path).network
-    return backbone.read_file(weights.path) if backbone.read_file else None
+    content = recorded(weights)
+    if content is not None:
+        return content.network
+    return backbone.read_file(weights.path) if weights.path and backbone.read_file else None
 
 
 def _initialize(model: Any, *, seed: int) -> None:

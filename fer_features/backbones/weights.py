@@ -9,6 +9,7 @@ import socket
 import sys
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -181,28 +182,31 @@ def _incomplete(path: Path) -> FerError:
     return FerError(f"{path} is no complete {kind}", hint="get the file again")
 
 
-def _recorded(weights: Weights) -> WeightsFile | None:
-    """The content of a file written by `fer train`; None for other weights."""
+@lru_cache(maxsize=2)  # an extraction asks for its parts one by one
+def recorded(weights: Weights) -> WeightsFile | None:
+    """The content of a file written by `fer train`, not to be changed; None for other weights.
+
+    Raises:
+        FerError: the file cannot be read.
+    """
     if weights.path is None or not is_weights_file(weights.path):
         return None
     return read_weights(weights.path)
 
 
 def seen_images(weights: Weights) -> Seen | None:
-    """The images that weights have learnt from; None if unknown.
-
-    Files written by `fer train` record them.
+    """The images that weights have learnt from, as `fer train` records them; None if unknown.
 
     Raises:
         FerError: the file cannot be read.
     """
-    content = _recorded(weights)
+    content = recorded(weights)
     return None if content is None else Seen(content.seen, content.signatures)
 
 
 def size_of(weights: Weights) -> int | None:
     """The size of the images that `fer train` trained weights on; None for other weights."""
-    content = _recorded(weights)
+    content = recorded(weights)
     return None if content is None else trained_size(content)
 
 
@@ -214,7 +218,7 @@ def learnt_from(weights: Weights) -> str:
     Raises:
         FerError: the file cannot be read.
     """
-    content = _recorded(weights)
+    content = recorded(weights)
     if content is None:
         return weights.learnt_from or by_label(weights.label)
     try:

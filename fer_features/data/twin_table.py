@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,31 @@ def twin_table(
     return make_table(
         path, faces.row, faces.images, sha256=faces.sha256, family=faces.family, progress=progress
     )
+
+
+def table_of_rows(
+    path: Path,
+    row: NDArray[np.int64],
+    images: Callable[[], NDArray[np.uint8]],
+    *,
+    sha256: NDArray[np.bytes_],
+    wanted: NDArray[np.int64] | None = None,
+    progress: Progress,
+) -> TwinTable:
+    """The table at `path` if it holds some rows of a source; else one of the rows at hand.
+
+    Args:
+        path: of the table.
+        row: (N,), the rows at hand, as numbers in their source.
+        images: reads their images.
+        sha256: (N,), of the images.
+        wanted: the rows that a stored table must hold; None for all at hand.
+        progress: progress bar of the search.
+    """
+    table = read_table(path)
+    if table is not None and table.holds(row if wanted is None else wanted):
+        return table
+    return make_table(path, row, images(), sha256=sha256, progress=progress)
 
 
 def make_table(

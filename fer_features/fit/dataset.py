@@ -13,7 +13,7 @@ from fer_features.cache import Cache, Rows, RowSelection, last_selection
 from fer_features.config import LEARNT, TWINS, FitConfig
 from fer_features.data.ferplus import Votes, majority, read_ferplus, soft
 from fer_features.data.tasks import DROPS, OUTSIDE, Task, choose_rows, load_task, rows_to_drop
-from fer_features.data.twin_table import TwinTable, make_table, read_table, table_path
+from fer_features.data.twin_table import TwinTable, table_of_rows, table_path
 from fer_features.data.twins import Groups
 from fer_features.errors import FerError
 from fer_features.fit.contamination import SeenRows, learnt_rows, seen_rows
@@ -225,7 +225,4 @@ def _labels(
 def _twin_table(cache: Cache, progress: Progress) -> TwinTable:
     """The copies of the source; of the cache's rows, if no earlier command has searched it."""
     path, rows = table_path(cache.path.parent, str(cache.header.dataset["sha256"])), cache.rows
-    table = read_table(path)
-    if table is not None and table.holds(rows.source_row):
-        return table
-    return make_table(path, rows.source_row, cache.images(), sha256=rows.sha256, progress=progress)
+    return table_of_rows(path, rows.source_row, cache.images, sha256=rows.sha256, progress=progress)

@@ -15,7 +15,7 @@ from fer_features.data import Faces, FaceSource, read_all
 from fer_features.data.ferplus import COLUMNS, read_ferplus
 from fer_features.data.splits import GROUPED, Split, make_split, without_seen_copies
 from fer_features.data.tasks import OUTSIDE, Task
-from fer_features.data.twin_table import TwinTable, make_table, read_table, table_path, twin_table
+from fer_features.data.twin_table import TwinTable, table_of_rows, table_path, twin_table
 from fer_features.errors import FerError
 from fer_features.runtime.image_keys import seen_by
 from fer_features.runtime.progress import Progress, no_progress
@@ -152,12 +152,15 @@ def load_cached_data(
         raise FerError(f"{cache.path} has no maps of {layer} of the task {task.name}")
     about, digest = cache.rows[rows], str(cache.header.dataset["sha256"])
     path = table_path(cache.path.parent, digest)
-    table = read_table(path)
-    if table is None or not table.holds(about.source_row):
-        every = cache.rows
-        table = make_table(
-            path, every.source_row, cache.images(), sha256=every.sha256, progress=progress
-        )
+    every = cache.rows
+    table = table_of_rows(
+        path,
+        every.source_row,
+        cache.images,
+        wanted=about.source_row,
+        sha256=every.sha256,
+        progress=progress,
+    )
     faces = Faces(
         images=cache.images(rows),
         emotion=about.emotion,

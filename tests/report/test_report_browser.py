@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,25 +13,11 @@ from report_examples import HISTORY, SIZES, Writer, make_cache
 from fer_features.cli.report import find_faces
 from fer_features.data.tasks import SEVEN
 from fer_features.report import write_report
+from tests.chromium import CHROMIUM, FLAGS, needs_chromium
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium: install one or name it in $CHROMIUM"
-)
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")

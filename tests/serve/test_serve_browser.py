@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,27 +14,13 @@ from skimage import data
 from fer_features.detect import Detector
 from fer_features.serve.app import create_app
 from fer_features.serve.limits import Limits
+from tests.chromium import CHROMIUM, FLAGS, needs_chromium
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+pytestmark = needs_chromium
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium: install one or name it in $CHROMIUM"
-)
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +44,7 @@ def astronaut(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser(film: Path) -> Iterator[Any]:
     with playwright.sync_playwright() as started:
-        flags = [*FLAGS, f"--use-file-for-fake-video-capture={film}"]
+        flags = [*FLAGS, *CAMERA, f"--use-file-for-fake-video-capture={film}"]
         opened = started.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield opened
         opened.close()

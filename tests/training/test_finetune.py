@@ -1,7 +1,5 @@
 """Fine-tuning, on images and on a cache's maps: small trainings of a tiny network."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from fer_features.training.data import load_training_data
 from fer_features.training.network import rate_shares, tail_of
 from fer_features.training.optimizer import make_optimizer
 from fer_features.training.run import train
+from tests.training.interrupting import stop_in_epoch
 
 SMALL = TrainConfig(
     backbone="tiny", start="random:0", task="binary", epochs=2, precision="float32", dropout=0.5
@@ -42,18 +41,6 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def on_maps(maps: Path, out: Path, **options: Any) -> TrainConfig:
     return replace(SMALL, data=str(maps), backbone=None, start=None, out=out, **options)
-
-
-def stop_in_epoch(number: int) -> Any:
-    @contextmanager
-    def progress(title: str, total: int, unit: str) -> Iterator[Any]:
-        def advance(_: int) -> None:
-            if title.startswith(f"epoch {number} "):
-                raise KeyboardInterrupt
-
-        yield advance
-
-    return progress
 
 
 def network_of(backbone: Backbone, weights: str) -> dict[str, np.ndarray]:

@@ -4,8 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +28,7 @@ from fer_features.training.predict import model_of, probabilities
 from fer_features.training.recipe import settled
 from fer_features.training.run import train
 from fer_features.training.trainer import make_trainer
+from tests.training.interrupting import stop_in_epoch
 
 SMALL = TrainConfig(task="binary", epochs=3, batch_size=64, precision="float32")
 
@@ -38,20 +37,6 @@ SMALL = TrainConfig(task="binary", epochs=3, batch_size=64, precision="float32")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("pretrain") / "small.h5"
     return train(replace(SMALL, out=out)).path
-
-
-def stop_in_epoch(number: int) -> Any:
-    """A progress callback that interrupts an epoch."""
-
-    @contextmanager
-    def progress(title: str, total: int, unit: str) -> Iterator[Any]:
-        def advance(_: int) -> None:
-            if title.startswith(f"epoch {number} "):
-                raise KeyboardInterrupt
-
-        yield advance
-
-    return progress
 
 
 @pytest.mark.long
