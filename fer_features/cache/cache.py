@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fer_features.cache import format as file_format
 from fer_features.cache.faults import damaged, unreadable
 from fer_features.cache.record import ROW_DTYPES, Columns, Header, Rows, RowSelection
-from fer_features.cache.shard import shard_of
+from fer_features.cache.shard import part_only, shard_of
 from fer_features.errors import UPDATE, FerError
 
 _MOST_CHUNKS = 16
@@ -149,10 +149,7 @@ class Cache(file_format.OpenFile):
                 shard: what is fitted to a part must not pass for a result on the whole.
         """
         if self.shard is not None:
-            raise FerError(
-                f"{self.path} is shard {self.shard} of an extraction",
-                hint="fer cache merge joins all its shards to a cache",
-            )
+            raise part_only(self.path, self.shard)
         found = [one for one in self.selections if id_ in (None, one.id)]
         if not found:
             raise FerError(f"{self.path} holds no selection {id_}", hint="fer extract makes one")

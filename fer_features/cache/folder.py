@@ -18,7 +18,7 @@ JOURNAL_SUFFIX = ".h5.part"
 NEW_SUFFIX = ".h5.new"
 LOCK_SUFFIX = ".h5.lock"
 
-_SHARD = re.compile(r"-shard-\d+-of-\d+\.h5$")
+SHARD_NAME = re.compile(r"-shard-([0-9]+)-of-([0-9]+)\.h5$")
 LAST = "last.json"
 GRAPHS = "graphs"
 """Where engines keep the graphs that they have compiled or converted."""
@@ -36,11 +36,6 @@ def cache_path(folder: Path, header: Header) -> Path:
     words += [spec["weights"], spec["precision"]] if spec["weights"] != "none" else []
     stem = "-".join(re.sub(r"[^A-Za-z0-9_]+", "", word) for word in words)
     return Path(folder) / f"{stem}-{header.key}{SUFFIX}"
-
-
-def is_shard_path(path: Path) -> bool:
-    """Whether a file is named as the shards of a cache are."""
-    return _SHARD.search(path.name) is not None
 
 
 def journal_path(path: Path) -> Path:
@@ -72,7 +67,7 @@ def latest_cache(folder: Path) -> Path:
         FerError: there is none, or its extraction was interrupted before anything was finished.
     """
     every = list_caches(folder)
-    caches = [one for one in every if not is_shard_path(one)]
+    caches = [one for one in every if not SHARD_NAME.search(one.name)]
     if every and not caches:
         raise FerError(
             f"no cache in {folder}, only shards", hint=f"fer cache merge {folder} joins them"

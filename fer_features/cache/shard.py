@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_features.cache.folder import SUFFIX, beside
+from fer_features.cache.folder import SHARD_NAME, SUFFIX, beside
 from fer_features.cache.record import RowSelection
 from fer_features.errors import FerError
 
@@ -75,6 +75,15 @@ def shard_of(selections: Sequence[RowSelection]) -> Shard | None:
     """The shard that a cache's selections are of; None if they are whole."""
     named = [one.info["shard"] for one in selections if "shard" in one.info]
     return Shard.parse(named[0]) if named else None
+
+
+def part_only(path: Path, shard: Shard) -> FerError:
+    """The error for a shard where a whole is needed."""
+    every = path.with_name(SHARD_NAME.sub(r"-shard-*-of-\2.h5", path.name))
+    return FerError(
+        f"{path} is shard {shard}, a part of an extraction",
+        hint=f"merge all {shard.count} shards first: fer cache merge {every}",
+    )
 
 
 def whole_of(parts: Sequence[RowSelection]) -> RowSelection:

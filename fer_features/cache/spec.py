@@ -8,6 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+LABELS = ("weights", "learnt_from")
+"""Fields of `FeatureSpec` that are for people: the values do not depend on them."""
+
+
 @dataclass(frozen=True)
 class FeatureSpec:
     """All settings that change a feature's value, and their names for people.
@@ -36,8 +40,7 @@ class FeatureSpec:
     @property
     def identity(self) -> dict[str, Any]:
         """The fields that must be equal for features to be equal."""
-        labels = ("weights", "learnt_from")
-        return {name: value for name, value in asdict(self).items() if name not in labels}
+        return {name: value for name, value in asdict(self).items() if name not in LABELS}
 
 
 def cache_key(spec: FeatureSpec, dataset_sha256: str) -> str:

@@ -223,9 +223,7 @@ def _shard(config: ExtractConfig, whole: RowSelection) -> RowSelection:
 
 def _header(source: FaceSource, spec: FeatureSpec) -> Header:
     digest = source.digest()
-    return Header(
-        asdict(spec), {"name": source.name, "sha256": digest}, cache_key(spec, digest)
-    )
+    return Header(asdict(spec), {"name": source.name, "sha256": digest}, cache_key(spec, digest))
 
 
 def _path(config: ExtractConfig, source: FaceSource, spec: FeatureSpec) -> Path:
