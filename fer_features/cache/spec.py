@@ -7,7 +7,6 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-
 LABELS = ("weights", "learnt_from")
 """Fields of `FeatureSpec` that are for people: the values do not depend on them."""
 
