@@ -67,7 +67,10 @@ class OpenVinoEngine(Engine):
         network = direct_graph(spec) or core.read_model(find_graph(spec, graphs, log=log) / GRAPH)
         network.reshape([batch_size or BATCH, *spec.image_shape])
         hint = PRECISION_HINTS[spec.precision]
-        settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "THROUGHPUT"}
+        settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "PERFORMANCE_HINT": "THROUGHPUT",
+        }
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         self._model = core.compile_model(network, "CPU", settings)

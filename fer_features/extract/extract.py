@@ -9,14 +9,12 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_features import __version__
 from fer_features.cache import (
-    Cache,
     CacheWriter,
     Rows,
     free_bytes,
@@ -191,9 +189,7 @@ def _run_pass(
 
     def run(images: NDArray[np.uint8]) -> Future[Features]:
         if engine is None:
-            nothing: Future[Features] = Future()
-            nothing.set_result({})
-            return nothing
+            return _no_features()
         done.computed += len(images)
         return engine.submit(images[:, :, ::-1] if work.view == "flip" else images)
 
@@ -218,13 +214,17 @@ def _run_pass(
             columns=columns,
         ) as journal,
     ):
-        depth = engine.depth if engine else 1
-        pipeline.run_pipeline(
-            batches, run, write, depth=depth, seconds=done.seconds, advance=advance
-        )
+        depth, seconds = engine.depth if engine else 1, done.seconds
+        pipeline.run_pipeline(batches, run, write, depth=depth, seconds=seconds, advance=advance)
         advance(sum(map(len, copies)))
     with clock(done.seconds, "write"):
         writer.compact(copies=copies)
+
+
+def _no_features() -> Future[Features]:
+    nothing: Future[Features] = Future()
+    nothing.set_result({})
+    return nothing
 
 
 def _remember(plan: Plan) -> None:

@@ -7,26 +7,22 @@ journal, so the same command goes on where a killed one stopped.
 
 from __future__ import annotations
 
-import io
-import logging
-import os
 import shutil
 import time
 from collections import Counter as Count
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fer_features.backbones import get_backbone
 from fer_features.cache.folder import SHARD_NAME, beside, journal_path, list_caches
 from fer_features.cache.lock import only_writer
 from fer_features.cache.merge import merge_shards
 from fer_features.cache.shard import Shard
 from fer_features.config import ExtractConfig
-from fer_features.errors import FerError, install_hint
+from fer_features.errors import FerError
 from fer_features.extract.extract import EXTRACTING, Extraction
+from fer_features.extract.ray_cluster import LOCAL, Share, joined, share_of
 from fer_features.extract.ray_worker import Counter, Whole, Worker
 from fer_features.runtime.progress import Advance, Log, Progress, no_log, no_progress
 
@@ -67,20 +63,19 @@ def extract_on_ray(
     begun = time.perf_counter()
     address = _address(config)
     alone = replace(config, on=None, shards=None)
-    with _cluster(address) as ray:
-        pool = _Pool(ray, alone, _share(ray, alone, own=address == "local"), log)
+    with joined(address) as ray:
+        pool = _Pool(ray, alone, share_of(ray, alone, own=address == LOCAL), log)
         try:
             whole = pool.plan()
             for text in whole.done.notes:
                 log(f"note: {text}")
-            done = whole.done
+            folder = beside(whole.done.cache, f"-{whole.key}-shards")
             if not whole.complete:
-                _check_new(done.cache)
-                folder = beside(done.cache, f"-{whole.key}-shards")
-                with only_writer(folder / done.cache.name):
+                _check_new(whole.done.cache)
+                with only_writer(folder / whole.done.cache.name):
                     _extract(pool, whole, folder, config.shards, begun, progress, log, find_copies)
-                shutil.rmtree(folder)
-            return done
+            shutil.rmtree(folder, ignore_errors=True)
+            return whole.done
         finally:
             pool.close()
 
@@ -116,23 +111,10 @@ def _extract(
     )
 
 
-@dataclass(frozen=True)
-class _Share:
-    """What a worker takes of a cluster: CPUs and GPUs; and how many workers that makes."""
-
-    cpus: int
-    gpus: int
-    workers: int
-
-    @property
-    def text(self) -> str:
-        return f"{self.gpus} GPU" if self.gpus else f"{self.cpus} CPU"
-
-
 class _Pool:
     """The workers on a cluster."""
 
-    def __init__(self, ray: Any, config: ExtractConfig, share: _Share, log: Log) -> None:
+    def __init__(self, ray: Any, config: ExtractConfig, share: Share, log: Log) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self._ray, self._log, self.share = ray, log, share
@@ -236,54 +218,7 @@ def _address(config: ExtractConfig) -> str:
         )
     if config.shard is not None:
         raise FerError("--on extracts all shards", hint="leave --shard out, or --on")
-    return address or "local"
-
-
-@contextmanager
-def _cluster(address: str) -> Iterator[Any]:
-    """Ray, connected to a cluster; a connection that was there before is used, and left.
-
-    Raises:
-        FerError: Ray is not installed, or there is no such cluster.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise FerError("--on ray needs Ray", hint=install_hint("ray")) from error
-    if ray.is_initialized():
-        yield ray
-        return
-    own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-    with redirect_stdout(io.StringIO()):  # Ray prints there that a machine is lost
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise FerError(
-                f"no Ray cluster at {address}: {next(iter(str(error).splitlines()), '')}",
-                hint="ray start --head starts one on this machine; --on ray needs none",
-            ) from error
-        try:
-            yield ray
-        finally:
-            ray.shutdown()
-
-
-def _share(ray: Any, config: ExtractConfig, *, own: bool) -> _Share:
-    """A GPU for a worker where the cluster has some; else the CPUs of its smallest machine.
-
-    A CPU of each machine is left to Ray and to others, but on a Ray that is started for this.
-    """
-    nodes = [one["Resources"] for one in ray.nodes() if one["Alive"]]
-    gpus = sum(int(one.get("GPU", 0)) for one in nodes)
-    if gpus and config.engine != "openvino" and get_backbone(config.backbone).descriptors is None:
-        return _Share(1, 1, gpus)
-    left = 0 if own else 1
-    cpus = [max(int(one["CPU"]) - left, 1) for one in nodes if one.get("CPU", 0) >= 1]
-    if not cpus:
-        raise FerError("no machine of the Ray cluster has a CPU for tasks")
-    return _Share(min(cpus), 0, sum(one // min(cpus) for one in cpus))
+    return address or LOCAL
 
 
 def _check_new(cache: Path) -> None:

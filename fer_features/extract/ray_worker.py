@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,9 +53,6 @@ class Worker:
         config: the extraction in one piece.
         folder: where relative paths begin.
         threads: of the engine; None for one a core.
-
-    Raises:
-        FerError: this machine does not see the folder.
     """
 
     def __init__(self, config: ExtractConfig, folder: str, threads: int | None) -> None:
@@ -65,7 +63,11 @@ class Worker:
         self._engine = KeptEngine(threads)
 
     def plan(self) -> Whole:
-        """Plan the whole; a cache that is complete is remembered as the one requested last."""
+        """Plan the whole; a cache that is complete is remembered as the one requested last.
+
+        Raises:
+            FerError: this machine does not see the folder; else as for `plan_extraction`.
+        """
         config, whole = self._config, self._planned(self._config)
         self._config = replace(
             config,
@@ -100,7 +102,7 @@ class Worker:
     def _planned(self, config: ExtractConfig) -> Plan:
         if not Path(self._folder).is_dir():
             raise FerError(
-                f"{os.uname().nodename} has no folder {self._folder}",
+                f"{socket.gethostname()} has no folder {self._folder}",
                 hint="start fer extract in a folder that all machines of the cluster see",
             )
         os.chdir(self._folder)
