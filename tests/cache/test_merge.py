@@ -131,7 +131,7 @@ def every_shard(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Path
     }
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(data=st.data(), count=st.integers(1, 6))
 def test_every_missing_and_doubled_shard_is_named(
     every_shard: dict[int, list[Path]], data: st.DataObject, count: int
@@ -274,16 +274,16 @@ def test_more_shards_than_files_that_may_be_open(tmp_path: Path) -> None:
     """A merge holds one of them open at a time."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    whole = selection(*range(200))
-    shards = make_shards(tmp_path, 100, whole=whole)
+    whole = selection(*range(80))
+    shards = make_shards(tmp_path, 40, whole=whole)
     used = len(list(Path("/dev/fd").iterdir()))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 40, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 15, hard))
     try:
         done = merge_shards(shards)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     with Cache(done.cache) as cache:
-        assert cache.read("top", "pooled")[:, 0].tolist() == list(range(200))
+        assert cache.read("top", "pooled")[:, 0].tolist() == list(range(80))
 
 
 CHILD = """
