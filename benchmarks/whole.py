@@ -208,6 +208,7 @@ def _prepare(config: ExtractConfig) -> tuple[Message, float]:
 
 
 def extract_alone(config: ExtractConfig) -> tuple[Message, float]:
+    """Extract in a process of its own; what it answers, and the seconds of the process."""
     with Worker("the extraction", {"kind": "extract", "config": config_to_job(config)}) as worker:
         worker.start()
         answer = worker.run()

@@ -569,8 +569,8 @@ def test_a_complete_extraction_and_its_network_alone(
     assert found["building_s"] == whole.building_s >= 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("tiny_children")
-@pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
 def test_shards_beside_an_extraction_in_one_piece(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
