@@ -52,7 +52,8 @@ HOG = ExtractConfig(backbone="hog", per_class="all")
 @pytest.mark.parametrize(
     ("config", "data"),
     [
-        pytest.param(replace(FERNET, engine="openvino"), "copies", marks=OPENVINO),
+        pytest.param(replace(TINY, engine="openvino"), "copies", marks=OPENVINO),
+        pytest.param(replace(FERNET, engine="openvino"), "copies", marks=[OPENVINO, LONG]),
         pytest.param(replace(FERNET, engine="openvino"), "sample", marks=[OPENVINO, LONG]),
         pytest.param(TINY, "copies"),
         pytest.param(TINY, "sample", marks=LONG),
