@@ -200,6 +200,13 @@ def test_a_shard_of_another_backbone_or_data_set_is_named(
         merge_shards(shards)
 
 
+def test_a_shard_to_which_a_whole_selection_was_added_is_none(tmp_path: Path) -> None:
+    shards = make_shards(tmp_path, 2)
+    make(shards[1], selection(2, 31, task="more"))
+    with pytest.raises(FerError, match=f"{shards[1]} is not a shard"):
+        merge_shards(shards)
+
+
 def test_shards_of_another_number_are_named(tmp_path: Path) -> None:
     shards = [*make_shards(tmp_path, 4, only=(1, 2, 3)), *make_shards(tmp_path, 3, only=(3,))]
     with pytest.raises(FerError, match="its number of shards is 3, not 4") as caught:
