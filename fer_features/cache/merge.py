@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from fer_features.cache.folder import (
 from fer_features.cache.format import to_json
 from fer_features.cache.learnt import keys_of, save_keys
 from fer_features.cache.lock import only_writer
-from fer_features.cache.shard import Shard, whole_of
+from fer_features.cache.shard import whole_of
 from fer_features.cache.spec import LABELS
 from fer_features.cache.writer import new_file, sync_folder
 from fer_features.errors import FerError
@@ -76,7 +77,10 @@ def merge_shards(
         raise FerError(f"{path}: not the name of a cache", hint=f"--out takes a {SUFFIX} file")
     wholes = [whole_of(parts) for parts in zip(*(one.selections for one in shards), strict=True)]
     contents = Contents(shards, wholes)
-    with only_writer(path):
+    with ExitStack() as stack:
+        for one in shards:
+            stack.callback(one.close)
+        stack.enter_context(only_writer(path))
         _check_space(path, shards)
         already_there = _write(path, contents, shards[0].compression, progress)
     keys = keys_of(shards[0])
@@ -93,6 +97,9 @@ class _Shard(Cache):
         path: the shard.
         reading: the shard whose file is open, if any; shared by all.
 
+    Attributes:
+        part: which shard it is.
+
     Raises:
         FerError: it is no shard, unfinished or damaged.
     """
@@ -104,8 +111,9 @@ class _Shard(Cache):
         super().__init__(path)
         self.close()
         self._reading = reading
-        if self.shard is None:
+        if self.shard is None or not all("shard" in one.info for one in self.selections):
             raise FerError(f"{path} is not a shard")
+        self.part = self.shard
         if not self.complete:
             raise FerError(f"{path} is unfinished: its extraction was interrupted")
 
@@ -158,13 +166,13 @@ def _open_all(files: Sequence[Path], progress: Progress) -> list[_Shard]:
                 named |= {int(name[1])} if name else set()
             advance(1)
     shards = _of_one_extraction(found, problems)
-    numbers = [_number(one) for one in shards]
+    numbers = [one.part.number for one in shards]
     for number, times in Counter(numbers).items():
         if times > 1:
-            same = [str(one.path) for one in shards if _number(one) == number]
+            same = [str(one.path) for one in shards if one.part.number == number]
             problems.append(f"shard {number} is there {times} times: {', '.join(same)}")
     if shards:
-        count = Shard.parse(str(shards[0].shard)).count
+        count = shards[0].part.count
         missing = sorted(set(range(1, count + 1)) - set(numbers) - named)
         if missing:
             problems.append(f"of {count} shards these are missing: {_ranges(missing)}")
@@ -174,11 +182,7 @@ def _open_all(files: Sequence[Path], progress: Progress) -> list[_Shard]:
             hint="fer extract --shard makes, or resumes, those that are missing or unfinished; "
             "name each shard of one extraction once, and no other file",
         )
-    return sorted(shards, key=_number)
-
-
-def _number(shard: Cache) -> int:
-    return shard.shard.number if shard.shard else 0
+    return sorted(shards, key=lambda one: one.part)
 
 
 def _of_one_extraction(found: Sequence[_Shard], problems: list[str]) -> list[_Shard]:
@@ -194,9 +198,9 @@ def _of_one_extraction(found: Sequence[_Shard], problems: list[str]) -> list[_Sh
     return [one for one, text in zip(found, texts, strict=True) if text == texts[most]]
 
 
-def _facts(shard: Cache) -> dict[str, Any]:
+def _facts(shard: _Shard) -> dict[str, Any]:
     """All that the shards of one extraction have in common."""
-    facts: dict[str, Any] = {"number of shards": shard.shard.count if shard.shard else 0}
+    facts: dict[str, Any] = {"number of shards": shard.part.count}
     facts |= {f"spec.{k}": v for k, v in shard.header.spec.items() if k not in LABELS}
     facts["dataset.sha256"] = shard.header.dataset["sha256"]
     for place, one in enumerate(shard.selections):
@@ -255,7 +259,7 @@ def _write(path: Path, contents: Contents, compression: str, progress: Progress)
     cells = len(contents.columns) * len(contents.rows)
     hint = "make room there, and the same command merges the shards, which are kept"
     with (
-        progress("merging", cells, "rows of columns") as advance,
+        progress("merging", cells, "cells") as advance,
         new_file(path, contents, compression, hint=hint, advance=advance) as new,
     ):
         if not there:
