@@ -1,4 +1,4 @@
-"""An extraction in one piece against its shards, one after the other, and their merge."""
+"""An extraction in one piece against its shards, one after the other or on Ray, and their merge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.config import ShardsConfig
 from benchmarks.machine import describe_machine
 from benchmarks.whole import build_graph_of, check_extraction, extract_alone
-from fer_features.cache import GRAPHS
+from fer_features.cache import GRAPHS, Cache
 from fer_features.cache.merge import merge_shards
 from fer_features.config import ExtractConfig
 from fer_features.runtime.console import print_message, table
@@ -25,7 +25,7 @@ class Pair:
 
     Attributes:
         whole_s: the extraction in one piece.
-        shards_s: the shards, one after the other.
+        shards_s: the shards, one after the other; or on Ray, with its start.
         merge_s: their merge.
         equal: whether both made the same bytes.
     """
@@ -73,53 +73,70 @@ class MeasuredShards:
 def measure_shards(config: ShardsConfig) -> MeasuredShards:
     """Extract in one piece and in shards, in turn, in temporary folders beside the caches.
 
+    With ``config.on`` the shards are extracted there, else one after the other.
+
     Raises:
         FerError: the data or the configuration cannot be used, or a process died.
     """
-    check_extraction(config.extract)
+    alone = replace(config.extract, on=None, shards=None)
+    check_extraction(alone)
     folder = Path(config.cache_dir)
     (folder / GRAPHS).mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
     print_message("preparing the network ...")
-    about, _ = build_graph_of(config.extract, folder)
-    chosen = replace(config.extract, engine=about["kind"], precision=about["precision"])
+    about, _ = build_graph_of(alone, folder)
+    chosen = replace(alone, engine=about["kind"], precision=about["precision"])
     pairs, rows = [], 0
     with show_progress("measuring", config.rounds, "pairs") as advance:
         for place in range(config.rounds):
-            pair, rows = _pair(chosen, config.shards, folder, shards_first=place % 2 == 1)
+            pair, rows = _pair(
+                chosen, config.shards, folder, on=config.on, shards_first=place % 2 == 1
+            )
             pairs.append(pair)
             advance(1)
     return MeasuredShards(rows, config.shards, about["engine"], machine, pairs)
 
 
 def _pair(
-    config: ExtractConfig, count: int, folder: Path, *, shards_first: bool
+    config: ExtractConfig, count: int, folder: Path, *, on: str | None, shards_first: bool
 ) -> tuple[Pair, int]:
     """Both ways once, and how many rows they extract."""
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as temporary:
         target = Path(temporary)
-        (target / GRAPHS).symlink_to((folder / GRAPHS).resolve())
+        (target / "shards").mkdir()
+        for one in (target, target / "shards"):
+            (one / GRAPHS).symlink_to((folder / GRAPHS).resolve())
         config = replace(config, cache_dir=target)
         whole_s = 0.0 if shards_first else _extract_whole(config)
-        parts = [
-            extract_alone(replace(config, shard=f"{number}/{count}"))
-            for number in range(1, count + 1)
-        ]
-        begun = time.perf_counter()
-        merged = merge_shards([target], target / "merged.h5")
-        merge_s = time.perf_counter() - begun
+        extract_shards = _in_turn if on is None else _on_ray
+        shards_s, merge_s, merged = extract_shards(replace(config, on=on), count, target / "shards")
         whole_s = whole_s or _extract_whole(config)
-        made = next(path for path in target.glob("*.h5") if _is_whole(path))
-        equal = made.read_bytes() == merged.cache.read_bytes()
-    return Pair(whole_s, sum(seconds for _, seconds in parts), merge_s, equal), merged.rows
+        whole = next(target.glob("*.h5"))
+        equal = whole.read_bytes() == merged.read_bytes()
+        rows = len(Cache(merged))
+    return Pair(whole_s, shards_s, merge_s, equal), rows
+
+
+def _in_turn(config: ExtractConfig, count: int, folder: Path) -> tuple[float, float, Path]:
+    """Seconds of the shards, one after the other, and of their merge; and what it makes."""
+    seconds = sum(
+        extract_alone(replace(config, shard=f"{number}/{count}", cache_dir=folder))[1]
+        for number in range(1, count + 1)
+    )
+    begun = time.perf_counter()
+    merged = merge_shards([folder])
+    return seconds, time.perf_counter() - begun, merged.cache
+
+
+def _on_ray(config: ExtractConfig, count: int, folder: Path) -> tuple[float, float, Path]:
+    """As `_in_turn`, on Ray."""
+    answer, seconds = extract_alone(replace(config, shards=count, cache_dir=folder))
+    merge_s = answer["clocks"]["write"]
+    return seconds - merge_s, merge_s, next(folder.glob("*.h5"))
 
 
 def _extract_whole(config: ExtractConfig) -> float:
     return extract_alone(config)[1]
-
-
-def _is_whole(path: Path) -> bool:
-    return path.name != "merged.h5" and "-shard-" not in path.name
 
 
 def show_shards(measured: MeasuredShards) -> None:

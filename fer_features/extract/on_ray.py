@@ -64,7 +64,8 @@ def extract_on_ray(
     address = _address(config)
     alone = replace(config, on=None, shards=None)
     with joined(address) as ray:
-        pool = _Pool(ray, alone, share_of(ray, alone, own=address == LOCAL), log)
+        own = address == LOCAL
+        pool = _Pool(ray, alone, share_of(ray, alone, own=own), no_log if own else log)
         try:
             whole = pool.plan()
             for text in whole.done.notes:

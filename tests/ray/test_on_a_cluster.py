@@ -129,9 +129,7 @@ def test_workers_killed_at_several_moments(cluster: Any, expected: bytes, tmp_pa
 def test_nodes_killed_at_several_moments(cluster: Any, expected: bytes, tmp_path: Path) -> None:
     driver = Driver(tmp_path, f"ray={cluster.address}")
     for moment in NODES_KILLED_AT:
-        ready = driver.wait_for(
-            lambda n=moment: len(driver.shards()) >= n and driver.writers()
-        )
+        ready = driver.wait_for(lambda n=moment: len(driver.shards()) >= n and driver.writers())
         assert ready, driver.finish()
         cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
         if moment != NODES_KILLED_AT[-1]:  # the last is not replaced
