@@ -41,7 +41,7 @@ def test_the_bytes_are_those_of_one_piece_and_then_nothing_is_to_do(tmp_path: Pa
     assert "ray" not in many.stdout.lower()
     again = run(tmp_path / "many", *words, "--on", "ray")
     assert json.loads(again.stdout)["reused"] is True
-    other = run(tmp_path / "many", "sample", "--backbone", "fernet", "--on", "ray")
+    other = run(tmp_path / "many", *words, "--task", "seven", "--on", "ray")
     assert other.returncode == 2
     assert "--on ray adds to no cache" in other.stderr
 
