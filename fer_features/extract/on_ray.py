@@ -7,6 +7,7 @@ journal, so the same command goes on where a killed one stopped.
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections import Counter as Count
@@ -192,6 +193,12 @@ class _Pool:
         except errors.RayTaskError as error:
             raise error.cause from None
         except errors.RayActorError as error:
+            raised = re.findall(r"^\w+(?:Error|Exception): .*", str(error), re.MULTILINE)
+            if "creation task" in str(error) and raised:
+                raise FerError(
+                    f"{what}: its worker cannot start: {raised[-1]}",
+                    hint="all machines of the cluster need this package in the same version",
+                ) from None
             raise FerError(
                 f"{what}: its worker was lost {RETRIES + 1} times",
                 hint="is its machine out of memory? Ray's logs say why; the same command goes on",
