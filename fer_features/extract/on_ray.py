@@ -7,36 +7,30 @@ journal, so the same command goes on where a killed one stopped.
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections import Counter as Count
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from fer_features.cache.folder import SHARD_NAME, beside, journal_path, list_caches
+from fer_features.cache import Cache, remember
+from fer_features.cache.folder import SHARD_NAME, beside, journal_path
 from fer_features.cache.lock import only_writer
 from fer_features.cache.merge import merge_shards
 from fer_features.cache.shard import Shard
 from fer_features.config import ExtractConfig
 from fer_features.errors import FerError
 from fer_features.extract.extract import EXTRACTING, Extraction
-from fer_features.extract.ray_cluster import LOCAL, Share, joined, share_of
-from fer_features.extract.ray_worker import Counter, Whole, Worker
-from fer_features.runtime.progress import Advance, Log, Progress, no_log, no_progress
-
-RETRIES = 5
-"""How often a shard is started again after its worker was lost."""
+from fer_features.extract.ray_cluster import LOCAL, joined, share_of
+from fer_features.extract.ray_pool import Pool
+from fer_features.extract.ray_store import Store, is_uri
+from fer_features.extract.ray_worker import Whole
+from fer_features.runtime.progress import Log, Progress, no_log, no_progress
 
 SHARDS_OF_A_WORKER = 4
 ROWS_OF_A_SHARD = 2_000, 100_000
 """Rows of a shard at least, and at most, where their number is not given."""
-
-WAIT_S = 0.5
-PATIENCE_S = 15.0
-"""Seconds after which the user is told that the cluster has no room yet."""
 
 
 def extract_on_ray(
@@ -49,7 +43,8 @@ def extract_on_ray(
     """Compute the features of the selected images on a Ray cluster, and cache them.
 
     The cache is the same byte for byte as that of an extraction in one piece. All machines of the
-    cluster see the data, the weights and the folder of caches under the same paths.
+    cluster see the data, the weights and the folder of caches under the same paths; with a URI as
+    ``shards_dir``, only stores.
 
     Args:
         config: what to compute, and ``on`` which cluster.
@@ -63,157 +58,107 @@ def extract_on_ray(
     """
     begun = time.perf_counter()
     address = _address(config)
-    alone = replace(config, on=None, shards=None)
+    alone = replace(config, on=None, shards=None, shards_dir=None)
     with joined(address) as ray:
         own = address == LOCAL
-        pool = _Pool(ray, alone, share_of(ray, alone, own=own), no_log if own else log)
+        shared = "" if is_uri(config.shards_dir or "") else str(Path.cwd())
+        share = share_of(ray, alone, own=own)
+        pool = Pool(ray, alone, share, shared=shared, log=no_log if own else log)
         try:
             whole = pool.plan()
             for text in whole.done.notes:
                 log(f"note: {text}")
-            folder = beside(whole.done.cache, f"-{whole.key}-shards")
-            if not whole.complete:
-                _check_new(whole.done.cache)
-                with only_writer(folder / whole.done.cache.name):
-                    _extract(pool, whole, folder, config.shards, begun, progress, log, find_copies)
-            shutil.rmtree(folder, ignore_errors=True)
-            return whole.done
+            done = replace(whole.done, cache=config.cache_dir / whole.done.cache.name)
+            folder = _Folder(beside(done.cache, f"-{whole.key}-shards"), config.shards_dir)
+            if _is_complete(done.cache, whole):
+                done.found = done.rows
+                remember(done.cache, whole.selection)
+            else:
+                with only_writer(folder.local / done.cache.name):
+                    run = _Run(pool, whole, folder, progress, log, begun)
+                    run.extract(done, config.shards, find_copies=find_copies)
+            folder.remove()
+            return done
         finally:
             pool.close()
 
 
-def _extract(
-    pool: _Pool,
-    whole: Whole,
-    folder: Path,
-    count: int | None,
-    begun: float,
-    progress: Progress,
-    log: Log,
-    find_copies: bool,
-) -> None:
-    """Extract all shards into a folder, and merge them; completes ``whole.done``."""
-    done, share = whole.done, pool.share
-    number = count or _count(folder, done.rows, share.workers)
-    shards = [Shard(one, number) for one in range(1, number + 1)]
-    workers = min(share.workers, len(shards))
-    log(f"extracting {done.rows:,} images with {whole.config.backbone} on Ray")
-    log(f"{len(shards):,} shards on {workers:,} workers, each with {share.text}")
-    done.seconds["prepare"] = time.perf_counter() - begun
-    passes = 1 + len(whole.config.views)
-    with progress(EXTRACTING, passes * done.rows, "images") as advance:
-        parts = pool.extract(whole.config, shards, folder, find_copies, passes, done.rows, advance)
-    done.computed = sum(one.computed for one in parts)
-    done.found = sum(one.found for one in parts)
-    done.engine = next((one.engine for one in parts if one.engine), "")
-    done.seconds["run"] = time.perf_counter() - begun - done.seconds["prepare"]
-    merge_shards([one.cache for one in parts], done.cache, progress=progress)
-    done.seconds["write"] = (
-        time.perf_counter() - begun - done.seconds["prepare"] - done.seconds["run"]
-    )
-
-
-class _Pool:
-    """The workers on a cluster."""
-
-    def __init__(self, ray: Any, config: ExtractConfig, share: Share, log: Log) -> None:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        self._ray, self._log, self.share = ray, log, share
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        counter = ray.remote(Counter).options(num_cpus=0, scheduling_strategy=here)
-        self._counter = counter.remote()
-        self._kind = ray.remote(Worker).options(
-            num_cpus=share.cpus,
-            num_gpus=share.gpus,
-            max_restarts=-1,
-            max_task_retries=RETRIES,
-        )
-        self._arguments = config, str(Path.cwd()), None if share.gpus else share.cpus
-        self._workers = [self._kind.remote(*self._arguments)]
-
-    def plan(self) -> Whole:
-        """The plan of the whole, by a worker: the engine depends on its machine."""
-        planned = self._workers[0].plan.remote()
-        if not self._ray.wait([planned], timeout=PATIENCE_S)[0]:
-            self._log(f"waiting for a machine of the cluster with {self.share.text} free")
-        whole: Whole = self._get(planned, "the first worker")
-        return whole
-
-    def extract(
-        self,
-        config: ExtractConfig,
-        shards: Sequence[Shard],
-        folder: Path,
-        find_copies: bool,
-        passes: int,
-        rows: int,
-        advance: Advance,
-    ) -> list[Extraction]:
-        """Extract shards into a folder; a worker that has finished one gets the next."""
-        ray, waiting = self._ray, list(reversed(shards))
-        for _ in range(min(self.share.workers, len(shards)) - 1):
-            self._workers.append(self._kind.remote(*self._arguments))
-        busy: dict[Any, tuple[Any, Shard]] = {}
-        done: list[Extraction] = []
-        seen = 0
-        idle = list(self._workers)
-        while idle or busy:
-            for worker in idle:
-                if waiting:
-                    shard = waiting.pop()
-                    tell = _Tell(self._counter, shard)
-                    call = worker.extract.remote(config, shard, folder, tell, find_copies)
-                    busy[call] = worker, shard
-                else:  # its CPUs are free for one that Ray starts again
-                    ray.kill(worker)
-            finished, _ = ray.wait(list(busy), timeout=WAIT_S) if busy else ([], [])
-            idle = []
-            for call in finished:
-                worker, shard = busy.pop(call)
-                done.append(self._get(call, f"shard {shard}"))
-                first, last = shard.bounds(rows)
-                self._counter.set.remote(shard.number, passes * (last - first))
-                idle.append(worker)
-            total = ray.get(self._counter.total.remote())
-            advance(total - seen)
-            seen = total
-        return done
-
-    def close(self) -> None:
-        """End the workers, whatever they do."""
-        for actor in (*self._workers, self._counter):
-            self._ray.kill(actor)
-
-    def _get(self, call: Any, what: str) -> Any:
-        """The result of a call; what a worker raises is raised here."""
-        errors = self._ray.exceptions
-        try:
-            return self._ray.get(call)
-        except errors.RayTaskError as error:
-            raise error.cause from None
-        except errors.RayActorError as error:
-            raised = re.findall(r"^\w+(?:Error|Exception): .*", str(error), re.MULTILINE)
-            if "creation task" in str(error) and raised:
-                raise FerError(
-                    f"{what}: its worker cannot start: {raised[-1]}",
-                    hint="all machines of the cluster need this package in the same version",
-                ) from None
-            raise FerError(
-                f"{what}: its worker was lost {RETRIES + 1} times",
-                hint="is its machine out of memory? Ray's logs say why; the same command goes on",
-            ) from error
-
-
 @dataclass(frozen=True)
-class _Tell:
-    """Tells the counter what has been done of a shard, without waiting for it."""
+class _Run:
+    """One extraction on the workers, and what it needs."""
 
-    counter: Any
-    shard: Shard
+    pool: Pool
+    whole: Whole
+    folder: _Folder
+    progress: Progress
+    log: Log
+    begun: float
 
-    def __call__(self, images: int) -> None:
-        self.counter.set.remote(self.shard.number, images)
+    def extract(self, done: Extraction, count: int | None, *, find_copies: bool) -> None:
+        """Extract all shards, and merge them; completes `done`."""
+        number = count or _count(self.folder.names(), done.rows, self.pool.share.workers)
+        shards = [Shard(one, number) for one in range(1, number + 1)]
+        workers = min(self.pool.share.workers, number)
+        self.log(f"extracting {done.rows:,} images with {self.whole.config.backbone} on Ray")
+        self.log(f"{number:,} shards on {workers:,} workers, each with {self.pool.share.text}")
+        self._clock(done, "prepare")
+        with self.progress(EXTRACTING, self.whole.passes * done.rows, "images") as advance:
+            parts = self.pool.extract(
+                self.whole,
+                shards,
+                self.folder.place,
+                find_copies=find_copies and self.folder.store is None,
+                advance=advance,
+            )
+        done.computed = sum(one.computed for one in parts)
+        done.found = sum(one.found for one in parts)
+        done.engine = next((one.engine for one in parts if one.engine), "")
+        self._clock(done, "run")
+        paths = [self.folder.local / one.cache.name for one in parts]
+        self.folder.fetch(paths)
+        merge_shards(paths, done.cache, progress=self.progress)
+        self._clock(done, "write")
+
+    def _clock(self, done: Extraction, step: str) -> None:
+        done.seconds[step] = time.perf_counter() - self.begun - sum(done.seconds.values())
+
+
+class _Folder:
+    """Where the shards are until they are merged.
+
+    Args:
+        beside: the folder by default.
+        given: a folder or URI in which they are instead.
+
+    Attributes:
+        local: the folder that they are merged from.
+        store: where workers put them if that is elsewhere; else None.
+    """
+
+    def __init__(self, beside: Path, given: str | None) -> None:
+        self.store = Store(f"{given}/{beside.name}") if given and is_uri(given) else None
+        self.local = Path(given) / beside.name if given and not self.store else beside
+
+    @property
+    def place(self) -> str:
+        """The folder or URI for the workers."""
+        return self.store.uri if self.store else str(self.local)
+
+    def names(self) -> list[str]:
+        """The files of the shards that are there, finished or not."""
+        return self.store.names() if self.store else [one.name for one in self.local.glob("*")]
+
+    def fetch(self, paths: Sequence[Path]) -> None:
+        """Make sure that shards are in the local folder."""
+        if self.store:
+            for one in paths:
+                self.store.fetch(one.parent, one.name)
+
+    def remove(self) -> None:
+        """Delete the shards."""
+        shutil.rmtree(self.local, ignore_errors=True)
+        if self.store:
+            self.store.remove()
 
 
 def _address(config: ExtractConfig) -> str:
@@ -229,23 +174,36 @@ def _address(config: ExtractConfig) -> str:
     return address or LOCAL
 
 
-def _check_new(cache: Path) -> None:
-    """Make sure that there is nothing of the cache yet.
+def _is_complete(path: Path, whole: Whole) -> bool:
+    """Whether the cache is there already.
 
     Raises:
         FerError: other rows or features are there, or an extraction in one piece was interrupted.
     """
-    if cache.exists() or journal_path(cache).exists():
+    if path.exists():
+        with Cache(path) as cache:
+            if (
+                cache.complete
+                and whole.config.compression in (None, cache.compression)
+                and any(
+                    one.id == whole.selection.id
+                    and set(whole.selection.features) <= set(one.features)
+                    for one in cache.selections
+                )
+            ):
+                return True
+    if path.exists() or journal_path(path).exists():
         raise FerError(
-            f"{cache} holds a part of this, or other rows or features: --on ray adds to no cache",
+            f"{path} holds a part of this, or other rows or features: --on ray adds to no cache",
             hint="the same command without --on adds them; or take another folder with --cache-dir",
         )
+    return False
 
 
-def _count(folder: Path, rows: int, workers: int) -> int:
+def _count(names: Sequence[str], rows: int, workers: int) -> int:
     """How many shards: as many as an interrupted extraction had, or some for each worker."""
-    names = [SHARD_NAME.search(one.name) for one in list_caches(folder)]
-    begun = Count(int(name[2]) for name in names if name)
+    found = [SHARD_NAME.search(one.removesuffix(".part")) for one in names]
+    begun = Count(int(one[2]) for one in found if one)
     if begun:
         return begun.most_common(1)[0][0]
     least, most = ROWS_OF_A_SHARD

@@ -23,6 +23,7 @@ pytest.importorskip("ray")
 
 from fer_features.cache.folder import SHARD_NAME
 from fer_features.config import ExtractConfig
+from fer_features.data import load_faces
 from fer_features.extract.extract import extract
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
@@ -60,9 +61,9 @@ def cluster() -> Iterator[Any]:
 class Driver:
     """The command in a process of its own, and the shards that it has made so far."""
 
-    def __init__(self, folder: Path, on: str, *more: str) -> None:
+    def __init__(self, folder: Path, on: str, *more: str, data: str = "sample") -> None:
         self.folder = folder
-        command = f"-m fer_features extract sample --backbone hog --on {on} --shards {SHARDS}"
+        command = f"-m fer_features extract {data} --backbone hog --on {on} --shards {SHARDS}"
         self.process = subprocess.Popen(  # noqa: S603  our own program
             [sys.executable, *command.split(), "--json", "--cache-dir", str(folder), *more],
             stdout=subprocess.PIPE,
@@ -153,3 +154,26 @@ def test_driver_killed_at_several_moments(cluster: Any, expected: bytes, tmp_pat
             content[len(content) // 2] ^= 1
             damaged.write_bytes(content)
     assert check(Driver(tmp_path, f"ray={cluster.address}"), expected)["found"] > 0
+
+
+def test_data_and_shards_in_a_store(cluster: Any, tmp_path: Path) -> None:
+    """Nothing else is shared; killed, the same command finds what is in the store."""
+    faces = load_faces("sample")
+    rows = [
+        f"{emotion},{' '.join(map(str, image.ravel()))},Training"
+        for emotion, image in zip(faces.emotion, faces.images, strict=True)
+    ]
+    data = tmp_path / "faces.csv"
+    data.write_text("\n".join(["emotion,pixels,Usage", *rows]), encoding="ascii")
+    whole = ExtractConfig(str(data), backbone="hog", cache_dir=tmp_path / "one")
+    expected = extract(whole).cache.read_bytes()
+    store = tmp_path / "store"
+    words = ("--shards-dir", store.as_uri())
+    for last in (False, True):
+        driver = Driver(tmp_path / "cache", f"ray={cluster.address}", *words, data=data.as_uri())
+        if not last:
+            driver.wait_for(lambda d=driver: len(list(store.glob("*-shards/*.h5"))) > 3)
+            driver.process.kill()
+            driver.finish()
+    assert check(driver, expected)["found"] > 0
+    assert not list(store.iterdir())
