@@ -51,6 +51,9 @@ def run_extraction(
         from fer_features.extract.on_ray import extract_on_ray
 
         return extract_on_ray(config, progress=progress, log=log, find_copies=find_copies)
-    if config.shards is not None:
-        raise FerError("--shards is for --on", hint="without it, --shard K/N extracts one shard")
+    if config.shards is not None or config.shards_dir is not None:
+        raise FerError(
+            "--shards and --shards-dir are for --on",
+            hint="without it, --shard K/N extracts one shard",
+        )
     return extract(config, progress=progress, log=log, find_copies=find_copies)

@@ -25,7 +25,8 @@ from fer_features.extract.ray_worker import Counter
         ({"on": "slurm"}, "--on slurm: nothing to extract on"),
         ({"on": "ray="}, "--on ray=: nothing to extract on"),
         ({"on": "ray", "shard": "1/2"}, "--on extracts all shards"),
-        ({"shards": 3}, "--shards is for --on"),
+        ({"shards": 3}, "are for --on"),
+        ({"shards_dir": "s3://bucket/shards"}, "are for --on"),
     ],
 )
 def test_options_that_do_not_go_together(options, message: str, tmp_path: Path) -> None:
