@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import socket
@@ -63,7 +64,8 @@ def joined(address: str) -> Iterator[Any]:
         try:
             yield ray
         finally:
-            ray.shutdown()
+            with redirect_stdout(io.StringIO()):  # Ray flushes there what it has held back
+                ray.shutdown()
 
 
 def _reach(address: str) -> None:

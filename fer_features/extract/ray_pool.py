@@ -87,7 +87,8 @@ class Pool:
                     call = worker.extract.remote(whole.config, shard, place, tell, find_copies)
                     busy[call] = worker, shard
                 else:  # what it has taken is free for one that Ray starts again
-                    worker.__ray_terminate__.remote()
+                    ray.wait([worker.clean_up.remote()], timeout=PATIENCE_S)
+                    ray.kill(worker)
             finished, _ = ray.wait(list(busy), timeout=WAIT_S) if busy else ([], [])
             idle = []
             for call in finished:

@@ -67,7 +67,6 @@ class Worker:
         if threads:
             os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
         self._config, self._folder = config, folder
-        # Python removes it when Ray lets the worker end.
         self._scratch = TemporaryDirectory(prefix="fer-", ignore_cleanup_errors=True)
         self._whole: Plan | None = None
         self._engine = KeptEngine(threads)
@@ -112,6 +111,10 @@ class Worker:
             store.put(path)
             path.unlink()
         return done
+
+    def clean_up(self) -> None:
+        """Remove what was copied to this machine; the worker is not used afterwards."""
+        self._scratch.cleanup()
 
     def _planned(self, config: ExtractConfig) -> Plan:
         if not Path(self._folder).is_dir():

@@ -32,7 +32,10 @@ SHARDS = 12
 WORKERS_KILLED_AT = (0, 1, 2, 4, 5, 7, 9, 11)
 """How many shards are finished when a worker is killed, one after the other in one extraction."""
 
-NODES_KILLED_AT = (1, 4, 6, 9)
+NODES_KILLED_AT = (1, 6, 12, 18)
+SHARDS_ON_NODES = 48
+"""More: while a node is replaced, the other one goes on."""
+
 DRIVERS_KILLED_AT = (0, 0, 1, 3, 5, 8, 10, 12)
 DAMAGED_AT = 5
 LONGEST_S = 300.0
@@ -61,9 +64,11 @@ def cluster() -> Iterator[Any]:
 class Driver:
     """The command in a process of its own, and the shards that it has made so far."""
 
-    def __init__(self, folder: Path, on: str, *more: str, data: str = "sample") -> None:
+    def __init__(
+        self, folder: Path, on: str, *more: str, data: str = "sample", shards: int = SHARDS
+    ) -> None:
         self.folder = folder
-        command = f"-m fer_features extract {data} --backbone hog --on {on} --shards {SHARDS}"
+        command = f"-m fer_features extract {data} --backbone hog --on {on} --shards {shards}"
         self.process = subprocess.Popen(  # noqa: S603  our own program
             [sys.executable, *command.split(), "--json", "--cache-dir", str(folder), *more],
             stdout=subprocess.PIPE,
@@ -128,7 +133,7 @@ def test_workers_killed_at_several_moments(cluster: Any, expected: bytes, tmp_pa
 
 
 def test_nodes_killed_at_several_moments(cluster: Any, expected: bytes, tmp_path: Path) -> None:
-    driver = Driver(tmp_path, f"ray={cluster.address}")
+    driver = Driver(tmp_path, f"ray={cluster.address}", shards=SHARDS_ON_NODES)
     for moment in NODES_KILLED_AT:
         ready = driver.wait_for(lambda n=moment: len(driver.shards()) >= n and driver.writers())
         assert ready, driver.finish()
