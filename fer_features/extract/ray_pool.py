@@ -113,7 +113,7 @@ class Pool:
         try:
             return self._ray.get(call)
         except errors.RayTaskError as error:
-            raise error.cause from None
+            raise (error.cause or error) from None
         except errors.RayActorError as error:
             raised = re.findall(r"^\w+(?:Error|Exception): .*", str(error), re.MULTILINE)
             if "creation task" in str(error) and raised:
