@@ -290,6 +290,18 @@ class TrainConfig(DataConfig):
         float, Flag("Momentum a step of the moving average of the weights, which is kept.")
     ] = 0.998
     votes_weight: Annotated[float, Flag("Weight of FER+'s votes beside the labels.")] = 0.5
+    teachers: Annotated[
+        tuple[Path, ...],
+        Flag(
+            "Weights of fer train for the same classes, whose answers for the training images are "
+            "learnt beside the labels (distillation); repeatable: their mean.",
+            name="--teacher",
+            metavar="FILE",
+        ),
+    ] = ()
+    teacher_weight: Annotated[
+        float, Flag("Share of the teachers' answers in what is learnt; the rest is the label's.")
+    ] = 0.5
     keep_copies: Annotated[
         bool,
         Flag(
