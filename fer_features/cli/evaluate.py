@@ -11,6 +11,7 @@ from fer_features.cli.flags import Json
 from fer_features.config import EvaluateConfig
 from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, print_line, table, width
+from fer_features.runtime.progress import show_progress
 
 FORMATS = ("table", "markdown", "json")
 
@@ -47,6 +48,7 @@ def evaluate(
         group=config.group,
         other=load_model(config.against) if config.against else None,
         allow_seen=config.allow_seen,
+        progress=show_progress,
     )
     match format_:
         case "json":

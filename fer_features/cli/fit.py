@@ -37,7 +37,11 @@ def fit(
     ] = False,
     save: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the model of the one head that is fitted, too."),
+        typer.Option(
+            metavar="FILE",
+            help="Also write the model of the one head that is fitted; a model that is there is "
+            "replaced.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

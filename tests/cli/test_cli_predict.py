@@ -10,6 +10,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from fer_features.cli import app
+from fer_features.config import PredictConfig, ServeConfig
+from fer_features.runtime.flags import flags_of
 from tests.model.fakes import FakeDetector, FakeModel, drawn, save, write_video
 
 ONE = drawn((10, 20, 40, 255))
@@ -90,7 +92,7 @@ def test_a_file_of_other_options_is_not_overwritten() -> None:
 
 def test_mistakes_are_told_before_anything_is_read() -> None:
     for args, words in {
-        (): "nothing to predict",
+        (): "Missing argument 'INPUT'",
         ("in", "nowhere.jpg"): "nowhere.jpg does not exist",
         ("in", "--every", "0"): "--every 0",
         ("in", "--region", "1,2,3"): "--region 1,2,3",
@@ -128,3 +130,12 @@ def test_the_help_says_what_it_is_about() -> None:
     words = " ".join(fer("--help").stdout.replace("│", " ").split())
     assert "not about what a person feels" in words
     assert "fer model show" in words
+    assert "[OPTIONS] {INPUT}..." in words
+
+
+def test_predict_and_serve_describe_their_model_alike() -> None:
+    flags = [
+        next(flag for field, _, flag in flags_of(kind) if field.name == "model")
+        for kind in (PredictConfig, ServeConfig)
+    ]
+    assert flags[0] == flags[1]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +33,7 @@ from fer_features.model.evaluate import evaluate_model
 from fer_features.runs import schema
 from fer_features.runs.evaluation import Evaluation, GroupScore
 from fer_features.runtime.image_keys import image_keys
+from fer_features.runtime.progress import Advance
 
 
 class Fake:
@@ -103,6 +106,18 @@ def test_scores_of_all_of_each_class_and_of_each_group(source: FaceSource) -> No
     assert named(found, "class", "happy").accuracy == 0.75
     assert [named(found, "group", one).n for one in "abc"] == [40, 40, 4]
     assert found.left_out.other_class == {"surprise": 1, "neutral": 1}
+
+
+def test_the_progress_counts_the_faces_that_are_predicted(source: FaceSource) -> None:
+    shown: list[Any] = []
+
+    @contextmanager
+    def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
+        shown.append((title, total, unit))
+        yield shown.append
+
+    evaluated(source, Fake(), progress=progress)
+    assert shown == [("scoring", 84, "faces"), 84]
 
 
 def test_a_small_group_has_an_interval_and_no_verdict(source: FaceSource) -> None:
