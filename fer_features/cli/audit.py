@@ -17,6 +17,7 @@ from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES, DataConfig
 from fer_features.runtime.console import emit_json, print_line, table
 from fer_features.runtime.files import write_text
 from fer_features.runtime.progress import show_progress
+from fer_features.runtime.text import counted
 
 if TYPE_CHECKING:
     from fer_features.data.audit import Audit, Leak, Opinion
@@ -110,11 +111,12 @@ def twins(
         emit_json({**counts, **rest})
         return
     print_line(
-        f"{source.name}: {counts['rows']:,} images, {counts['in_a_group']:,} of them with a copy"
+        f"{source.name}: {counted(counts['rows'], 'image')}, {counts['in_a_group']:,} of them "
+        "with a copy"
     )
     for kind, n in counts["pairs"].items():
         print_line(f"{kind + ' pairs':22} {n:,}")
-    print_line(f"largest group          {counts['largest_group']:,} images\n")
+    print_line(f"largest group          {counted(counts['largest_group'], 'image')}\n")
     _show_leaks(leaks)
     if written:
         print_line(written)
@@ -131,13 +133,14 @@ def show_audit(found: Audit) -> None:
     table(
         ["finding", "meaning", "images", "different"],
         rows,
-        title=f"{found.name}: {len(found):,} images; near twins correlate above {found.threshold}",
+        title=f"{found.name}: {counted(len(found), 'image')}; near twins correlate above "
+        f"{found.threshold}",
         text_columns=["finding", "meaning"],
     )
     print_line(f"surplus exact copies   {found.copies:,}")
     for kind, name in list(enumerate(KINDS))[1:]:
         print_line(f"{name + ' pairs':22} {found.twins.count(kind):,}")
-    print_line(f"largest group          {found.largest_group:,} images")
+    print_line(f"largest group          {counted(found.largest_group, 'image')}")
     print_line(f"images in a group      {int((found.group > 0).sum()):,}\n")
     _show_leaks(found.leaks)
     if found.opinion is not None:

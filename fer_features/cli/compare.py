@@ -13,6 +13,7 @@ from fer_features.cli.flags import Json, RunFolders, RunsDir
 from fer_features.config import RUNS_DIR
 from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, print_line, print_message, table, width
+from fer_features.runtime.text import counted
 
 if TYPE_CHECKING:
     from fer_features.runs.compare import Comparison
@@ -68,9 +69,9 @@ def compare(
     for path in write_figures(comparison.tables, figures) if figures else []:
         print_message(f"drew {path}")
     if hidden := len(every.tables) - len(comparison.tables):
-        print_message(f"{hidden} tables of other seeds are not shown: fer compare --all")
+        print_message(f"not shown: {counted(hidden, 'table')} of other seeds; fer compare --all")
     if hidden := len(found) - len(shown):
-        print_message(f"{hidden} runs on other images are not shown: fer compare --all")
+        print_message(f"not shown: {counted(hidden, 'run')} on other images; fer compare --all")
 
 
 def _show(comparison: Comparison, format_: str, *, all_heads: bool, wide: bool) -> None:
@@ -108,7 +109,7 @@ def _show_table(comparison: ComparisonTable, *, all_heads: bool, wide: bool) -> 
         last_apart=comparison.published,
     )
     if hidden := len(comparison.rows()) - len(rows):
-        print_line(f"  {hidden} more runs: fer compare --all-heads")
+        print_line(f"  {counted(hidden, 'more run')}: fer compare --all-heads")
     if verdict := comparison.verdict:
         _print_wrapped(f"= {verdict.text(short=not all_heads)}")
     for text in comparison.sources:

@@ -18,6 +18,7 @@ from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, print_message
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
+from fer_features.runtime.text import counted
 
 if TYPE_CHECKING:
     from fer_features.model.annotate import Annotator
@@ -228,12 +229,16 @@ class _Summary:
             print_message(f"  and {more:,} more")
         if self.small:
             print_message(
-                f"{self.small:,} faces of 20 to 32 pixels (size_px): labels are less often right"
+                f"{counted(self.small, 'face')} of 20 to 32 pixels (size_px): labels are "
+                "less often right"
             )
         counts = ", ".join(f"{name} {n:,}" for name, n in self.statuses.most_common())
         waited = ", ".join(f"{step} {s / seconds:.0%}" for step, s in vars(self.waited).items())
-        resumed = f"; {self.resumed_after:,} files were there" if self.resumed_after else ""
+        resumed = (
+            f"; {counted(self.resumed_after, 'file')} done before" if self.resumed_after else ""
+        )
         print_message(
-            f"{self.out or self.model}: {self.pictures:,} pictures, {self.faces:,} faces ({counts})"
+            f"{self.out or self.model}: {counted(self.pictures, 'picture')}, "
+            f"{counted(self.faces, 'face')} ({counts})"
             f" in {seconds:.1f} s, {self.pictures / seconds:.1f} pictures/s ({waited}){resumed}"
         )

@@ -51,7 +51,7 @@ def test_a_folder_as_csv_on_stdout_and_the_rest_on_stderr() -> None:
         ("in/d/e.png", "ok"),
     ]
     assert "unreadable: in/b.jpg: it is no picture of a known type" in result.stderr
-    assert "1 faces of 20 to 32 pixels" in result.stderr
+    assert "1 face of 20 to 32 pixels" in result.stderr
     assert "4 pictures, 3 faces (ok 3, unreadable 1, no_face 1)" in result.stderr
 
 
