@@ -46,7 +46,8 @@ class Model:
     wait for each other.
 
     Attributes:
-        name: its name in tables.
+        name: its name in tables: ``fernet``, or of a file or run ``model@1a2b3c4d``.
+        stem: its name without the digest.
         record: what its file says of it.
         head: the fitted head.
         calibrator: the calibration of its probabilities, or None.
@@ -63,6 +64,7 @@ class Model:
         engine: str = "auto",
         precision: str | None = None,
         name: str = "",
+        digest: str = "",
         folders: Sequence[Path] = (),
         inside: Path | None = None,
     ) -> None:
@@ -74,12 +76,14 @@ class Model:
             engine: ``keras``, ``openvino`` or ``auto``: the fastest here.
             precision: ``float32``, ``bfloat16`` or ``auto``; None for that of the features that
                 the head was fitted to, or float32 where the processor has no bfloat16.
-            name: its name in tables; empty for the record's.
+            name: its name; empty for the record's.
+            digest: of the file that it comes from, in hex: it tells models of one name apart.
             folders: where to look for a local file of weights.
             inside: the weights that were in the model's file.
         """
         self.record, self.head = record, head
-        self.name, self.classes = name or record.name, record.classes
+        self.stem, self.classes = name or record.name, record.classes
+        self.name = f"{self.stem}@{digest[:8]}" if digest else self.stem
         self.threshold = record.threshold
         self.uncertain_below = record.uncertain.below if record.uncertain else None
         self._engine, self._precision = engine, precision
