@@ -71,7 +71,7 @@ class TextOutput:
 
 
 class TableOutput:
-    """Rows as tables on a terminal, of `PAGE` rows each."""
+    """Rows as tables on a terminal, of `PAGE` rows each; reasons are left to the summary."""
 
     def __init__(self, draw: Draw = table) -> None:
         self._rows: list[Prediction] = []
@@ -98,7 +98,7 @@ def _shown(row: Prediction) -> list[str]:
     frame = "" if row.frame is None else f"{row.frame:,}"
     seconds = "" if row.time_s is None else f"{row.time_s:.2f} s"
     if row.face is None:
-        return [row.source, frame, seconds, "", "", "", row.status, row.reason, ""]
+        return [row.source, frame, seconds, "", "", "", row.status, "", ""]
     p = f"{max(row.probabilities):.2f}" if row.probabilities else ""
     place = f"{row.x:.0f}, {row.y:.0f}", f"{row.w:.0f} × {row.h:.0f}"
     return [row.source, frame, seconds, str(row.face), *place, row.status, row.label or "", p]
@@ -199,6 +199,12 @@ class FileOutput:
     def finish(self, sources: int) -> None:
         """Note that the file is complete, with so many sources."""
         self._write_about(sources=sources)
+
+    def remove(self) -> None:
+        """Remove the file: its rows are of no use."""
+        self.close()
+        self.path.unlink()
+        self._about.unlink()
 
     def close(self) -> None:
         """Close the file."""

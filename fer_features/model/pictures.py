@@ -25,7 +25,7 @@ from fer_features.model.decoding import (
     decode,
     part_of,
 )
-from fer_features.model.predictions import REFUSED_PX, Prediction, Predictions
+from fer_features.model.predictions import OUTSIDE, REFUSED_PX, Prediction, Predictions
 
 if TYPE_CHECKING:
     from fer_features.detect.boxes import Face
@@ -217,7 +217,8 @@ def _rows(
     if options.largest:
         faces = sorted(faces, key=lambda one: one.w * one.h)[-1:]
     if not faces:
-        return [replace(common, status="no_face")], []
+        outside = not part_of(picture, options.region).size
+        return [replace(common, status="no_face", reason=OUTSIDE if outside else "")], []
     rows, crops = [], []
     for number, face in enumerate(faces):
         box = (face.x, face.y, face.w, face.h)

@@ -62,6 +62,28 @@ def test_json_is_one_object_with_the_rows() -> None:
     assert [one["label"] for one in value["rows"]] == ["dark", "bright", None, None, "bright"]
 
 
+def test_pictures_outside_the_region_are_counted() -> None:
+    save(Path("in/wide.png"), drawn((300, 10, 60, 255), size=(400, 120)))
+    result = fer("in", "--region", "290,0,200,100")
+    assert result.exit_code == 0, result.stderr
+    found = {one["source"]: one["status"] for one in rows(result.stdout)}
+    assert found["in/wide.png"] == "ok"  # the region is partly in it
+    assert (found["in/a.png"], found["in/b.jpg"]) == ("no_face", "unreadable")
+    assert "note: 3 pictures lie outside --region\n" in result.stderr
+    assert (
+        json.loads(fer("in", "--region", "290,0,200,100", "--json").stdout)["outside_region"] == 3
+    )
+
+
+@pytest.mark.parametrize("faces", ["found", "whole"])
+def test_a_region_outside_every_picture_is_an_error(faces: str) -> None:
+    for _ in range(2):  # no file is left that the same command would take to be complete
+        result = fer("in", "--faces", faces, "--region", "900,0,50,50", "--out", "out.csv")
+        assert result.exit_code == 2
+        assert result.stderr.splitlines()[-2] == "error: every picture lies outside --region"
+        assert not [*Path().glob("out.csv*")]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_an_interrupted_file_resumes_to_the_same_file(suffix: str) -> None:
     out = Path(f"out.{suffix}")

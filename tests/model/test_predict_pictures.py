@@ -53,7 +53,10 @@ def test_only_the_largest_face() -> None:
 def test_a_region_is_looked_at_alone_and_boxes_stay_those_of_the_picture() -> None:
     (row,) = predict(TWO, region=(5, 5, 80, 90))
     assert (row.x, row.y, row.label) == (10, 20, "bright")
-    assert [one.status for one in predict(TWO, region=(900, 0, 50, 50))] == ["no_face"]
+    (outside,) = predict(TWO, region=(900, 0, 50, 50))
+    assert (outside.status, outside.is_outside) == ("no_face", True)
+    (without,) = predict(TWO, region=(0, 0, 9, 9))
+    assert (without.status, without.is_outside) == ("no_face", False)
 
 
 def test_a_bad_file_among_good_ones_is_a_row(tmp_path: Path) -> None:
