@@ -19,7 +19,7 @@ SUFFIXES = (".csv", ".jsonl")
 PAGE = 100
 """Rows of a table on a terminal."""
 
-Draw = Callable[..., None]
+Draw = Callable[..., object]
 
 
 class Output(Protocol):
