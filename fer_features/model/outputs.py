@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -18,8 +18,6 @@ SUFFIXES = (".csv", ".jsonl")
 
 PAGE = 100
 """Rows of a table on a terminal."""
-
-Draw = Callable[..., object]
 
 
 class Output(Protocol):
@@ -73,9 +71,8 @@ class TextOutput:
 class TableOutput:
     """Rows as tables on a terminal, of `PAGE` rows each; reasons are left to the summary."""
 
-    def __init__(self, draw: Draw = table) -> None:
+    def __init__(self) -> None:
         self._rows: list[Prediction] = []
-        self._draw = draw
 
     def write(self, rows: Sequence[Prediction]) -> None:
         """Keep the rows until there are enough for a table."""
@@ -90,7 +87,7 @@ class TableOutput:
             shown = [_shown(row) for row in self._rows]
             if all(row.frame is None for row in self._rows):
                 names, shown = [names[0], *names[3:]], [[row[0], *row[3:]] for row in shown]
-            self._draw(names, shown, text_columns=("source", "status", "label"))
+            table(names, shown, text_columns=("source", "status", "label"))
         self._rows = []
 
 
