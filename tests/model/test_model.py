@@ -133,9 +133,13 @@ def test_faces_are_arrays_or_paths(images: NDArray[np.uint8], tmp_path: Path) ->
     assert np.array_equal(flat, expected)
     assert np.allclose(mixed, expected, atol=1e-6)
     assert model.predict(str(tmp_path / "face.png")).tolist() == model.predict(images[:1]).tolist()
-    for odd in ([np.zeros((48, 48))], [tmp_path / "none.png"], [np.zeros((4, 4, 9), np.uint8)]):
-        with pytest.raises(fer.FerError):
-            model.predict(odd)
+    opened = Image.open(tmp_path / "face.png")
+    for given in (opened, [opened], [opened.convert("RGBA")]):
+        assert np.array_equal(model.predict_proba(given), model.predict_proba(images[:1]))
+    odd: list[Any] = [None, 7, [None], [np.zeros((48, 48))], [tmp_path / "none.png"]]
+    for one in (*odd, [np.zeros((4, 4, 9), np.uint8)]):
+        with pytest.raises(fer.FerError, match="pictures are paths, PIL images, or arrays"):
+            model.predict(one)
 
 
 def test_the_packaged_models_are_what_their_cards_say() -> None:
