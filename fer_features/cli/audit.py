@@ -14,7 +14,7 @@ from fer_features.cli.data import show_notes
 from fer_features.cli.extract import bad_dicts, show_bad
 from fer_features.cli.flags import CacheDir, Json
 from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES, DataConfig
-from fer_features.runtime.console import emit_json, print_line, table
+from fer_features.runtime.console import emit_json, print_line, print_wrapped, table
 from fer_features.runtime.files import write_text
 from fer_features.runtime.progress import show_progress
 from fer_features.runtime.text import counted
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from fer_features.data.audit import Audit, Leak, Opinion
     from fer_features.data.twin_table import TwinTable
 
+_ADVICE = (
+    "Leaks raise test scores. fer fit --split grouped keeps all copies of an image on one side; "
+    "--split usage --drop twins leaves out the copies in the earlier parts."
+)
 _MEANING = {
     "exact twin": "the same bytes as another image",
     "near twin": "the same picture as another, other bytes",
@@ -31,9 +35,9 @@ _MEANING = {
     "exact conflict": "the same bytes with another label",
     "similar, other label": "much like another with another label; in aligned sets one person",
     "constant": "one grey level",
-    "exact leak": "the same bytes in an earlier official part",
-    "near leak": "the same picture in an earlier official part",
-    "registered leak": "a copy of any kind in an earlier official part",
+    "exact leak": "in PublicTest or PrivateTest, and the same bytes in an earlier official part",
+    "near leak": "an exact leak, or the same picture in other bytes or mirrored in such a part",
+    "registered leak": "a near leak, or a copy of any other kind in such a part",
     "no face": "most voters see no face",
     "other majority": "most voters chose another label",
 }
@@ -159,12 +163,15 @@ def _show_leaks(leaks: Sequence[Leak]) -> None:
         ]
         for leak in leaks
     ]
-    table(
+    width = table(
         ["part", "copies in", "images", "exact", "or near", "or registered", "share"],
         rows,
         title="images of official parts that have a copy in others",
         text_columns=["part", "copies in"],
     )
+    if any(leak.linked for leak in leaks):
+        print_wrapped(_ADVICE, width)
+        print_line()
 
 
 def _show_opinion(opinion: Opinion) -> None:
