@@ -86,7 +86,9 @@ def remove(
 
     files = describe_files(cache)
     if json and not yes:
-        raise FerError(f"with --json, {files} is not deleted without --yes", hint="add --yes")
+        raise FerError(
+            f"with --json nothing is asked, and {files} is kept", hint="--yes deletes it"
+        )
     if not yes and not _confirmed(f"delete {files}?"):
         print_message("nothing was deleted; --yes deletes without asking")
         raise typer.Exit(NOT_CONFIRMED)

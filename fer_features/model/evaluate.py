@@ -68,7 +68,7 @@ def evaluate_model(
     if any(_task(one).classes != task.classes for one in models):
         raise FerError(
             "the two models know different classes",
-            hint=f"{' and '.join(', '.join(one.classes) for one in models)}",
+            hint="; ".join(f"{one.name}: {', '.join(one.classes)}" for one in models),
         )
     notes = _fitted_on(models, source, allow_seen=allow_seen)
     index = source.index()

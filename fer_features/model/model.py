@@ -185,7 +185,11 @@ class Model:
         try:
             probability = np.mean([self.head.predict_proba(one) for one in each], axis=0)
         except ValueError as error:
-            raise FerError(f"the model's head does not fit its features: {error}") from error
+            why = error.message if isinstance(error, FerError) else str(error).partition("\n")[0]
+            raise FerError(
+                f"the model's head does not fit its features: {why}",
+                hint="save it again from its run with fer model save",
+            ) from error
         probability = probability.astype(np.float64)
         return self.calibrator.apply(probability) if self.calibrator else probability
 

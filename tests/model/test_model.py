@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 
 import fer_features as fer
 from fer_features.heads import make_head
+from fer_features.heads.checks import HeadError
 from fer_features.model.load import packaged_file
 from fer_features.model.record import coverage
 from fer_features.runs.run import Run
@@ -161,6 +162,21 @@ def test_a_packaged_model_has_its_own_name_and_a_copy_another(tmp_path: Path) ->
     shutil.copy(packaged, tmp_path)
     assert fer.load_model("fernet").name == "fernet"
     assert fer.load_model(tmp_path / "fernet.fer").name.startswith("fernet@")
+
+
+def test_what_a_head_refuses_is_said_once(runs: Runs, images: NDArray[np.uint8]) -> None:
+    class Refusing:
+        def predict_proba(self, features: NDArray[Any]) -> NDArray[Any]:
+            raise HeadError("the features hold NaN", hint="extract them again")
+
+    model = runs["hog"].model()
+    model.head = Refusing()
+    with pytest.raises(fer.FerError) as caught:
+        model.predict(images[:1])
+    assert (
+        caught.value.message == "the model's head does not fit its features: the features hold NaN"
+    )
+    assert "extract" not in str(caught.value)
 
 
 def test_coverage_by_hand() -> None:
