@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.detect.crop import crop_face, side_of
+from fer_features.detect.crop import CROP_RULE, crop_face, side_of
 from fer_features.detect.sources import list_sources
 from fer_features.errors import FerError
 from fer_features.model.decoding import (
@@ -46,6 +46,7 @@ class FaceModel(Protocol):
     name: str
     classes: tuple[str, ...]
     uncertain_below: float | None
+    crop: str
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Of faces uint8 (N, 48, 48): (N, K)."""
@@ -84,6 +85,17 @@ class _Waiting:
         return many or pixels >= 3 * PIXELS_TOGETHER
 
 
+def check_crop_rule(model: FaceModel) -> None:
+    """Raise a `FerError` if a model is for faces that are cut out otherwise than here."""
+    if model.crop != CROP_RULE:
+        raise FerError(
+            f"{model.name} is for faces that are cut out by the rule {model.crop}, "
+            f"and this version cuts by {CROP_RULE}",
+            hint="install the version that made the model, or give it faces that are cut out "
+            "already (--faces whole)",
+        )
+
+
 def predict_pictures(
     model: FaceModel,
     sources: Iterable[Source],
@@ -112,8 +124,11 @@ def predict_pictures(
         answer too.
 
     Raises:
-        FerError: the model's weights are not found, or an engine is not available.
+        FerError: the model's weights are not found, an engine is not available, or the model is for
+            faces that are cut out otherwise.
     """
+    if not options.whole:
+        check_crop_rule(model)
     seconds = seconds or Seconds()
     decoded = decode(sources, options, workers or min(4, os.cpu_count() or 1), seconds)
     if detector is None and not options.whole:

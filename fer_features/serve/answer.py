@@ -11,7 +11,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from fer_features.detect import Detector
 from fer_features.model.decoding import Seconds
 from fer_features.model.model import Model
-from fer_features.model.pictures import predict_pictures
+from fer_features.model.pictures import check_crop_rule, predict_pictures
 from fer_features.model.predictions import Prediction
 from fer_features.serve.limits import Limits
 from fer_features.serve.refused import RefusedError
@@ -81,9 +81,13 @@ class Answerer:
         model: a model.
         detector: finds the faces.
         limits: the largest picture.
+
+    Raises:
+        FerError: the model is for faces that are cut out otherwise than the detector's.
     """
 
     def __init__(self, model: Model, detector: Detector, limits: Limits) -> None:
+        check_crop_rule(model)
         self._model, self._detector, self._limits = model, detector, limits
         Image.init()
         self._formats = [name for name in FORMATS if name in Image.OPEN]
