@@ -11,6 +11,7 @@ from fer_features.cli.flags import Json
 from fer_features.config import EvaluateConfig
 from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, print_line, table, width
+from fer_features.runtime.progress import show_progress
 
 FORMATS = ("table", "markdown", "json")
 
@@ -23,8 +24,9 @@ def evaluate(
 ) -> None:
     """Score a model on labelled faces of your own: all, by class, by group, with 95 % intervals.
 
-    Each picture is one face, and is scaled to 48×48 as fer extract does. Faces that the model's
-    backbone has learnt from, and copies of such, are left out and counted.
+    Each picture is one face, and is scaled to 48×48 as fer extract does; with --faces found, the
+    largest face in it is cut out as fer predict does, and pictures without one are counted. Faces
+    that the model's backbone has learnt from, and copies of such, are left out and counted.
     """
     from fer_features.data import open_faces
     from fer_features.data.folder import read_groups
@@ -40,14 +42,17 @@ def evaluate(
         config.data, skip_bad=config.skip_bad, ignore=config.ignore, classes=config.classes
     )
     groups = read_groups(source, config.group, table=config.table) if config.group else None
-    found = evaluate_model(
-        load_model(config.model),
-        source,
-        groups=groups,
-        group=config.group,
-        other=load_model(config.against) if config.against else None,
-        allow_seen=config.allow_seen,
-    )
+    with show_progress("scoring", len(source.index()), "faces") as advance:
+        found = evaluate_model(
+            load_model(config.model),
+            source,
+            groups=groups,
+            group=config.group,
+            other=load_model(config.against) if config.against else None,
+            allow_seen=config.allow_seen,
+            whole=config.faces == "whole",
+            advance=advance,
+        )
     match format_:
         case "json":
             emit_json(found.to_dict())

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from fer_features.detect import Detector
+from fer_features.detect.crop import check_crop_rule
 from fer_features.model.decoding import Seconds
 from fer_features.model.model import Model
-from fer_features.model.pictures import check_crop_rule, predict_pictures
+from fer_features.model.pictures import predict_pictures
 from fer_features.model.predictions import Prediction
 from fer_features.serve.limits import Limits
 from fer_features.serve.refused import RefusedError
@@ -87,7 +88,7 @@ class Answerer:
     """
 
     def __init__(self, model: Model, detector: Detector, limits: Limits) -> None:
-        check_crop_rule(model)
+        check_crop_rule(model.crop, model=model.name)
         self._model, self._detector, self._limits = model, detector, limits
         Image.init()
         self._formats = [name for name in FORMATS if name in Image.OPEN]
