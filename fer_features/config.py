@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fer_features.runtime.flags import (
     Flag,
     parse_class_map,
+    parse_faces,
     parse_params,
     parse_per_class,
     parse_region,
@@ -453,7 +454,8 @@ class PredictConfig:
     ] = None
     force: Annotated[bool, Flag("Replace --out's file.")] = False
     faces: Annotated[
-        str, Flag("found: look for faces; whole: each picture is a face as it is.")
+        str,
+        Flag("found: look for faces; whole: each picture is a face as it is.", parse=parse_faces),
     ] = "found"
     largest: Annotated[bool, Flag("Only the largest face of each picture.")] = False
     region: Annotated[
@@ -526,6 +528,14 @@ class EvaluateConfig:
         Flag("Another model of the same classes, to compare with by a paired test.", metavar="M"),
     ] = None
     allow_seen: Annotated[bool, Flag("Also score faces that the model has learnt from.")] = False
+    faces: Annotated[
+        str,
+        Flag(
+            "whole: each picture is a face as it is; found: of each picture the largest face that "
+            "is found.",
+            parse=parse_faces,
+        ),
+    ] = "whole"
 
 
 @dataclass(frozen=True)

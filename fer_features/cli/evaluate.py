@@ -23,8 +23,9 @@ def evaluate(
 ) -> None:
     """Score a model on labelled faces of your own: all, by class, by group, with 95 % intervals.
 
-    Each picture is one face, and is scaled to 48×48 as fer extract does. Faces that the model's
-    backbone has learnt from, and copies of such, are left out and counted.
+    Each picture is one face, and is scaled to 48×48 as fer extract does; with --faces found, the
+    largest face in it is cut out as fer predict does, and pictures without one are counted. Faces
+    that the model's backbone has learnt from, and copies of such, are left out and counted.
     """
     from fer_features.data import open_faces
     from fer_features.data.folder import read_groups
@@ -47,6 +48,7 @@ def evaluate(
         group=config.group,
         other=load_model(config.against) if config.against else None,
         allow_seen=config.allow_seen,
+        whole=config.faces == "whole",
         progress=show_progress,
     )
     match format_:

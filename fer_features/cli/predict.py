@@ -92,8 +92,6 @@ def _checked(config: PredictConfig) -> tuple[list[Path], Options, Annotator | No
     inputs = [Path(one) for one in dict.fromkeys(config.inputs)]
     check_inputs(inputs)
     parse_every(config.every)
-    if config.faces not in ("found", "whole"):
-        raise FerError(f"no such --faces: {config.faces}", hint="found or whole")
     whole = config.faces == "whole"
     options = Options(whole, config.largest, config.region, config.every)
     return inputs, options, Annotator(config.annotate, inputs) if config.annotate else None

@@ -54,6 +54,7 @@ class Model:
         classes: the classes' names, in the order of the probabilities.
         threshold: least probability of the positive class that is called positive, or None.
         uncertain_below: highest probability below which an answer is uncertain, or None.
+        crop: the rule by which the faces that it is for are cut out of pictures.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Model:
         self.record, self.head = record, head
         self.stem, self.classes = name or record.name, record.classes
         self.name = f"{self.stem}@{digest[:8]}" if digest else self.stem
-        self.threshold = record.threshold
+        self.threshold, self.crop = record.threshold, record.crop
         self.uncertain_below = record.uncertain.below if record.uncertain else None
         self._engine, self._precision = engine, precision
         self._folders, self._inside = folders, inside

@@ -17,6 +17,7 @@ LEAST = 30
 """Faces of a group of which something is called better or worse."""
 
 ALL, CLASS, GROUP = "all", "class", "group"
+WITH_UNANSWERED = "with unanswered"
 """Kinds of scores."""
 
 
@@ -44,7 +45,8 @@ class GroupScore:
     """Scores on the faces of a group.
 
     Attributes:
-        kind: ``all``, ``class`` for the faces of one true class, or ``group``.
+        kind: ``all``; ``with unanswered``, where pictures without an answer count as wrong;
+            ``class`` for the faces of one true class; or ``group``.
         name: of the class or the group.
         n: its faces.
         accuracy: the share of them that is classified correctly.
@@ -98,6 +100,8 @@ class Evaluation:
         classes: the classes' names.
         confusion: faces by true and by predicted class.
         scores: of all faces, of each class, and of each group.
+        unanswered: pictures without an answer by status (``no_face``, ``too_small``,
+            ``unreadable``); None where each picture is a face.
         left_out: what is not scored.
         allowed: whether faces that were learnt from are scored all the same.
         notes: what else must be known, a sentence each.
@@ -110,6 +114,7 @@ class Evaluation:
     classes: tuple[str, ...]
     confusion: list[list[int]]
     scores: tuple[GroupScore, ...]
+    unanswered: dict[str, int] | None
     left_out: LeftOut
     allowed: bool
     notes: tuple[str, ...]
@@ -128,13 +133,16 @@ class Evaluation:
         return (*first, *grouped, *paired)
 
     def rows(self) -> list[list[str]]:
-        """The cells of the table, a row for each of `scores`."""
-        return [list(self._cells(one)) for one in self.scores]
+        """The cells of the table: a row for each of `scores`, and the counts of `unanswered`."""
+        first, *others = (list(self._cells(one)) for one in self.scores)
+        empty = [""] * (len(first) - 2)
+        counts = (self.unanswered or {}).items()
+        return [first, *([status, f"{n:,}", *empty] for status, n in counts), *others]
 
     def _cells(self, one: GroupScore) -> Iterator[str]:
         yield (
             one.name
-            if one.kind == ALL
+            if one.kind in (ALL, WITH_UNANSWERED)
             else f"{self.group if one.kind == GROUP else CLASS}: {one.name}"
         )
         yield f"{one.n:,}"
@@ -153,6 +161,13 @@ class Evaluation:
     def texts(self) -> list[str]:
         """What must be said beside the table, a sentence or two each."""
         found, out = [], self.left_out
+        if self.unanswered is not None:
+            n, counts = self.scores[0].n, self.unanswered
+            found.append(
+                f"Of each picture the largest face is scored. Accuracy is that of the {n:,} faces "
+                f"answered; {sum(counts.values()):,} pictures have no answer "
+                f"({', '.join(f'{status} {count:,}' for status, count in counts.items())})."
+            )
         if out.learnt or out.learnt_copies:
             verb = "Scored all the same" if self.allowed else "Left out"
             found.append(

@@ -179,6 +179,17 @@ def parse_threshold(text: str) -> tuple[str, float]:
     return name, value
 
 
+def parse_faces(text: str) -> str:
+    """The value of ``--faces``.
+
+    Raises:
+        FerError: it is neither ``found`` nor ``whole``.
+    """
+    if text not in ("found", "whole"):
+        raise FerError(f"no such --faces: {text}", hint="found or whole")
+    return text
+
+
 def parse_region(text: str) -> tuple[int, int, int, int]:
     """The value of ``--region``: left, top, width and height in pixels.
 

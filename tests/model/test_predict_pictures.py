@@ -59,6 +59,15 @@ def test_a_region_is_looked_at_alone_and_boxes_stay_those_of_the_picture() -> No
     assert (without.status, without.is_outside) == ("no_face", False)
 
 
+def test_a_model_for_faces_that_are_cut_out_otherwise_is_refused() -> None:
+    model, face = FakeModel(), np.full((48, 48), 200, np.uint8)
+    model.crop = "tight-2"
+    with pytest.raises(FerError, match="cut out by the rule tight-2, and this version cuts by"):
+        detect_and_predict(model, TWO, detector=FakeDetector())
+    (row,) = detect_and_predict(model, face, whole=True)
+    assert row.label == "bright"
+
+
 def test_a_bad_file_among_good_ones_is_a_row(tmp_path: Path) -> None:
     save(tmp_path / "a.png", TWO)
     (tmp_path / "b.jpg").write_bytes(b"no picture")
