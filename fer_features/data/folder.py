@@ -20,7 +20,7 @@ from fer_features.data.labels import KNOWN
 from fer_features.data.pictures import LONG, PictureForms, read_form, read_picture
 from fer_features.data.unpack import read_columns
 from fer_features.errors import FerError
-from fer_features.runtime.text import plain_text
+from fer_features.runtime.text import counted, plain_text
 
 FILE = "file"
 """The column of a table with the pictures' paths or names."""
@@ -129,7 +129,7 @@ class FolderFaces(FileSource):
             raise FerError(f"{error.filename} cannot be listed: {error.strerror}") from error
         if not listing.counts:
             raise FerError(f"{self.name} has no class folders", hint=KNOWN)
-        self._labels.notes(listing.counts, source=self.name, unit="pictures")  # checks the rules
+        self._labels.notes(listing.counts, source=self.name, unit="picture")  # checks the rules
         if not listing.pictures:
             raise FerError(f"{self.name}: all of its classes are left out (--ignore)")
         return listing
@@ -143,7 +143,7 @@ class FolderFaces(FileSource):
             raise FerError(f"{self.name} has no usable picture; row 0: {bad[0]}")
         pictures = [listing.pictures[row] for row in rows]
         family = _families(pictures)
-        rules = self._labels.notes(listing.counts, source=self.name, unit="pictures")
+        rules = self._labels.notes(listing.counts, source=self.name, unit="picture")
         return FaceIndex(
             row=np.array(rows, np.int64),
             emotion=np.array([picture.emotion for picture in pictures], np.int8),
@@ -180,8 +180,9 @@ def _family_notes(pictures: Sequence[Picture], family: NDArray[np.int64]) -> Ite
     if len(members):
         example = plain_text(pictures[members[0]].path)
         yield (
-            f"{family.max() + 1:,} photographs have several pictures each, {len(members):,} in "
-            f"all, by the official part and number in their names (for example {example})"
+            f"{counted(family.max() + 1, 'photograph')} with several pictures each, "
+            f"{len(members):,} in all, by the official part and number in their names "
+            f"(for example {example})"
         )
 
 

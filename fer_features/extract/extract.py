@@ -39,6 +39,7 @@ from fer_features.extract.pipeline import Batch, clock
 from fer_features.extract.plan import Pass, Plan, plan_extraction
 from fer_features.runtime.flags import make_config
 from fer_features.runtime.progress import Log, Progress, no_log, no_progress
+from fer_features.runtime.text import counted
 
 
 @dataclass
@@ -240,7 +241,8 @@ def _log_pass(plan: Plan, work: Pass, engine: str, log: Log) -> None:
     view = f", view {work.view}" if work.view else ""
     why = f" ({plan.engine.why})" if plan.engine.why else ""
     shard = f", shard {plan.config.shard}" if plan.config.shard else ""
-    log(f"extracting {len(work.rows):,} images with {plan.backbone.name}{weights}{view}{shard}")
+    images = counted(len(work.rows), "image")
+    log(f"extracting {images} with {plan.backbone.name}{weights}{view}{shard}")
     log(f"engine: {engine}, {plan.spec.precision}{why}")
 
 
