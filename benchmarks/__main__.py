@@ -12,6 +12,7 @@ from benchmarks.config import (
     HeadsConfig,
     PrecisionConfig,
     PredictSpeedConfig,
+    ShardsConfig,
     SpeedConfig,
     WholeConfig,
 )
@@ -40,6 +41,14 @@ def extract(config: WholeConfig, *, json: Json = False) -> None:
 
     measured = measure_whole(config)
     emit_json(measured.to_dict()) if json else show_whole(measured)
+
+
+def shards(config: ShardsConfig, *, json: Json = False) -> None:
+    """An extraction in one piece by the clock, against its shards in turn and their merge."""
+    from benchmarks.shards import measure_shards, show_shards
+
+    measured = measure_shards(config)
+    emit_json(measured.to_dict()) if json else show_shards(measured)
 
 
 def precision(config: PrecisionConfig, *, json: Json = False) -> None:
@@ -91,7 +100,7 @@ def results(
         write_text(readme, with_short_table(readme.read_text(encoding="utf-8"), runs))
 
 
-for _function in (speed, extract, precision, heads, predict, results):
+for _function in (speed, extract, shards, precision, heads, predict, results):
     add_command(app, _function)
 
 if __name__ == "__main__":

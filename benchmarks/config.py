@@ -55,6 +55,17 @@ class WholeConfig(_OfAnExtraction):
 
 
 @dataclass(frozen=True)
+class ShardsConfig(_OfAnExtraction):
+    """An extraction in one piece, against its shards one after the other."""
+
+    _: KW_ONLY
+    weights: Annotated[str | None, Flag("imagenet, random:SEED or a file.")] = None
+    backbone: Annotated[str, Flag("The frozen network.")] = "fernet"
+    shards: Annotated[int, Flag("How many shards.", min=1)] = 4
+    rounds: Annotated[int, Flag("How many pairs, the order in turn.", min=1)] = 3
+
+
+@dataclass(frozen=True)
 class PrecisionConfig(_OfAnExtraction):
     """What a precision costs in accuracy."""
 

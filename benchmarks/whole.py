@@ -124,12 +124,12 @@ def measure_whole(config: WholeConfig) -> Whole:
     Raises:
         FerError: the data or the configuration cannot be used, or a process died.
     """
-    _check(config.extract)
+    check_extraction(config.extract)
     folder = Path(config.extract.cache_dir)
     (folder / GRAPHS).mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
     print_message("preparing the network ...")
-    about, building_s = _build(config.extract, folder)
+    about, building_s = build_graph_of(config.extract, folder)
     machine["gpu"] = about["device_name"] or None
     chosen = replace(config.extract, engine=about["kind"], precision=about["precision"])
     rounds, rows = [], 0
@@ -142,7 +142,7 @@ def measure_whole(config: WholeConfig) -> Whole:
             target = Path(temporary) / str(place)
             target.mkdir()
             (target / GRAPHS).symlink_to((folder / GRAPHS).resolve())
-            extracted, wall_s = _extract(replace(chosen, cache_dir=target))
+            extracted, wall_s = extract_alone(replace(chosen, cache_dir=target))
             advance(1)
             shutil.rmtree(target)
             alone = _network(chosen, extracted["images"])
@@ -160,7 +160,7 @@ def measure_whole(config: WholeConfig) -> Whole:
     )
 
 
-def _check(config: ExtractConfig) -> None:
+def check_extraction(config: ExtractConfig) -> None:
     """Raise for what can be seen to be wrong before anything is prepared."""
     backbone = get_backbone(config.backbone)
     backbone.check_size(config.size or backbone.default_size)
@@ -183,7 +183,7 @@ def _round(extracted: Message, wall_s: float, alone: Message) -> WholeRound:
     )
 
 
-def _build(config: ExtractConfig, folder: Path) -> tuple[Message, float]:
+def build_graph_of(config: ExtractConfig, folder: Path) -> tuple[Message, float]:
     """Make the engine with no graph there, then with it; what it is, and the difference in s."""
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as temporary:
         built = Path(temporary) / GRAPHS
@@ -207,7 +207,8 @@ def _prepare(config: ExtractConfig) -> tuple[Message, float]:
         return about, worker.finish()
 
 
-def _extract(config: ExtractConfig) -> tuple[Message, float]:
+def extract_alone(config: ExtractConfig) -> tuple[Message, float]:
+    """Extract in a process of its own; what it answers, and the seconds of the process."""
     with Worker("the extraction", {"kind": "extract", "config": config_to_job(config)}) as worker:
         worker.start()
         answer = worker.run()

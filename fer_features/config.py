@@ -199,6 +199,14 @@ class ExtractConfig(DataConfig):
         Flag("none, gzip or zstd; by default that of the cache, none for a new one."),
     ] = None
     seed: Annotated[int, Flag("Random seed of the selection of rows.", min=0, max=MAX_SEED)] = SEED
+    shard: Annotated[
+        str | None,
+        Flag(
+            "Extract only the Kth of N parts of the rows, into a file of its own; fer cache merge "
+            "joins the N files.",
+            metavar="K/N",
+        ),
+    ] = None
     cache_dir: _CacheDir = CACHE_DIR
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fer_features.cache import format as file_format
 from fer_features.cache.faults import damaged, unreadable
 from fer_features.cache.record import ROW_DTYPES, Columns, Header, Rows, RowSelection
+from fer_features.cache.shard import part_only, shard_of
 from fer_features.errors import UPDATE, FerError
 
 _MOST_CHUNKS = 16
@@ -44,6 +45,7 @@ class Cache(file_format.OpenFile):
         selections: the selections of rows, in the order they were requested.
         columns: shape of one row and dtype of all that is stored per row: features, ``image`` and
             ``seen``.
+        shard: the shard that it is; None if it is a whole.
         software: versions, engine and device of each extraction that added to it.
         compression: one of `COMPRESSIONS`.
 
@@ -99,6 +101,7 @@ class Cache(file_format.OpenFile):
         self.selections = tuple(
             RowSelection.from_dict(one, tables[f"choices/{one['id']}"]) for one in listed
         )
+        self.shard = shard_of(self.selections)
         self._done, self._datasets = {}, {}
         for stored, done in zip(json.loads(text["outputs"]), tables["rows/done"].T, strict=True):
             name = _FORMAT_2.get(stored, stored)
@@ -142,8 +145,11 @@ class Cache(file_format.OpenFile):
         """The selection with that id; without one, the last.
 
         Raises:
-            FerError: there is no such selection, or features of it are missing.
+            FerError: there is no such selection, features of it are missing, or the cache is a
+                shard: what is fitted to a part must not pass for a result on the whole.
         """
+        if self.shard is not None:
+            raise part_only(self.path, self.shard)
         found = [one for one in self.selections if id_ in (None, one.id)]
         if not found:
             raise FerError(f"{self.path} holds no selection {id_}", hint="fer extract makes one")

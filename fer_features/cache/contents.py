@@ -1,4 +1,4 @@
-"""What a new cache file will hold, merged from the present cache and a journal."""
+"""What a new cache file will hold, merged from a cache and its journal, or from shards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fer_features.cache.cache import Cache
 from fer_features.cache.journal import Journal
-from fer_features.cache.record import Rows, RowSelection, merge_selections
+from fer_features.cache.record import Rows, RowSelection
 from fer_features.errors import FerError
 
 _MISSING = -1
@@ -37,13 +37,13 @@ class Contents:
     """What the new file will hold. A row gets all that any row with an identical image has.
 
     Args:
-        sources: the present cache and the journal, as far as they are there.
-        selections: selections to add to theirs.
-        copies: rows to add to theirs.
+        sources: the present cache and the journal, as far as they are there; or all shards.
+        selections: of the new file, each once.
+        copies: rows to add to those of the sources.
 
     Attributes:
         header: of the sources.
-        selections: each once.
+        selections: of the new file.
         software: of the sources, each once.
         rows: by ascending `Rows.source_row`.
         columns: by name, sorted.
@@ -56,7 +56,7 @@ class Contents:
         self,
         sources: Sequence[Cache | Journal],
         selections: Sequence[RowSelection],
-        copies: Sequence[Rows],
+        copies: Sequence[Rows] = (),
     ) -> None:
         self._sources = sources
         keys = [one.header.key for one in sources]
@@ -66,9 +66,7 @@ class Contents:
                 hint="move it away: it holds what another extraction computed",
             )
         self.header = sources[0].header
-        self.selections = merge_selections(
-            [*(s for one in sources for s in one.selections), *selections]
-        )
+        self.selections = tuple(selections)
         used = [text for one in sources for text in one.software]
         self.software = [one for place, one in enumerate(used) if one not in used[:place]]
         self._starts = np.cumsum([0, *map(len, sources)])

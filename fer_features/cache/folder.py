@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from fer_features.cache.format import is_cache
-from fer_features.cache.record import RowSelection
+from fer_features.cache.record import Header, RowSelection
 from fer_features.errors import FerError
 from fer_features.runtime.files import write_text
 
@@ -17,6 +18,7 @@ JOURNAL_SUFFIX = ".h5.part"
 NEW_SUFFIX = ".h5.new"
 LOCK_SUFFIX = ".h5.lock"
 
+SHARD_NAME = re.compile(r"-shard-([0-9]+)-of-([0-9]+)\.h5$")
 LAST = "last.json"
 GRAPHS = "graphs"
 """Where engines keep the graphs that they have compiled or converted."""
@@ -25,6 +27,15 @@ GRAPHS = "graphs"
 def beside(path: Path, suffix: str) -> Path:
     """The file that belongs to the cache at `path` and ends in `suffix`."""
     return path.with_name(path.name.removesuffix(SUFFIX) + suffix)
+
+
+def cache_path(folder: Path, header: Header) -> Path:
+    """Where an extraction puts its cache."""
+    spec = header.spec
+    words = [Path(str(header.dataset["name"])).name.split(".")[0], spec["backbone"]]
+    words += [spec["weights"], spec["precision"]] if spec["weights"] != "none" else []
+    stem = "-".join(re.sub(r"[^A-Za-z0-9_]+", "", word) for word in words)
+    return Path(folder) / f"{stem}-{header.key}{SUFFIX}"
 
 
 def journal_path(path: Path) -> Path:
@@ -50,12 +61,17 @@ def list_caches(folder: Path) -> list[Path]:
 
 
 def latest_cache(folder: Path) -> Path:
-    """The cache in a folder that was extracted, or requested, last.
+    """The cache in a folder that was extracted, or requested, last; shards are passed over.
 
     Raises:
         FerError: there is none, or its extraction was interrupted before anything was finished.
     """
-    caches = list_caches(folder)
+    every = list_caches(folder)
+    caches = [one for one in every if not SHARD_NAME.search(one.name)]
+    if every and not caches:
+        raise FerError(
+            f"no cache in {folder}, only shards", hint=f"fer cache merge {folder} joins them"
+        )
     if not caches:
         raise FerError(f"no cache in {folder}", hint="fer extract makes one")
     if not caches[-1].exists():

@@ -7,6 +7,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+LABELS = ("weights", "learnt_from")
+"""Fields of `FeatureSpec` that are for people: the values do not depend on them."""
+
 
 @dataclass(frozen=True)
 class FeatureSpec:
@@ -36,8 +39,7 @@ class FeatureSpec:
     @property
     def identity(self) -> dict[str, Any]:
         """The fields that must be equal for features to be equal."""
-        labels = ("weights", "learnt_from")
-        return {name: value for name, value in asdict(self).items() if name not in labels}
+        return {name: value for name, value in asdict(self).items() if name not in LABELS}
 
 
 def cache_key(spec: FeatureSpec, dataset_sha256: str) -> str:

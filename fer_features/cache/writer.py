@@ -25,8 +25,9 @@ from fer_features.cache.contents import Contents
 from fer_features.cache.folder import NEW_SUFFIX, beside, journal_path
 from fer_features.cache.journal import Journal, JournalWriter
 from fer_features.cache.lock import only_writer
-from fer_features.cache.record import ROW_DTYPES, Rows, RowSelection
+from fer_features.cache.record import ROW_DTYPES, Rows, RowSelection, merge_selections
 from fer_features.errors import FerError, reason_of
+from fer_features.runtime.progress import Advance, no_advance
 
 CHUNK_BYTES = 1 << 20
 # The oldest file format in which all metadata carry checksums.
@@ -89,24 +90,21 @@ class CacheWriter:
                     journal = None  # killed before its first batch
             sources = [one for one in (self.cache, journal) if one is not None]
             if journal is not None or (sources and (selections or copies)):
-                self._replace(Contents(sources, selections, copies))
+                every = [*(s for one in sources for s in one.selections), *selections]
+                self._replace(Contents(sources, merge_selections(every), copies))
         journal_file.unlink(missing_ok=True)
 
     def _replace(self, contents: Contents) -> None:
         """Write a new file and give it the cache's name."""
-        new = beside(self.path, NEW_SUFFIX)
-        try:
-            _write(new, contents, self.compression)
+        kept = f"what was computed is kept in {journal_path(self.path)}"
+        with new_file(
+            self.path,
+            contents,
+            self.compression,
+            hint=f"{kept}; make room, and the same command resumes",
+        ) as new:
             new.replace(self.path)
-        except OSError as error:
-            raise FerError(
-                f"{new} cannot be written: {reason_of(error)}",
-                hint=f"what was computed is kept in {journal_path(self.path)}; make room, and the "
-                "same command resumes",
-            ) from error
-        finally:
-            new.unlink(missing_ok=True)
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
         self.close()
         self.cache = Cache(self.path)
 
@@ -143,6 +141,32 @@ def open_writer(path: Path, *, compression: str | None = None) -> Iterator[Cache
             writer.close()
 
 
+@contextmanager
+def new_file(
+    path: Path, contents: Contents, compression: str, *, hint: str, advance: Advance = no_advance
+) -> Iterator[Path]:
+    """Write the next file of the cache at `path` beside it; it is removed after the block.
+
+    Args:
+        path: the cache.
+        contents: what to write.
+        compression: one of `COMPRESSIONS`.
+        hint: of the error.
+        advance: called with the number of rows of each column that has been written.
+
+    Raises:
+        FerError: it cannot be written.
+    """
+    new = beside(path, NEW_SUFFIX)
+    try:
+        _write(new, contents, compression, advance)
+        yield new
+    except OSError as error:
+        raise FerError(f"{new} cannot be written: {reason_of(error)}", hint=hint) from error
+    finally:
+        new.unlink(missing_ok=True)
+
+
 def _remove_empty(path: Path) -> None:
     """Remove a journal that holds no row, or it would be listed as an unfinished cache."""
     with suppress(FileNotFoundError):
@@ -152,14 +176,14 @@ def _remove_empty(path: Path) -> None:
             path.unlink()
 
 
-def _write(path: Path, contents: Contents, compression: str) -> None:
+def _write(path: Path, contents: Contents, compression: str, advance: Advance) -> None:
     with _create(path) as file:
         layers = dict.fromkeys(name.split("/")[0] for name in contents.columns if "/" in name)
         for group in ("rows", "choices", "features", *(f"features/{one}" for one in layers)):
             h5py.h5g.create(file.id, group.encode(), gcpl=_without_times(h5py.h5p.GROUP_CREATE))
         _write_header(file, contents, compression)
         for name in contents.columns:
-            _write_column(file, name, contents, compression)
+            _write_column(file, name, contents, compression, advance)
     with path.open("r+b") as content, ThreadPoolExecutor(1) as other:
         synced = other.submit(os.fsync, content.fileno())  # the disk works while we hash
         block = file_format.userblock(file_format.content_digest(path))
@@ -209,7 +233,9 @@ def _write_header(file: Any, contents: Contents, compression: str) -> None:
         file.create_dataset(name, data=array, chunks=array.shape, fletcher32=True)
 
 
-def _write_column(file: Any, name: str, contents: Contents, compression: str) -> None:
+def _write_column(
+    file: Any, name: str, contents: Contents, compression: str, advance: Advance
+) -> None:
     column, n = contents.columns[name], len(contents.rows)
     row_bytes = math.prod(column.shape) * np.dtype(column.dtype).itemsize
     step = min(n, max(1, CHUNK_BYTES // row_bytes))
@@ -225,9 +251,10 @@ def _write_column(file: Any, name: str, contents: Contents, compression: str) ->
         last = min(first + step, n)
         if (column.place[first:last] >= 0).any():  # HDF5 stores nothing of other chunks
             dataset[first:last] = contents.read(name, first, last)
+        advance(last - first)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Put the renaming itself on the disk, where folders can be synchronised."""
     with suppress(OSError):  # some network file systems
         descriptor = os.open(folder, os.O_RDONLY)

@@ -42,8 +42,8 @@ _GROUPS: dict[str, tuple[str, tuple[Callable[..., None], ...]]] = {
         (data.info, data.show, audit.audit, audit.twins, data.layers),
     ),
     "cache": (
-        "Look at feature caches, verify and delete them.",
-        (cache.list_caches, cache.info, cache.verify, cache.remove),
+        "Look at feature caches, verify, merge and delete them.",
+        (cache.list_caches, cache.info, cache.verify, cache.merge, cache.remove),
     ),
     "model": ("Save a run's model as one file, and show a model's card.", (model.save, model.show)),
 }

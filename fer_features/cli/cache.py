@@ -1,4 +1,4 @@
-"""``fer cache``: ``list``, ``info``, ``verify`` and ``remove``."""
+"""``fer cache``: ``list``, ``info``, ``verify``, ``merge`` and ``remove``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fer_features.cli.flags import CacheDir, CacheFile, Json
 from fer_features.config import CACHE_DIR
 from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, print_line, print_message, table
+from fer_features.runtime.progress import show_progress
 from fer_features.runtime.text import counted
 
 NOT_CONFIRMED = 2
@@ -76,6 +77,33 @@ def verify(cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json 
         print_line(f"{path}: all {size:,} bytes are as they were written")
 
 
+def merge(
+    shards: Annotated[
+        list[Path], typer.Argument(help="All shards of an extraction, or folders of shards.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The cache to write; by default the one that fer extract without --shard would.",
+            metavar="FILE",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Join the files of fer extract --shard to the cache of an extraction in one piece."""
+    from fer_features.cache.merge import merge_shards
+
+    done = merge_shards(shards, out, progress=show_progress)
+    if json:
+        emit_json({**asdict(done), "cache": str(done.cache)})
+    else:
+        how = (
+            "already there" if done.already_there else f"{done.cache.stat().st_size / 1e6:,.1f} MB"
+        )
+        rows, parts = counted(done.rows, "row"), counted(done.shards, "shard")
+        print_line(f"{done.cache}: {rows} of {parts}, {how}")
+
+
 def remove(
     cache: Annotated[Path, typer.Argument(help="A cache file.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -113,6 +141,7 @@ def to_dict(path: Path) -> dict[str, Any]:
         FerError: there is no such cache, or it cannot be read.
     """
     from fer_features.cache import Cache, Journal, journal_path, writer_of
+    from fer_features.cache.shard import shard_of
 
     waiting_path = journal_path(path)
     info: dict[str, Any] = {"cache": str(path), "rows": 0, "bytes": 0, "features": {}}
@@ -135,8 +164,10 @@ def to_dict(path: Path) -> dict[str, Any]:
         {**one.to_dict(), "rows": len(one.rows), "done": n}
         for one, n in zip(selections, done, strict=True)
     ]
+    shard = shard_of(selections)
     return info | {
         "choices": choices,
+        "shard": str(shard) if shard else None,
         "bytes": sum(one.stat().st_size for one in files),
         "waiting_rows": waiting,
         "writer": writer_of(path),
@@ -166,6 +197,11 @@ def _layers(info: dict[str, Any]) -> str:
 
 
 def _state(info: dict[str, Any]) -> str:
+    shard = f"shard {info['shard']}, " if info["shard"] else ""
+    return shard + _progress(info)
+
+
+def _progress(info: dict[str, Any]) -> str:
     if info["writer"]:
         return f"being written by {info['writer']}"
     if info["complete"]:

@@ -75,7 +75,7 @@ def find_faces(run: Run, rows: NDArray[np.int64], *, cache_dir: Path) -> dict[in
     for path in _places(run.path, recorded, key, cache_dir):
         try:
             with Cache(path) as cache:
-                if cache.header.key == key:
+                if cache.header.key == key and cache.shard is None:
                     return _read_faces(cache, rows)
             problems.append(f"{path} is another cache than the one that the run was fitted on")
         except FerError as error:

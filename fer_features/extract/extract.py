@@ -28,6 +28,7 @@ from fer_features.cache import (
 from fer_features.cache.journal import row_bytes
 from fer_features.cache.learnt import save_keys
 from fer_features.cache.record import Columns
+from fer_features.cache.shard import Shard
 from fer_features.config import ExtractConfig
 from fer_features.data import IMAGE_SIZE, BadRow
 from fer_features.data.twin_table import twin_table
@@ -127,7 +128,7 @@ def extract(
         progress: progress callback.
         log: called with each line that the user should see.
         find_copies: also search the data set for copies, once, for the splits of all fits;
-            otherwise the first fit searches the cache's rows.
+            otherwise the first fit searches the cache's rows. Of shards, the first does it.
 
     Raises:
         FerError: the data, the weights or the configuration cannot be used, another extraction
@@ -161,10 +162,10 @@ def extract(
             with suppress(FerError), open_writer(plan.path):  # recovers it; or its writer does
                 pass
     if done.reused:
-        remember(plan.path, plan.selection)
+        _remember(plan)
     if plan.seen is not None:
         save_keys(plan.path.parent, plan.spec.weights_sha256, plan.seen.keys)
-    if find_copies:
+    if find_copies and (not config.shard or Shard.parse(config.shard).number == 1):
         twin_table(plan.source, plan.path.parent, progress=progress)
     return done
 
@@ -178,7 +179,7 @@ def _run_pass(
     done.engine = engine.name if engine else "no network"
     columns = _columns(plan, work, engine)
     _check_space(plan, work, columns)
-    remember(plan.path, plan.selection)  # so that `fer fit` does not use an older one
+    _remember(plan)  # so that `fer fit` does not use an older one
     _log_pass(plan, work, done.engine, log)
 
     def run(images: NDArray[np.uint8]) -> Future[Features]:
@@ -220,6 +221,11 @@ def _run_pass(
         writer.compact(copies=copies)
 
 
+def _remember(plan: Plan) -> None:
+    if plan.config.shard is None:
+        remember(plan.path, plan.selection)
+
+
 def _make_engine(plan: Plan, work: Pass, log: Log) -> Engine:
     return make_engine(
         plan.engine.engine,
@@ -234,7 +240,9 @@ def _log_pass(plan: Plan, work: Pass, engine: str, log: Log) -> None:
     weights = f" ({plan.weights.label})" if plan.weights.label != "none" else ""
     view = f", view {work.view}" if work.view else ""
     why = f" ({plan.engine.why})" if plan.engine.why else ""
-    log(f"extracting {counted(len(work.rows), 'image')} with {plan.backbone.name}{weights}{view}")
+    shard = f", shard {plan.config.shard}" if plan.config.shard else ""
+    images = counted(len(work.rows), "image")
+    log(f"extracting {images} with {plan.backbone.name}{weights}{view}{shard}")
     log(f"engine: {engine}, {plan.spec.precision}{why}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,8 +15,9 @@ from fer_features.backbones.backbone import PREPROCESSING
 from fer_features.backbones.weights import learnt_from, size_of
 from fer_features.backbones.weights_file import Seen
 from fer_features.cache import Cache, FeatureSpec, Header, RowSelection, cache_key, check_same
-from fer_features.cache.folder import SUFFIX
+from fer_features.cache.folder import cache_path
 from fer_features.cache.format import filters
+from fer_features.cache.shard import Shard
 from fer_features.config import OUTPUTS, VIEWS, ExtractConfig
 from fer_features.data import IMAGE_SIZE, FaceIndex, FaceSource, open_source
 from fer_features.data.tasks import Task, choose_rows, load_task
@@ -59,9 +59,7 @@ class Plan:
     @property
     def header(self) -> Header:
         """The cache's header."""
-        digest = self.source.digest()
-        dataset = {"name": self.source.name, "sha256": digest}
-        return Header(asdict(self.spec), dataset, cache_key(self.spec, digest))
+        return _header(self.source, self.spec)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -164,8 +162,8 @@ def plan_extraction(config: ExtractConfig) -> Plan:
         seen=seen_images(weights),
         spec=spec,
         engine=engine,
-        selection=RowSelection(info, _feature_names(config, backbone), rows),
-        path=_path(config.cache_dir, source, spec),
+        selection=_shard(config, RowSelection(info, _feature_names(config, backbone), rows)),
+        path=_path(config, source, spec),
     )
     plan.graph(plan.selection.features)  # checks the layers
     return _find_complete(plan)
@@ -182,6 +180,8 @@ def _check_names(config: ExtractConfig, backbone: Backbone) -> None:
             raise FerError(f"no such {option}: {name}", hint=f"known are {', '.join(allowed)}")
     if config.compression is not None:
         filters(config.compression)
+    if config.shard is not None:
+        Shard.parse(config.shard)
     if backbone.descriptors is not None and config.preprocess != ExtractConfig.preprocess:
         raise FerError(f"{backbone.name} is not preprocessed", hint="leave --preprocess out")
 
@@ -217,11 +217,18 @@ def _selection_info(config: ExtractConfig, task: Task, index: FaceIndex) -> dict
     }
 
 
-def _path(folder: Path, source: FaceSource, spec: FeatureSpec) -> Path:
-    words = [Path(source.name).name.split(".")[0], spec.backbone]
-    words += [spec.weights, spec.precision] if spec.weights != "none" else []
-    stem = "-".join(re.sub(r"[^A-Za-z0-9_]+", "", word) for word in words)
-    return Path(folder) / f"{stem}-{cache_key(spec, source.digest())}{SUFFIX}"
+def _shard(config: ExtractConfig, whole: RowSelection) -> RowSelection:
+    return Shard.parse(config.shard).part(whole) if config.shard is not None else whole
+
+
+def _header(source: FaceSource, spec: FeatureSpec) -> Header:
+    digest = source.digest()
+    return Header(asdict(spec), {"name": source.name, "sha256": digest}, cache_key(spec, digest))
+
+
+def _path(config: ExtractConfig, source: FaceSource, spec: FeatureSpec) -> Path:
+    whole = cache_path(config.cache_dir, _header(source, spec))
+    return Shard.parse(config.shard).path(whole) if config.shard is not None else whole
 
 
 def _find_complete(plan: Plan) -> Plan:
@@ -232,7 +239,7 @@ def _find_complete(plan: Plan) -> Plan:
         spec = replace(plan.spec, precision=precision)
         why = f"a cache in {precision} holds all that was requested"
         engine = EngineChoice(plan.engine.engine, precision, why)
-        path = _path(plan.config.cache_dir, plan.source, spec)
+        path = _path(plan.config, plan.source, spec)
         other = replace(plan, spec=spec, engine=engine, path=path)
         if _is_complete(other):
             return replace(other, complete=True)

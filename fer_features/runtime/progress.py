@@ -41,7 +41,11 @@ def show_progress(title: str, total: int, unit: str) -> Iterator[Advance]:
 @contextmanager
 def no_progress(title: str, total: int, unit: str) -> Iterator[Advance]:
     """No-op progress."""
-    yield lambda n: None
+    yield no_advance
+
+
+def no_advance(n: int) -> None:
+    """No-op callback."""
 
 
 def no_log(text: str) -> None:

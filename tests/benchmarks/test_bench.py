@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from benchmarks import worker as worker_module
 from benchmarks.__main__ import app
-from benchmarks.config import PrecisionConfig, SpeedConfig, WholeConfig
+from benchmarks.config import PrecisionConfig, ShardsConfig, SpeedConfig, WholeConfig
 from benchmarks.contenders import (
     EngineContender,
     NaiveContender,
@@ -34,6 +34,7 @@ from benchmarks.results import (
     best_products,
     ratios,
 )
+from benchmarks.shards import measure_shards, show_shards
 from benchmarks.speed import list_entries, measure_speed, take_turns
 from benchmarks.tables import show_precision, show_speed, show_whole
 from benchmarks.whole import Whole, WholeRound, measure_whole
@@ -566,6 +567,30 @@ def test_a_complete_extraction_and_its_network_alone(
     assert found["medians"]["wall_s"] == one.wall_s
     assert found["medians"]["rows_per_s"] == 20 / one.wall_s
     assert found["building_s"] == whole.building_s >= 0
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("tiny_children")
+def test_shards_beside_an_extraction_in_one_piece(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ShardsConfig(
+        backbone="tiny",
+        weights="random:0",
+        per_class=10,
+        engine="openvino",
+        cache_dir=tmp_path,
+        shards=2,
+        rounds=1,
+    )
+    measured = measure_shards(config)
+    (pair,) = measured.pairs
+    assert (measured.rows, pair.equal) == (20, True)
+    assert measured.ratio == (pair.shards_s + pair.merge_s) / pair.whole_s
+    assert [path.name for path in tmp_path.iterdir()] == ["graphs"]
+    assert json.loads(json.dumps(measured.to_dict()))["pairs"][0]["whole_s"] == pair.whole_s
+    show_shards(measured)
+    assert "2 shards s" in capsys.readouterr().out
 
 
 def test_a_wrong_extraction_is_an_error_before_anything_is_prepared(

@@ -28,6 +28,7 @@ COMMANDS = [
     ["cache", "list"],
     ["cache", "info"],
     ["cache", "verify"],
+    ["cache", "merge"],
     ["cache", "remove"],
     ["data", "layers"],
 ]
@@ -215,6 +216,28 @@ def test_a_cache_is_verified_and_found_damaged(tiny: Backbone) -> None:
     result = fer("cache", "verify")
     assert result.exit_code == 2
     assert str(path) in result.stderr
+
+
+def test_shards_are_listed_as_such_and_merged(tiny: Backbone, folder: Path) -> None:
+    first = ok(*EXTRACT, "--shard", "1/2")["cache"]
+    assert ok("cache", "list")["caches"][0]["shard"] == "1/2"
+    assert "shard 1/2, complete" in fer("cache", "list").stdout
+    assert "40 rows" in fer("cache", "info", first).stdout
+    result = fer("cache", "info")
+    assert (result.exit_code, "only shards" in result.stderr) == (2, True)
+    result = fer("cache", "merge", "cache")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "of 2 shards these are missing: 2" in result.stderr
+    second = ok(*EXTRACT, "--shard", "2/2")["cache"]
+    result = fer("fit", second, "--head", "logreg")
+    assert "hint: merge all 2 shards first: fer cache merge" in result.stderr
+    merged = ok("cache", "merge", first, second)
+    assert (merged["rows"], merged["shards"], merged["already_there"]) == (80, 2, False)
+    assert ok("cache", "info")["cache"] == merged["cache"]
+    assert ok("cache", "info")["shard"] is None
+    assert ok(*EXTRACT)["reused"] is True
+    assert fer("cache", "merge", "cache").stdout.endswith("80 rows of 2 shards, already there\n")
+    assert fer("cache", "merge", "cache", "--out", "no.txt").exit_code == 2
 
 
 def test_a_cache_is_removed_only_after_a_yes(tiny: Backbone) -> None:

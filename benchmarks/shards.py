@@ -1,0 +1,138 @@
+"""An extraction in one piece against its shards, one after the other, and their merge."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.config import ShardsConfig
+from benchmarks.machine import describe_machine
+from benchmarks.whole import build_graph_of, check_extraction, extract_alone
+from fer_features.cache import GRAPHS
+from fer_features.cache.merge import merge_shards
+from fer_features.config import ExtractConfig
+from fer_features.runtime.console import print_message, table
+from fer_features.runtime.progress import show_progress
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both ways once, each extraction in a fresh process.
+
+    Attributes:
+        whole_s: the extraction in one piece.
+        shards_s: the shards, one after the other.
+        merge_s: their merge.
+        equal: whether both made the same bytes.
+    """
+
+    whole_s: float
+    shards_s: float
+    merge_s: float
+    equal: bool
+
+    @property
+    def ratio(self) -> float:
+        """Time in shards, merge included, over that in one piece."""
+        return (self.shards_s + self.merge_s) / self.whole_s
+
+
+@dataclass(frozen=True)
+class MeasuredShards:
+    """All pairs.
+
+    Attributes:
+        rows: requested rows.
+        shards: how many shards.
+        engine: what ran the network.
+        machine: the machine, field by field.
+        pairs: in their order.
+    """
+
+    rows: int
+    shards: int
+    engine: str
+    machine: dict[str, Any]
+    pairs: list[Pair]
+
+    @property
+    def ratio(self) -> float:
+        """The median of the pairs'."""
+        return median(one.ratio for one in self.pairs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON types."""
+        pairs = [{**asdict(one), "ratio": one.ratio} for one in self.pairs]
+        return {**vars(self), "pairs": pairs, "ratio": self.ratio}
+
+
+def measure_shards(config: ShardsConfig) -> MeasuredShards:
+    """Extract in one piece and in shards, in turn, in temporary folders beside the caches.
+
+    Raises:
+        FerError: the data or the configuration cannot be used, or a process died.
+    """
+    check_extraction(config.extract)
+    folder = Path(config.cache_dir)
+    (folder / GRAPHS).mkdir(parents=True, exist_ok=True)
+    machine = describe_machine()
+    print_message("preparing the network ...")
+    about, _ = build_graph_of(config.extract, folder)
+    chosen = replace(config.extract, engine=about["kind"], precision=about["precision"])
+    pairs, rows = [], 0
+    with show_progress("measuring", config.rounds, "pairs") as advance:
+        for place in range(config.rounds):
+            pair, rows = _pair(chosen, config.shards, folder, shards_first=place % 2 == 1)
+            pairs.append(pair)
+            advance(1)
+    return MeasuredShards(rows, config.shards, about["engine"], machine, pairs)
+
+
+def _pair(
+    config: ExtractConfig, count: int, folder: Path, *, shards_first: bool
+) -> tuple[Pair, int]:
+    """Both ways once, and how many rows they extract."""
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as temporary:
+        target = Path(temporary)
+        (target / GRAPHS).symlink_to((folder / GRAPHS).resolve())
+        config = replace(config, cache_dir=target)
+        whole_s = 0.0 if shards_first else _extract_whole(config)
+        parts = [
+            extract_alone(replace(config, shard=f"{number}/{count}"))
+            for number in range(1, count + 1)
+        ]
+        begun = time.perf_counter()
+        merged = merge_shards([target], target / "merged.h5")
+        merge_s = time.perf_counter() - begun
+        whole_s = whole_s or _extract_whole(config)
+        made = next(path for path in target.glob("*.h5") if _is_whole(path))
+        equal = made.read_bytes() == merged.cache.read_bytes()
+    return Pair(whole_s, sum(seconds for _, seconds in parts), merge_s, equal), merged.rows
+
+
+def _extract_whole(config: ExtractConfig) -> float:
+    return extract_alone(config)[1]
+
+
+def _is_whole(path: Path) -> bool:
+    return path.name != "merged.h5" and "-shard-" not in path.name
+
+
+def show_shards(measured: MeasuredShards) -> None:
+    """Print a line for each pair, and the median ratio."""
+    rows = [
+        [
+            str(place),
+            *(f"{seconds:.2f}" for seconds in (one.whole_s, one.shards_s, one.merge_s)),
+            f"{one.ratio:.2f}",
+            "yes" if one.equal else "no",
+        ]
+        for place, one in enumerate(measured.pairs, start=1)
+    ]
+    columns = ["pair", "one piece s", f"{measured.shards} shards s", "merge s", "ratio", "same"]
+    title = f"{measured.rows:,} rows; {measured.engine}; median ratio {measured.ratio:.2f}"
+    table(columns, rows, title=title)
