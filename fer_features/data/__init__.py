@@ -12,6 +12,7 @@ from fer_features.data.faces import (
     FaceIndex,
     Faces,
     FaceSource,
+    SampleFaces,
     pixel_sha256,
     read_all,
 )
@@ -90,8 +91,6 @@ def open_faces(
                 "sample has the seven emotions and no other classes",
                 hint="leave --ignore and --map out; --task selects among the seven",
             )
-        from fer_features.data.sample import SampleFaces
-
         return SampleFaces()
     path = Path(data).expanduser()
     if path.is_dir():

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -14,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.data.csv import CsvFaces
-from fer_features.data.faces import BadRow, FaceIndex, Faces, FaceSource, FileSource
+from fer_features.data.faces import BadRow, FaceIndex, FaceSource
 from fer_features.data.folder_listing import Listing, Picture
 from fer_features.data.labels import KNOWN
-from fer_features.data.pictures import LONG, PictureForms, read_form, read_picture
+from fer_features.data.pictures import PictureSource
 from fer_features.data.unpack import read_columns
 from fer_features.errors import FerError
 from fer_features.runtime.text import plain_text
@@ -29,7 +28,7 @@ NO_GROUP = "(none)"
 """The group of rows of which the column is empty, or that the table does not list."""
 
 
-class FolderFaces(FileSource):
+class FolderFaces(PictureSource):
     """The pictures in class folders, as in the folder form of FER2013 on Kaggle.
 
     ``angry/ disgust/ fear/ happy/ sad/ surprise/ neutral/`` or ``0/`` to ``6/``, also in other
@@ -62,64 +61,26 @@ class FolderFaces(FileSource):
         """
         content = hashlib.sha256()
         for row, picture in enumerate(self._listing.pictures):
-            with self._errors(row), self._file(row).open("rb") as file:
+            with self.errors(row), self._file(row).open("rb") as file:
                 inner = hashlib.file_digest(file, "sha256")
             content.update(os.fsencode(picture.path) + b"\0" + inner.digest())
         return self._labels.folder_digest(content.hexdigest())
-
-    def index(self) -> FaceIndex:
-        """Labels and row numbers of all usable pictures; lists the folder at the first call only.
-
-        Pictures are decoded only with ``skip_bad``.
-
-        Raises:
-            FerError: a folder in it is no known class, is empty, or cannot be listed.
-        """
-        return self._index
 
     @property
     def paths(self) -> list[str]:
         """Each picture's path in the folder, with slashes, by row number."""
         return [picture.path for picture in self._listing.pictures]
 
-    def forms(self) -> PictureForms:
-        """Sizes and colours of the usable pictures as they are stored; reads only their headers.
+    def file_name(self, row: int) -> str:
+        """The picture's path in the folder, with unprintable characters escaped."""
+        return plain_text(self._listing.pictures[row].path)
 
-        Raises:
-            FerError: a picture's header cannot be read.
-        """
-        sizes, colour, long = Counter[tuple[int, int]](), 0, []
-        for row in self._index.row.tolist():
-            with self._errors(row):
-                size, in_colour = read_form(self._file(row))
-            sizes[size] += 1
-            colour += in_colour
-            if max(size) > LONG * min(size):
-                long.append(plain_text(self._listing.pictures[row].path))
-        return PictureForms(sizes=dict(sizes.most_common()), colour=colour, long=tuple(long))
-
-    def _decode(self, batches: list[NDArray[np.int64]]) -> Iterator[Faces]:
-        for places in batches:
-            images = []
-            for row in self._index.row[places].tolist():
-                with self._errors(row):
-                    images.append(read_picture(self._file(row)))
-            yield self._index.faces(places, np.stack(images))
+    def files(self, rows: NDArray[np.int64]) -> Iterator[Path]:
+        """The paths of the pictures of `rows`."""
+        return map(self._file, rows.tolist())
 
     def _file(self, row: int) -> Path:
         return self._path / self._listing.pictures[row].path
-
-    @contextmanager
-    def _errors(self, row: int) -> Iterator[None]:
-        """Turn errors in reading a row's picture into a `FerError` that names it."""
-        try:
-            yield
-        except (OSError, ValueError) as error:
-            path = plain_text(f"{self.name}/{self._listing.pictures[row].path}")
-            raise FerError(
-                f"{path} (row {row}): {getattr(error, 'strerror', None) or error}",
-                hint="fix it, or leave bad pictures out: --skip-bad",
-            ) from error
 
     @cached_property
     def _listing(self) -> Listing:
@@ -134,10 +95,13 @@ class FolderFaces(FileSource):
             raise FerError(f"{self.name}: all of its classes are left out (--ignore)")
         return listing
 
-    @cached_property
-    def _index(self) -> FaceIndex:
+    def index_without(self, bad: Mapping[int, str]) -> FaceIndex:
+        """The index without some rows; `bad` are the reasons, by row number.
+
+        Raises:
+            FerError: a folder in it is no known class, is empty, or cannot be listed.
+        """
         listing = self._listing
-        bad = self._undecodable() if self._skip_bad else {}
         rows = [row for row in range(len(listing.pictures)) if row not in bad]
         if not rows:
             raise FerError(f"{self.name} has no usable picture; row 0: {bad[0]}")
@@ -152,16 +116,6 @@ class FolderFaces(FileSource):
             bad=tuple(BadRow(*one) for one in bad.items()),
             notes=(*rules, *listing.notes(), *_family_notes(pictures, family)),
         )
-
-    def _undecodable(self) -> dict[int, str]:
-        """The reasons of pictures that cannot be decoded, by row number."""
-        reasons = {}
-        for row, picture in enumerate(self._listing.pictures):
-            try:
-                read_picture(self._file(row))
-            except ValueError as error:
-                reasons[row] = f"{plain_text(picture.path)}: {error}"
-        return reasons
 
 
 def _families(pictures: Sequence[Picture]) -> NDArray[np.int64]:

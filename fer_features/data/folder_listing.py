@@ -10,16 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fer_features.config import EMOTIONS, USAGES
-from fer_features.data.labels import IGNORED, KNOWN, Labels, rule_hint
+from fer_features.data.labels import IGNORED, KNOWN, PARTS, Labels, rule_hint
 from fer_features.data.pictures import OTHER_PICTURES, suffixes
 from fer_features.errors import FerError
 from fer_features.runtime.text import plain_text
 
-_PARTS = {
-    **dict.fromkeys(("train", "training"), 0),
-    **dict.fromkeys(("val", "valid", "validation", "publictest"), 1),
-    **dict.fromkeys(("test", "testing", "privatetest"), 2),
-}
 _PREFIX = re.compile(f"({'|'.join(USAGES)})_", re.IGNORECASE)
 _OFFICIAL = re.compile(rf"(?<![^\W_])({'|'.join(USAGES)})_([0-9]+)", re.IGNORECASE)
 _SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX")
@@ -65,7 +60,7 @@ class Listing:
         self._skipped: defaultdict[str, list[str]] = defaultdict(list)
         self._overruled: list[str] = []
         for folder in self._class_folders(root):
-            usage = _PARTS.get(folder.name.lower())
+            usage = PARTS.get(folder.name.lower())
             if usage is None:
                 self._add_class(folder, usage=-1)
                 continue
@@ -128,7 +123,7 @@ class Listing:
             )
         for file in files:
             prefix = _PREFIX.match(file.name)
-            named = _PARTS[prefix[1].lower()] if prefix else usage
+            named = PARTS[prefix[1].lower()] if prefix else usage
             picture = Picture(file.relative_to(self._root).as_posix(), emotion, named)
             self.pictures.append(picture)
             if -1 != usage != named:

@@ -27,6 +27,13 @@ SPELLINGS = (
 KNOWN = f"known are {', '.join(name for names in SPELLINGS for name in names)}, and 0 to 6"
 """Hint that lists the labels that need no ``--map``."""
 
+PARTS = {
+    **dict.fromkeys(("train", "training"), 0),
+    **dict.fromkeys(("val", "valid", "validation", "publictest"), 1),
+    **dict.fromkeys(("test", "testing", "privatetest"), 2),
+}
+"""The usage's code of each name of a part, in lower case."""
+
 IGNORED = -2
 """Code of a label whose rows are left out."""
 
