@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 
+from fer_features.data.csv_rows import RowError
 from fer_features.data.faces import IMAGE_SIZE, FaceIndex, Faces, FileSource
 from fer_features.errors import FerError
 
@@ -196,8 +197,10 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
 class PictureSource(FileSource):
     """What a folder of pictures and a Parquet file have in common as a `FaceSource`."""
 
-    has_pictures = True
-    """Whether the rows are picture files, in which faces can be looked for."""
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the rows are picture files, in which faces can be looked for."""
+        return True
 
     @abstractmethod
     def index_without(self, bad: Mapping[int, str]) -> FaceIndex:
@@ -233,9 +236,10 @@ class PictureSource(FileSource):
             yield
         except (OSError, ValueError) as error:
             path = "/".join(filter(None, (self.name, self.file_name(row))))
+            fix = f"{error.hint}; or" if isinstance(error, RowError) else "fix it, or"
             raise FerError(
                 f"{path} (row {row}): {getattr(error, 'strerror', None) or error}",
-                hint="fix it, or leave bad pictures out: --skip-bad",
+                hint=f"{fix} leave bad pictures out: --skip-bad",
             ) from error
 
     def _image(self, file: Any) -> NDArray[np.uint8]:
