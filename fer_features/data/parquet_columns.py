@@ -71,13 +71,13 @@ class Texts:
 
     def counts(self) -> dict[str, int]:
         """Number of rows of each text."""
-        counts = np.bincount(np.array(self._rows), minlength=len(self._numbers)).tolist()
+        counts = np.bincount(self._rows, minlength=len(self._numbers)).tolist()
         return dict(zip(self._numbers, counts, strict=True))
 
     def codes(self, code: Callable[[str], int]) -> NDArray[np.int8]:
         """The code of each row's text."""
-        of_text = np.array([code(text) for text in self._numbers], np.int8)
-        return of_text[np.array(self._rows)]
+        codes: NDArray[np.int8] = np.array([code(text) for text in self._numbers], np.int8)
+        return codes[self._rows]
 
     def at(self, row: int) -> str:
         """A row's text."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.detect.crop import crop_face, side_of
+from fer_features.detect.boxes import only_largest
+from fer_features.detect.crop import REFUSED_PX, crop_face, side_of
 from fer_features.detect.sources import list_sources
 from fer_features.errors import FerError
 from fer_features.model.decoding import (
@@ -25,7 +26,7 @@ from fer_features.model.decoding import (
     decode,
     part_of,
 )
-from fer_features.model.predictions import REFUSED_PX, Prediction, Predictions
+from fer_features.model.predictions import Prediction, Predictions
 
 if TYPE_CHECKING:
     from fer_features.detect.boxes import Face
@@ -215,7 +216,7 @@ def _rows(
         row = _found(common, 0, (left, top, width, height), None, size_px, picture.scale)
         return [row], [picture.face] if row.status != "too_small" else []
     if options.largest:
-        faces = sorted(faces, key=lambda one: one.w * one.h)[-1:]
+        faces = only_largest(faces)
     if not faces:
         return [replace(common, status="no_face")], []
     rows, crops = [], []
