@@ -134,9 +134,7 @@ class DetectedFaces:
             row = int(record["row"])
             bad[row] = self._source.reason(row, ValueError(_reason(record)))
         index = self._source.index_without(bad)
-        many = int((records["faces"] > 1).sum())
-        notes = [f"{many:,} pictures have more than one face: the largest is taken"] if many else []
-        return replace(index, notes=(*index.notes, *notes, *_left_out(records)))
+        return replace(index, notes=(*index.notes, *_notes(records)))
 
     @cached_property
     def _records(self) -> NDArray[Any]:
@@ -238,13 +236,16 @@ def _read(path: Path, rows: NDArray[np.int64]) -> NDArray[Any]:
     return records[: len(rows)]
 
 
-def _left_out(records: NDArray[Any]) -> Iterator[str]:
-    """A note that counts the pictures without a crop."""
+def _notes(records: NDArray[Any]) -> Iterator[str]:
+    """How many pictures have several faces, and how many are left out and why."""
+    many = int(((records["faces"] > 1) & (records["reason"] == b"")).sum())
+    if many:
+        yield f"pictures with more than one face, of which the largest is taken: {many:,}"
     reasons = Counter(records["reason"].tolist())
     none, small = reasons.pop(NO_FACE.encode(), 0), reasons.pop(SMALL.encode(), 0)
     unread = reasons.total() - reasons[b""]
     if none or small or unread:
         yield (
-            f"left out (--skip-bad): {none:,} pictures without a face, {small:,} whose largest "
-            f"face has less than {REFUSED_PX} px, {unread:,} that cannot be read"
+            f"pictures left out (--skip-bad): no face {none:,}, largest face of less than "
+            f"{REFUSED_PX} px {small:,}, unreadable {unread:,}"
         )

@@ -199,6 +199,14 @@ def test_a_single_column_of_pictures_needs_no_name(tmp_path: Path) -> None:
     assert read_all(open_faces(path)).images[0, 1, 1] == 9
 
 
+def test_a_file_without_rows_is_an_error(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.parquet", image=pa.array([], pa.binary()), label=pa.array([], "string")
+    )
+    with pytest.raises(FerError, match="no usable row"):
+        open_faces(path).index()
+
+
 def test_files_of_a_folder_have_one_form(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", image=[png(0)], label=["sad"])
     write(tmp_path / "b.parquet", image=[png(0)], label=[4])

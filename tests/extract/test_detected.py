@@ -24,6 +24,8 @@ from fer_features.errors import FerError
 from fer_features.extract import detected
 from fer_features.extract.extract import extract
 from fer_features.extract.plan import plan_extraction
+from fer_features.fit.dataset import load_dataset
+from fer_features.fit.extract_command import extract_command
 from fer_features.fit.fit import fit_each
 from fer_features.model.decoding import Options
 from fer_features.model.load import load_model
@@ -105,7 +107,7 @@ def test_a_cache_holds_the_crops_that_predict_sees(
     saved(folder / "train", dict(zip(names, people, strict=True)))
     done = extract(config(folder), find_copies=True)
     assert len(searched) == 10
-    assert done.notes == ("1 pictures have more than one face: the largest is taken",)
+    assert done.notes == ("pictures with more than one face, of which the largest is taken: 1",)
     fit = FitConfig(done.cache, heads=("logreg",), split="usage", runs_dir=folder.parent / "runs")
     (run,) = fit_each(fit)
     model = load_model(run)
@@ -144,6 +146,10 @@ def test_it_is_another_data_set_and_says_how_faces_were_found(
     found = extract(config(folder)).cache
     whole = plan_extraction(ExtractConfig(str(folder), backbone="pixels", cache_dir=found.parent))
     assert whole.path != found
+    with Cache(found) as cache:
+        command = extract_command(load_dataset(cache, FitConfig(found)), ["pixels"], "pooled")
+    assert command.startswith("fer extract photos --backbone pixels")
+    assert "--detect" in command.split()
     printed = CliRunner().invoke(app, ["cache", "info", str(found), "--json"])
     dataset = json.loads(printed.stdout)["dataset"]
     assert len(dataset.pop("detector_sha256")) == len(dataset.pop("sha256")) == 64
@@ -171,7 +177,9 @@ def test_pictures_without_a_usable_face_are_errors_or_are_left_out(
         (4, "train/happy/small.png: its largest face has less than 20 px"),
         (5, "train/sad/broken.png: it is no picture of a known type"),
     ]
-    assert "1 pictures without a face, 1 whose largest face has less than 20 px" in done.notes[-1]
+    assert done.notes[-1] == (
+        "pictures left out (--skip-bad): no face 1, largest face of less than 20 px 1, unreadable 1"
+    )
     with pytest.raises(FerError, match="no face"):
         extract(config(folder))  # all are known now; the error stays
 
