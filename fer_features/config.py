@@ -101,13 +101,9 @@ _Classes = Annotated[
         parse=parse_class_map,
     ),
 ]
-_Model = Annotated[
-    str,
-    Flag(
-        "[b]fernet[/b] or fernet-binary (built in), a model's file, or the folder of a run.",
-        argument=True,
-    ),
-]
+_MODEL = "[b]fernet[/b] or fernet-binary (built in), a model's file, or the folder of a run."
+_Model = Annotated[str, Flag(_MODEL, argument=True)]
+_ModelOption = Annotated[str, Flag(_MODEL, metavar="NAME|FILE|RUN")]
 
 
 @dataclass(frozen=True)
@@ -297,6 +293,18 @@ class TrainConfig(DataConfig):
         float, Flag("Momentum a step of the moving average of the weights, which is kept.")
     ] = 0.998
     votes_weight: Annotated[float, Flag("Weight of FER+'s votes beside the labels.")] = 0.5
+    teachers: Annotated[
+        tuple[Path, ...],
+        Flag(
+            "Weights of fer train for the same classes, whose answers for the training images are "
+            "learnt beside the labels (distillation); repeatable: their mean.",
+            name="--teacher",
+            metavar="FILE",
+        ),
+    ] = ()
+    teacher_weight: Annotated[
+        float, Flag("Share of the teachers' answers in what is learnt; the rest is the label's.")
+    ] = 0.5
     keep_copies: Annotated[
         bool,
         Flag(
@@ -422,7 +430,7 @@ class FitConfig:
             parse=parse_params,
         ),
     ] = field(default_factory=dict)
-    jobs: Annotated[int, Flag("Parallel jobs; -1 for one per core.")] = -1
+    jobs: Annotated[int, Flag("Parallel jobs; by default -1, one per core.")] = -1
     cache_dir: _CacheDir = CACHE_DIR
     runs_dir: Annotated[Path, Flag("Folder of the runs.")] = RUNS_DIR
 
@@ -435,16 +443,13 @@ class PredictConfig:
         tuple[str, ...],
         Flag(
             "Pictures, videos, and folders with pictures and videos.",
-            metavar="INPUT...",
+            metavar="INPUT",
             argument=True,
             verbatim=True,
         ),
-    ] = ()
+    ]
     _: KW_ONLY
-    model: Annotated[
-        str,
-        Flag("fernet (seven classes), fernet-binary, a model.fer, or a run's folder."),
-    ] = "fernet"
+    model: _ModelOption = "fernet"
     out: Annotated[
         Path | None,
         Flag(
@@ -480,13 +485,7 @@ class ServeConfig:
     """What `fer serve` does."""
 
     _: KW_ONLY
-    model: Annotated[
-        str,
-        Flag(
-            "A model that comes with the package, a model file, or a run's folder.",
-            metavar="NAME|FILE|RUN",
-        ),
-    ] = "fernet"
+    model: _ModelOption = "fernet"
     host: Annotated[
         str, Flag("Address to listen on; other than loopback, others can reach the server.")
     ] = "127.0.0.1"

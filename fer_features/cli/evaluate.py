@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Annotated
 
 import typer
@@ -10,7 +9,8 @@ import typer
 from fer_features.cli.flags import Json
 from fer_features.config import EvaluateConfig
 from fer_features.errors import FerError
-from fer_features.runtime.console import emit_json, print_line, table, width
+from fer_features.runtime.console import emit_json, print_line, print_wrapped, table
+from fer_features.runtime.progress import show_progress
 
 FORMATS = ("table", "markdown", "json")
 
@@ -46,6 +46,7 @@ def evaluate(
         group=config.group,
         other=load_model(config.against) if config.against else None,
         allow_seen=config.allow_seen,
+        progress=show_progress,
     )
     match format_:
         case "json":
@@ -54,10 +55,6 @@ def evaluate(
             print_line(found.to_markdown().rstrip("\n"))
         case _:
             title = f"{found.model} on {found.data}"
-            table(found.columns(), found.rows(), title=title, text_columns=["faces"])
+            width = table(found.columns(), found.rows(), title=title, text_columns=["faces"])
             for text in found.texts():
-                print_line(
-                    textwrap.fill(
-                        f"· {text}", width() - 2, initial_indent="  ", subsequent_indent="    "
-                    )
-                )
+                print_wrapped(f"· {text}", width)

@@ -113,7 +113,7 @@ class CsvFaces(FileSource):
             emotion=usable[1].astype(np.int8),
             usage=usable[2].astype(np.int8),
             bad=tuple(BadRow(row, str(error)) for row, error in sorted(bad.items())),
-            notes=self._labels.notes(table.counts(), source=self.name, unit="rows"),
+            notes=self._labels.notes(table.counts(), source=self.name, unit="row"),
             ignored=int(ignored.sum()),
         )
         digest = self._labels.digest(hasher.hexdigest())

@@ -20,7 +20,7 @@ from fer_features.data.faces import BadRow, FaceIndex
 from fer_features.data.labels import IGNORED, KNOWN, ORDER, PARTS, Labels, rule_hint
 from fer_features.data.pictures import OTHER_PICTURES, PictureSource, suffixes
 from fer_features.errors import FerError
-from fer_features.runtime.text import plain_text
+from fer_features.runtime.text import counted, plain_text
 
 _PREFIX = re.compile(f"({'|'.join(USAGES)})_", re.IGNORECASE)
 _OFFICIAL = re.compile(rf"(?<![^\W_])({'|'.join(USAGES)})_([0-9]+)", re.IGNORECASE)
@@ -92,7 +92,7 @@ class FolderFaces(PictureSource):
             raise FerError(f"{error.filename} cannot be listed: {error.strerror}") from error
         if not listing.counts:
             raise FerError(f"{self.name} has no class folders", hint=KNOWN)
-        self._labels.notes(listing.counts, source=self.name, unit="pictures")  # checks the rules
+        self._labels.notes(listing.counts, source=self.name, unit="picture")  # checks the rules
         if not listing.pictures:
             raise FerError(f"{self.name}: all of its classes are left out (--ignore)")
         return listing
@@ -109,7 +109,7 @@ class FolderFaces(PictureSource):
             raise FerError(f"{self.name} has no usable picture; row 0: {bad[0]}")
         pictures = [listing.pictures[row] for row in rows]
         family, copies = _families(pictures)
-        rules = self._labels.notes(listing.counts, source=self.name, unit="pictures")
+        rules = self._labels.notes(listing.counts, source=self.name, unit="picture")
         return FaceIndex(
             row=np.array(rows, np.int64),
             emotion=np.array([picture.emotion for picture in pictures], np.int8),
@@ -132,9 +132,9 @@ def _families(pictures: Sequence[Picture]) -> tuple[NDArray[np.int64], list[str]
     if not families:
         return family, []
     note = (
-        f"{len(families):,} photographs have several pictures each, {sum(map(len, families)):,} in "
-        "all, by the official part and number in their names (for example "
-        f"{plain_text(pictures[families[0][0]].path)})"
+        f"{counted(len(families), 'photograph')} with several pictures each, "
+        f"{sum(map(len, families)):,} in all, by the official part and number in their names "
+        f"(for example {plain_text(pictures[families[0][0]].path)})"
     )
     return family, [note]
 

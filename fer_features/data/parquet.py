@@ -254,7 +254,7 @@ class ParquetFaces(PictureSource):
     def _label_notes(self, labels: Texts) -> Iterator[str]:
         """Notes on rules, and on numbers that no metadata name; refuses those it cannot place."""
         counts = labels.counts()
-        yield from self._labels.notes(counts, source=self.name, unit="rows")
+        yield from self._labels.notes(counts, source=self.name, unit="row")
         numbers = [text for text in counts if NUMBER.fullmatch(text)]
         if all(self._labels.has_rule(text) for text in numbers):
             return

@@ -92,6 +92,18 @@ def read_picture(source: Path | bytes) -> NDArray[np.uint8]:
     return np.asarray(grey)
 
 
+def upright_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels uint8 (H, W) or (H, W, 3) of an opened picture, treated as by `read_picture`.
+
+    Raises:
+        ValueError: it cannot be decoded, or its levels have other than 8 or 16 bits.
+    """
+    try:
+        return np.asarray(_to_8_bits(ImageOps.exif_transpose(image)))
+    except _UNREADABLE as error:
+        raise ValueError(str(error)) from error
+
+
 @dataclass(frozen=True)
 class Photograph:
     """A decoded picture, upright as its EXIF data say.

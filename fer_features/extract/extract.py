@@ -38,6 +38,7 @@ from fer_features.extract.pipeline import Batch, clock
 from fer_features.extract.plan import Pass, Plan, plan_extraction
 from fer_features.runtime.flags import make_config
 from fer_features.runtime.progress import Log, Progress, no_log, no_progress
+from fer_features.runtime.text import counted
 
 
 @dataclass
@@ -233,7 +234,7 @@ def _log_pass(plan: Plan, work: Pass, engine: str, log: Log) -> None:
     weights = f" ({plan.weights.label})" if plan.weights.label != "none" else ""
     view = f", view {work.view}" if work.view else ""
     why = f" ({plan.engine.why})" if plan.engine.why else ""
-    log(f"extracting {len(work.rows):,} images with {plan.backbone.name}{weights}{view}")
+    log(f"extracting {counted(len(work.rows), 'image')} with {plan.backbone.name}{weights}{view}")
     log(f"engine: {engine}, {plan.spec.precision}{why}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ from fer_features.runs.evaluation import (
     GroupScore,
     LeftOut,
 )
+from fer_features.runtime.progress import Advance, Progress, no_progress
 from fer_features.runtime.text import plain_text
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def evaluate_model(
     group: str | None = None,
     other: Model | None = None,
     allow_seen: bool = False,
-    advance: Callable[[int], None] = lambda n: None,
+    progress: Progress = no_progress,
 ) -> Evaluation:
     """Score a model on the faces of a source; each picture is one face.
 
@@ -70,7 +71,7 @@ def evaluate_model(
         group: what they are called together.
         other: a model of the same classes to compare with.
         allow_seen: also score faces that a model has learnt from.
-        advance: progress callback, called with the number of faces in each batch.
+        progress: progress bar.
 
     Raises:
         FerError: the models' classes differ, the source is what a model was fitted to, no face is
@@ -81,14 +82,15 @@ def evaluate_model(
     if any(_task(one).classes != task.classes for one in models):
         raise FerError(
             "the two models know different classes",
-            hint=f"{' and '.join(', '.join(one.classes) for one in models)}",
+            hint="; ".join(f"{one.name}: {', '.join(one.classes)}" for one in models),
         )
     notes = _fitted_on(models, source, allow_seen=allow_seen)
     index = source.index()
     label = task.labels(index.emotion)
     outside = np.bincount(index.emotion[label == OUTSIDE], minlength=len(EMOTIONS))
     known = np.flatnonzero(label != OUTSIDE)
-    called, learnt, copies = _predict(models, source, index.row[known], advance=advance)
+    with progress("scoring", len(known), "faces") as advance:
+        called, learnt, copies = _predict(models, source, index.row[known], advance=advance)
     kept = np.full(len(known), True) if allow_seen else ~(learnt | copies)
     if not kept.any():
         raise FerError(
@@ -139,7 +141,7 @@ def _predict(
     source: FaceSource,
     rows: NDArray[np.int64],
     *,
-    advance: Callable[[int], None],
+    advance: Advance,
 ) -> tuple[list[Labels], Mask, Mask]:
     """Each model's class codes of rows, and which rows any backbone has learnt, or copies of."""
     known = [one for one in (seen_images(model.weights) for model in models) if one is not None]

@@ -100,7 +100,7 @@ def export_model(
     if format_ not in FORMATS:
         raise FerError(f"no such format: {format_}", hint=f"known are {', '.join(FORMATS)}")
     chosen = FORMATS[format_]
-    target = path or Path(model.name)
+    target = path or Path(model.stem)
     if target.suffix != chosen.suffix:
         target = target.with_name(target.name + chosen.suffix)
     if model.graph.backbone.descriptors is not None:

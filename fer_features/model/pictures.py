@@ -26,7 +26,8 @@ from fer_features.model.decoding import (
     decode,
     part_of,
 )
-from fer_features.model.predictions import Prediction, Predictions
+from fer_features.model.faces import PICTURES, as_pixels, as_sequence
+from fer_features.model.predictions import OUTSIDE, Prediction, Predictions
 
 if TYPE_CHECKING:
     from fer_features.detect.boxes import Face
@@ -134,25 +135,22 @@ def detect_and_predict(
     model: FaceModel, pictures: Any, *, detector: FaceDetector | None = None, **options: Any
 ) -> Predictions:
     """See `Model.detect_and_predict`."""
-    alone = isinstance(pictures, (str, Path)) or getattr(pictures, "ndim", 0) in (2, 3)
-    sources = _sources([pictures] if alone else pictures)
+    alone = getattr(pictures, "ndim", 1) in (0, 2, 3)
+    sources = _sources([pictures] if alone else as_sequence(pictures))
     answers = predict_pictures(model, sources, detector=detector, options=Options(**options))
     return Predictions(tuple(row for one in answers for row in one.rows), tuple(model.classes))
 
 
 def _sources(pictures: Iterable[Any]) -> Iterator[Source]:
     for number, one in enumerate(pictures):
-        if isinstance(one, (str, Path)):
+        if isinstance(one, (str, os.PathLike)):
             if not Path(one).exists():
-                raise FerError(f"{one} does not exist")
+                raise FerError(f"{one} does not exist", hint=PICTURES)
             yield from list_sources([Path(one)])
             continue
-        array = np.asarray(one)
-        if array.dtype != np.uint8 or array.ndim < 2 or array.shape[2:] not in ((), (3,)):
-            raise FerError(
-                f"picture {number} is {array.dtype} of shape {array.shape}",
-                hint="pictures are paths, or arrays uint8 (H, W) or (H, W, 3) in RGB",
-            )
+        array = as_pixels(one, f"picture {number}")
+        if array.shape[2:] not in ((), (3,)):
+            raise FerError(f"picture {number} is of shape {array.shape}", hint=PICTURES)
         yield array
 
 
@@ -218,7 +216,8 @@ def _rows(
     if options.largest:
         faces = only_largest(faces)
     if not faces:
-        return [replace(common, status="no_face")], []
+        outside = not part_of(picture, options.region).size
+        return [replace(common, status="no_face", reason=OUTSIDE if outside else "")], []
     rows, crops = [], []
     for number, face in enumerate(faces):
         box = (face.x, face.y, face.w, face.h)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from fer_features.metrics.intervals import Interval
 from fer_features.metrics.paired import Difference
+from fer_features.runtime.text import counted
 
 SIGNIFICANCE = 0.05
 """The probability, at most, that any group or model is called better or worse by chance alone."""
@@ -155,17 +156,17 @@ class Evaluation:
         if out.learnt or out.learnt_copies:
             verb = "Scored all the same" if self.allowed else "Left out"
             found.append(
-                f"{verb}: {out.learnt:,} faces that the backbone has learnt from, and "
+                f"{verb}: {counted(out.learnt, 'face')} that the backbone has learnt from, and "
                 f"{out.learnt_copies:,} recognised as copies of such."
             )
         if out.other_class:
             names = ", ".join(f"{name} {n:,}" for name, n in out.other_class.items())
             found.append(
-                f"Left out: {sum(out.other_class.values()):,} faces of emotions that "
+                f"Left out: {counted(sum(out.other_class.values()), 'face')} of emotions that "
                 f"{self.model} does not know ({names})."
             )
         if out.bad:
-            found.append(f"Left out: {out.bad:,} rows that cannot be read.")
+            found.append(f"Left out: {counted(out.bad, 'row')} that cannot be read.")
         if self.group:
             found.append(
                 "Groups are compared with the faces of all others, class by class "

@@ -72,14 +72,18 @@ def words_of(
         if value is True:
             words.append(option)
         else:
-            texts = [path(value)] if isinstance(value, Path) else _texts(flag, value)
+            texts = _texts(flag, value, path)
             words += [word for text in texts for word in (option, text)]
     return words
 
 
-def _texts(flag: Flag, value: Any) -> list[str]:
+def _texts(flag: Flag, value: Any, path: Callable[[Path], str]) -> list[str]:
     """What an option is given, each time that it is given, to make a field's value."""
     match value:
+        case Path():
+            return [path(value)]
+        case (Path(), *_):
+            return list(map(path, value))
         case dict():
             return [_assignment(flag, key, one) for key, one in value.items()]
         case tuple() if flag.verbatim:

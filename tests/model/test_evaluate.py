@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +32,7 @@ from fer_features.model.evaluate import NO_GROUP, evaluate_model, read_groups
 from fer_features.runs import schema
 from fer_features.runs.evaluation import Evaluation, GroupScore
 from fer_features.runtime.image_keys import image_keys
+from fer_features.runtime.progress import Advance
 
 
 class Fake:
@@ -104,6 +107,18 @@ def test_scores_of_all_of_each_class_and_of_each_group(source: FaceSource) -> No
     assert found.left_out.other_class == {"surprise": 1, "neutral": 1}
 
 
+def test_the_progress_counts_the_faces_that_are_predicted(source: FaceSource) -> None:
+    shown: list[Any] = []
+
+    @contextmanager
+    def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
+        shown.append((title, total, unit))
+        yield shown.append
+
+    evaluated(source, Fake(), progress=progress)
+    assert shown == [("scoring", 84, "faces"), 84]
+
+
 def test_a_small_group_has_an_interval_and_no_verdict(source: FaceSource) -> None:
     found = evaluated(source)
     small = named(found, "group", "c")
@@ -157,7 +172,9 @@ def test_the_model_of_a_run_knows_its_source(tmp_path: Path) -> None:
     cache = fer.extract("sample", backbone="hog", per_class="20", cache_dir=tmp_path / "cache")
     run = fer.fit(cache, head="ridge", runs_dir=tmp_path / "runs")
     model = fer.load_model(fer.load_model(run).save(tmp_path / "model.fer"))
-    with pytest.raises(FerError, match="sample is what the head of model was fitted to"):
+    with pytest.raises(
+        FerError, match=r"sample is what the head of model@[0-9a-f]{8} was fitted to"
+    ):
         evaluate_model(model, open_faces("sample"))
 
 
