@@ -114,8 +114,8 @@ class DataConfig:
     data: Annotated[
         str,
         Flag(
-            "[b]sample[/b] (built in), a fer2013.csv (also .gz, .xz, .zip, .tar.gz), or a folder "
-            "of class folders.",
+            "[b]sample[/b] (built in), a fer2013.csv (also .gz, .xz, .zip, .tar.gz), a folder of "
+            "class folders, or a Parquet file or folder of such.",
             argument=True,
         ),
     ] = "sample"
@@ -198,6 +198,13 @@ class ExtractConfig(DataConfig):
         str | None,
         Flag("none, gzip or zstd; by default that of the cache, none for a new one."),
     ] = None
+    detect: Annotated[
+        bool,
+        Flag(
+            "Find the largest face in each picture and cache its crop, as fer predict cuts it; "
+            "otherwise the whole picture is the face."
+        ),
+    ] = False
     seed: Annotated[int, Flag("Random seed of the selection of rows.", min=0, max=MAX_SEED)] = SEED
     shard: Annotated[
         str | None,

@@ -16,8 +16,7 @@ from fer_features.runtime.console import emit_json, print_line, print_message, t
 from fer_features.runtime.text import counted
 
 if TYPE_CHECKING:
-    from fer_features.data.pictures import PictureForms
-    from fer_features.data.summary import DataSummary
+    from fer_features.data.summary import DataSummary, PictureForms
 
 
 def info(config: DataConfig, *, json: Json = False) -> None:
@@ -118,7 +117,7 @@ def _show_summary(summary: DataSummary) -> None:
 
 def _show_forms(pictures: PictureForms) -> None:
     """Print how pictures are stored, and how those stored otherwise are converted."""
-    from fer_features.data.pictures import LONG
+    from fer_features.data.summary import LONG
 
     sizes = [f"{width} × {height} ({count:,})" for (width, height), count in pictures.sizes.items()]
     widths, heights = zip(*pictures.sizes, strict=True)

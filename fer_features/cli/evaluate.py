@@ -28,8 +28,7 @@ def evaluate(
     that the model's backbone has learnt from, and copies of such, are left out and counted.
     """
     from fer_features.data import open_faces
-    from fer_features.data.folder import read_groups
-    from fer_features.model.evaluate import evaluate_model
+    from fer_features.model.evaluate import evaluate_model, read_groups
     from fer_features.model.load import load_model
 
     format_ = "json" if json else format_

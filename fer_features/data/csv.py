@@ -24,7 +24,7 @@ from fer_features.data.csv_rows import (
 )
 from fer_features.data.faces import IMAGE_SIZE, BadRow, FaceIndex, Faces, FileSource
 from fer_features.data.labels import IGNORED
-from fer_features.data.unpack import Member, file_errors, find_member, open_csv
+from fer_features.data.unpack import Member, file_errors, find_member, open_csv, read_columns
 from fer_features.errors import FerError
 from fer_features.runtime.text import plain_text
 
@@ -67,6 +67,14 @@ class CsvFaces(FileSource):
             FerError: the file cannot be used, or, without ``skip_bad``, a row of it cannot.
         """
         return self._scanned.index
+
+    def column(self, name: str) -> list[str]:
+        """A column's values by row, in any case of its name; empty where there is none.
+
+        Raises:
+            FerError: there is no such column.
+        """
+        return [one for (one,) in read_columns(self._path, name)]
 
     def _decode(self, batches: list[NDArray[np.int64]]) -> Iterator[Faces]:
         scan = self._scanned

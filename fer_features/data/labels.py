@@ -27,6 +27,16 @@ SPELLINGS = (
 KNOWN = f"known are {', '.join(name for names in SPELLINGS for name in names)}, and 0 to 6"
 """Hint that lists the labels that need no ``--map``."""
 
+ORDER = ", ".join(f"{code} {emotion}" for code, emotion in enumerate(EMOTIONS))
+"""FER2013's order of the emotions, for messages."""
+
+PARTS = {
+    **dict.fromkeys(("train", "training"), 0),
+    **dict.fromkeys(("val", "valid", "validation", "publictest"), 1),
+    **dict.fromkeys(("test", "testing", "privatetest"), 2),
+}
+"""The usage's code of each name of a part, in lower case."""
+
 IGNORED = -2
 """Code of a label whose rows are left out."""
 

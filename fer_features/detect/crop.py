@@ -15,6 +15,9 @@ from fer_features.errors import FerError
 CROP_RULE = "retinaface-height-1"
 """Identifies how faces are found and cropped, for models; to be raised if `crop_face` changes."""
 
+REFUSED_PX = 20
+"""Faces of fewer pixels, by `side_of`, are too small for a label, and to learn from."""
+
 LEVEL_FROM = 15.0
 """Degrees between the line of the eyes and the horizontal, beyond which the face is turned."""
 

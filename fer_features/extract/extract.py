@@ -98,7 +98,7 @@ def extract_features(
     """Compute the features of images, cache them, and open the cache.
 
     Args:
-        data: ``sample``, a ``fer2013.csv`` or a folder.
+        data: as for `load_faces`.
         progress: progress callback.
         log: called with each line that the user should see.
         **options: the other fields of `ExtractConfig`.
@@ -135,7 +135,7 @@ def extract(
             writes the same cache, or the disk is full.
     """
     begun = time.perf_counter()
-    plan = plan_extraction(config)
+    plan = plan_extraction(config, progress=progress)
     done = Extraction(
         cache=plan.path,
         rows=len(plan.selection.rows),

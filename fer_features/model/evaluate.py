@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -13,9 +14,13 @@ from numpy.typing import NDArray
 
 from fer_features.backbones import seen_images
 from fer_features.data import EMOTIONS, FaceSource
+from fer_features.data.csv import CsvFaces
 from fer_features.data.faces import pixel_sha256
 from fer_features.data.folder import FolderFaces
+from fer_features.data.parquet import ParquetFaces
+from fer_features.data.pictures import PictureSource
 from fer_features.data.tasks import OUTSIDE, Task
+from fer_features.data.unpack import read_columns
 from fer_features.detect.crop import check_crop_rule
 from fer_features.errors import FerError
 from fer_features.model.decoding import Options, Source
@@ -24,6 +29,7 @@ from fer_features.model.pictures import Cut, FaceDetector, cut_faces
 from fer_features.runs.evaluation import WITH_UNANSWERED, Evaluation, LeftOut
 from fer_features.runs.group_scores import score_faces, score_groups
 from fer_features.runtime.progress import Advance, Progress, no_progress
+from fer_features.runtime.text import plain_text
 
 if TYPE_CHECKING:
     from fer_features.model.model import Model
@@ -35,6 +41,13 @@ FOUND_BATCH = 64
 """Pictures of which the faces are predicted together, where they are looked for."""
 
 ANSWERED, *UNANSWERED = "ok", "no_face", "too_small", "unreadable"
+
+FILE = "file"
+"""The column of a table with the pictures' paths or names."""
+
+NO_GROUP = "(none)"
+"""The group of rows of which the column is empty, or that the table does not list."""
+
 Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -186,9 +199,8 @@ def _found(
 
 
 def _pictures(source: FaceSource, rows: NDArray[np.int64]) -> Iterator[Source]:
-    if isinstance(source, FolderFaces):
-        paths = source.paths
-        yield from (source.path / paths[row] for row in rows)
+    if isinstance(source, PictureSource) and source.has_pictures:
+        yield from source.files(rows)
         return
     for faces in source.read(rows, batch_size=BATCH):
         yield from faces.images
@@ -224,3 +236,43 @@ def _predict(
             np.logical_or.at(learnt, start + block.place, marks[:, 0] & ~copy)
         advance(len(block.status))
     return called, np.array(status, str), learnt, copies & ~learnt
+
+
+def read_groups(source: FaceSource, column: str, *, table: Path | None = None) -> NDArray[np.str_]:
+    """The group of each usable row of a source.
+
+    Args:
+        source: a CSV or Parquet file, or a folder of pictures.
+        column: the column's name, in any case.
+        table: for a folder: a CSV file with a column ``file``, which holds paths in the folder, or
+            names of files where these are unique, and the column of groups.
+
+    Returns:
+        (N,), in the order of the source's `index`; `NO_GROUP` where there is none.
+
+    Raises:
+        FerError: there is no such column, or the table lists no picture of the folder.
+    """
+    if isinstance(source, (CsvFaces, ParquetFaces)) and table is None:
+        found = source.column(column)
+        return np.array([one or NO_GROUP for one in found])[source.index().row]
+    if not isinstance(source, FolderFaces) or table is None:
+        raise FerError(
+            f"{source.name} has no column {plain_text(column)}",
+            hint="--group names a column of a CSV or Parquet file; for a folder of pictures give "
+            f"--table FILE.csv with the columns {FILE} and {plain_text(column)}",
+        )
+    listed = {file: group for group, file in read_columns(table, column, FILE)}
+    paths = [source.paths[row] for row in source.index().row]
+    names = Counter(PurePosixPath(path).name for path in paths)
+    groups = []
+    for path in paths:
+        name = PurePosixPath(path).name
+        group = listed.get(path, listed.get(name) if names[name] == 1 else None)
+        groups.append(group or NO_GROUP)
+    if not set(groups) - {NO_GROUP}:
+        raise FerError(
+            f"{table} lists no picture of {source.name}",
+            hint=f"its column {FILE} holds paths in the folder, such as {plain_text(paths[0])}",
+        )
+    return np.array(groups)

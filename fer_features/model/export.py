@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.sample import SampleFaces
+from fer_features.data.faces import SampleFaces
 from fer_features.engines.engine import GraphSpec
 from fer_features.engines.graph import build_graph
 from fer_features.errors import FerError, install_hint, reason_of

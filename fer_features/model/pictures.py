@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.detect.crop import check_crop_rule, crop_face, side_of
+from fer_features.detect.boxes import only_largest
+from fer_features.detect.crop import REFUSED_PX, check_crop_rule, crop_face, side_of
 from fer_features.detect.sources import list_sources
 from fer_features.errors import FerError
 from fer_features.model.decoding import (
@@ -26,7 +27,7 @@ from fer_features.model.decoding import (
     part_of,
 )
 from fer_features.model.faces import PICTURES, as_pixels, as_sequence
-from fer_features.model.predictions import OUTSIDE, REFUSED_PX, Prediction, Predictions
+from fer_features.model.predictions import OUTSIDE, Prediction, Predictions
 
 if TYPE_CHECKING:
     from fer_features.detect.boxes import Face
@@ -240,7 +241,7 @@ def _rows(
         row = _found(common, 0, (left, top, width, height), None, size_px, picture.scale)
         return [row], [picture.face] if row.status != "too_small" else []
     if options.largest:
-        faces = sorted(faces, key=lambda one: one.w * one.h)[-1:]
+        faces = only_largest(faces)
     if not faces:
         outside = not part_of(picture, options.region).size
         return [replace(common, status="no_face", reason=OUTSIDE if outside else "")], []

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 STATUSES = ("ok", "uncertain", "too_small", "no_face", "unreadable")
 
-REFUSED_PX = 20
-"""Faces of fewer pixels get no label: ``too_small``."""
-
 SMALL_PX = 32
 """Faces of fewer pixels get a label that is less often right: see the model card."""
 

@@ -25,12 +25,11 @@ from fer_features.backbones.weights_file import Seen
 from fer_features.cli import app
 from fer_features.data import EMOTIONS, load_faces, open_faces
 from fer_features.data.faces import FaceSource, pixel_sha256
-from fer_features.data.folder import NO_GROUP, read_groups
 from fer_features.data.tasks import BINARY
 from fer_features.detect import CROP_RULE, Face
 from fer_features.metrics.groups import mantel_haenszel
 from fer_features.model import evaluate as module
-from fer_features.model.evaluate import evaluate_model
+from fer_features.model.evaluate import NO_GROUP, evaluate_model, read_groups
 from fer_features.runs import schema
 from fer_features.runs.evaluation import Evaluation, GroupScore
 from fer_features.runtime.image_keys import image_keys
