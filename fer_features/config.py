@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fer_features.runtime.flags import (
     Flag,
     parse_class_map,
+    parse_faces,
     parse_params,
     parse_per_class,
     parse_region,
@@ -101,13 +102,9 @@ _Classes = Annotated[
         parse=parse_class_map,
     ),
 ]
-_Model = Annotated[
-    str,
-    Flag(
-        "[b]fernet[/b] or fernet-binary (built in), a model's file, or the folder of a run.",
-        argument=True,
-    ),
-]
+_MODEL = "[b]fernet[/b] or fernet-binary (built in), a model's file, or the folder of a run."
+_Model = Annotated[str, Flag(_MODEL, argument=True)]
+_ModelOption = Annotated[str, Flag(_MODEL, metavar="NAME|FILE|RUN")]
 
 
 @dataclass(frozen=True)
@@ -117,8 +114,8 @@ class DataConfig:
     data: Annotated[
         str,
         Flag(
-            "[b]sample[/b] (built in), a fer2013.csv (also .gz, .xz, .zip, .tar.gz), or a folder "
-            "of class folders.",
+            "[b]sample[/b] (built in), a fer2013.csv (also .gz, .xz, .zip, .tar.gz), a folder of "
+            "class folders, or a Parquet file or folder of such.",
             argument=True,
         ),
     ] = "sample"
@@ -201,6 +198,13 @@ class ExtractConfig(DataConfig):
         str | None,
         Flag("none, gzip or zstd; by default that of the cache, none for a new one."),
     ] = None
+    detect: Annotated[
+        bool,
+        Flag(
+            "Find the largest face in each picture and cache its crop, as fer predict cuts it; "
+            "otherwise the whole picture is the face."
+        ),
+    ] = False
     seed: Annotated[int, Flag("Random seed of the selection of rows.", min=0, max=MAX_SEED)] = SEED
     shard: Annotated[
         str | None,
@@ -318,6 +322,18 @@ class TrainConfig(DataConfig):
         float, Flag("Momentum a step of the moving average of the weights, which is kept.")
     ] = 0.998
     votes_weight: Annotated[float, Flag("Weight of FER+'s votes beside the labels.")] = 0.5
+    teachers: Annotated[
+        tuple[Path, ...],
+        Flag(
+            "Weights of fer train for the same classes, whose answers for the training images are "
+            "learnt beside the labels (distillation); repeatable: their mean.",
+            name="--teacher",
+            metavar="FILE",
+        ),
+    ] = ()
+    teacher_weight: Annotated[
+        float, Flag("Share of the teachers' answers in what is learnt; the rest is the label's.")
+    ] = 0.5
     keep_copies: Annotated[
         bool,
         Flag(
@@ -443,7 +459,7 @@ class FitConfig:
             parse=parse_params,
         ),
     ] = field(default_factory=dict)
-    jobs: Annotated[int, Flag("Parallel jobs; -1 for one per core.")] = -1
+    jobs: Annotated[int, Flag("Parallel jobs; by default -1, one per core.")] = -1
     cache_dir: _CacheDir = CACHE_DIR
     runs_dir: Annotated[Path, Flag("Folder of the runs.")] = RUNS_DIR
 
@@ -456,16 +472,13 @@ class PredictConfig:
         tuple[str, ...],
         Flag(
             "Pictures, videos, and folders with pictures and videos.",
-            metavar="INPUT...",
+            metavar="INPUT",
             argument=True,
             verbatim=True,
         ),
-    ] = ()
+    ]
     _: KW_ONLY
-    model: Annotated[
-        str,
-        Flag("fernet (seven classes), fernet-binary, a model.fer, or a run's folder."),
-    ] = "fernet"
+    model: _ModelOption = "fernet"
     out: Annotated[
         Path | None,
         Flag(
@@ -476,7 +489,8 @@ class PredictConfig:
     ] = None
     force: Annotated[bool, Flag("Replace --out's file.")] = False
     faces: Annotated[
-        str, Flag("found: look for faces; whole: each picture is a face as it is.")
+        str,
+        Flag("found: look for faces; whole: each picture is a face as it is.", parse=parse_faces),
     ] = "found"
     largest: Annotated[bool, Flag("Only the largest face of each picture.")] = False
     region: Annotated[
@@ -501,13 +515,7 @@ class ServeConfig:
     """What `fer serve` does."""
 
     _: KW_ONLY
-    model: Annotated[
-        str,
-        Flag(
-            "A model that comes with the package, a model file, or a run's folder.",
-            metavar="NAME|FILE|RUN",
-        ),
-    ] = "fernet"
+    model: _ModelOption = "fernet"
     host: Annotated[
         str, Flag("Address to listen on; other than loopback, others can reach the server.")
     ] = "127.0.0.1"
@@ -555,6 +563,14 @@ class EvaluateConfig:
         Flag("Another model of the same classes, to compare with by a paired test.", metavar="M"),
     ] = None
     allow_seen: Annotated[bool, Flag("Also score faces that the model has learnt from.")] = False
+    faces: Annotated[
+        str,
+        Flag(
+            "whole: each picture is a face as it is; found: of each picture the largest face that "
+            "is found.",
+            parse=parse_faces,
+        ),
+    ] = "whole"
 
 
 @dataclass(frozen=True)

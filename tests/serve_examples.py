@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_features.config import EMOTIONS
-from fer_features.detect import Face
+from fer_features.detect import CROP_RULE, Face
 
 
 class FakeModel:
@@ -26,6 +26,7 @@ class FakeModel:
     classes = EMOTIONS
     threshold = None
     uncertain_below = 0.4
+    crop = CROP_RULE
     record = SimpleNamespace(
         spec=SimpleNamespace(backbone="fernet", learnt_from="fer2013 (7 labels)"),
         split=SimpleNamespace(train=28709),

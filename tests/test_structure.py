@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "model": {"engines", "backbones", "heads", "detect", "data", "metrics", "runs"},
     "detect": {"engines", "backbones", "data"},
     "report": {"runs"},
-    "extract": {"engines", "backbones", "cache", "data"},
+    "extract": {"engines", "backbones", "cache", "data", "detect"},
     "fit": {"heads", "cache", "data", "runs", "metrics"},
     "training": {"engines", "backbones", "cache", "data", "metrics"},
     "runs": {"metrics"},

@@ -14,14 +14,19 @@ from fer_features.cli.data import show_notes
 from fer_features.cli.extract import bad_dicts, show_bad
 from fer_features.cli.flags import CacheDir, Json
 from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES, DataConfig
-from fer_features.runtime.console import emit_json, print_line, table
+from fer_features.runtime.console import emit_json, print_line, print_wrapped, table
 from fer_features.runtime.files import write_text
 from fer_features.runtime.progress import show_progress
+from fer_features.runtime.text import counted
 
 if TYPE_CHECKING:
     from fer_features.data.audit import Audit, Leak, Opinion
     from fer_features.data.twin_table import TwinTable
 
+_ADVICE = (
+    "Leaks raise test scores. fer fit --split grouped keeps all copies of an image on one side; "
+    "--split usage --drop twins leaves out the copies in the earlier parts."
+)
 _MEANING = {
     "exact twin": "the same bytes as another image",
     "near twin": "the same picture as another, other bytes",
@@ -30,9 +35,9 @@ _MEANING = {
     "exact conflict": "the same bytes with another label",
     "similar, other label": "much like another with another label; in aligned sets one person",
     "constant": "one grey level",
-    "exact leak": "the same bytes in an earlier official part",
-    "near leak": "the same picture in an earlier official part",
-    "registered leak": "a copy of any kind in an earlier official part",
+    "exact leak": "in PublicTest or PrivateTest, and the same bytes in an earlier official part",
+    "near leak": "an exact leak, or the same picture in other bytes or mirrored in such a part",
+    "registered leak": "a near leak, or a copy of any other kind in such a part",
     "no face": "most voters see no face",
     "other majority": "most voters chose another label",
 }
@@ -110,11 +115,12 @@ def twins(
         emit_json({**counts, **rest})
         return
     print_line(
-        f"{source.name}: {counts['rows']:,} images, {counts['in_a_group']:,} of them with a copy"
+        f"{source.name}: {counted(counts['rows'], 'image')}, {counts['in_a_group']:,} of them "
+        "with a copy"
     )
     for kind, n in counts["pairs"].items():
         print_line(f"{kind + ' pairs':22} {n:,}")
-    print_line(f"largest group          {counts['largest_group']:,} images\n")
+    print_line(f"largest group          {counted(counts['largest_group'], 'image')}\n")
     _show_leaks(leaks)
     if written:
         print_line(written)
@@ -131,13 +137,14 @@ def show_audit(found: Audit) -> None:
     table(
         ["finding", "meaning", "images", "different"],
         rows,
-        title=f"{found.name}: {len(found):,} images; near twins correlate above {found.threshold}",
+        title=f"{found.name}: {counted(len(found), 'image')}; near twins correlate above "
+        f"{found.threshold}",
         text_columns=["finding", "meaning"],
     )
     print_line(f"surplus exact copies   {found.copies:,}")
     for kind, name in list(enumerate(KINDS))[1:]:
         print_line(f"{name + ' pairs':22} {found.twins.count(kind):,}")
-    print_line(f"largest group          {found.largest_group:,} images")
+    print_line(f"largest group          {counted(found.largest_group, 'image')}")
     print_line(f"images in a group      {int((found.group > 0).sum()):,}\n")
     _show_leaks(found.leaks)
     if found.opinion is not None:
@@ -156,12 +163,15 @@ def _show_leaks(leaks: Sequence[Leak]) -> None:
         ]
         for leak in leaks
     ]
-    table(
+    width = table(
         ["part", "copies in", "images", "exact", "or near", "or registered", "share"],
         rows,
         title="images of official parts that have a copy in others",
         text_columns=["part", "copies in"],
     )
+    if any(leak.linked for leak in leaks):
+        print_wrapped(_ADVICE, width)
+        print_line()
 
 
 def _show_opinion(opinion: Opinion) -> None:

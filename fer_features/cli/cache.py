@@ -14,6 +14,7 @@ from fer_features.config import CACHE_DIR
 from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, print_line, print_message, table
 from fer_features.runtime.progress import show_progress
+from fer_features.runtime.text import counted
 
 NOT_CONFIRMED = 2
 
@@ -46,7 +47,7 @@ def info(cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json = 
         emit_json(found)
         return
     print_line(
-        f"{found['cache']}: {found['rows']:,} rows, {found['bytes'] / 1e6:,.1f} MB, "
+        f"{found['cache']}: {counted(found['rows'], 'row')}, {found['bytes'] / 1e6:,.1f} MB, "
         f"{_state(found)}, last changed {found['changed']}"
     )
     for name, shape in found["features"].items():
@@ -54,7 +55,7 @@ def info(cache: CacheFile = None, cache_dir: CacheDir = CACHE_DIR, json: Json = 
     for one in found["choices"]:
         print_line(
             f"selection {one['id']}: task {one['task']['name']}, {one['done']:,} of "
-            f"{one['rows']:,} rows, seed {one['seed']}"
+            f"{counted(one['rows'], 'row')}, seed {one['seed']}"
         )
     parts = [("spec", found["spec"]), ("dataset", found["dataset"])]
     for part, values in [*parts, *(("software", one) for one in found["software"])]:
@@ -99,7 +100,8 @@ def merge(
         how = (
             "already there" if done.already_there else f"{done.cache.stat().st_size / 1e6:,.1f} MB"
         )
-        print_line(f"{done.cache}: {done.rows:,} rows of {done.shards:,} shards, {how}")
+        rows, parts = counted(done.rows, "row"), counted(done.shards, "shard")
+        print_line(f"{done.cache}: {rows} of {parts}, {how}")
 
 
 def remove(
@@ -112,7 +114,9 @@ def remove(
 
     files = describe_files(cache)
     if json and not yes:
-        raise FerError(f"with --json, {files} is not deleted without --yes", hint="add --yes")
+        raise FerError(
+            f"with --json nothing is asked, and {files} is kept", hint="--yes deletes it"
+        )
     if not yes and not _confirmed(f"delete {files}?"):
         print_message("nothing was deleted; --yes deletes without asking")
         raise typer.Exit(NOT_CONFIRMED)
@@ -203,6 +207,6 @@ def _progress(info: dict[str, Any]) -> str:
     if info["complete"]:
         return "complete"
     if info["waiting_rows"]:
-        return f"interrupted, {info['waiting_rows']:,} rows to recover"
+        return f"interrupted, {counted(info['waiting_rows'], 'row')} to recover"
     begun = next(one for one in info["choices"] if one["done"] < one["rows"])
     return f"interrupted at {begun['done'] / begun['rows']:.0%}"

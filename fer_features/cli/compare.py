@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,8 @@ import typer
 from fer_features.cli.flags import Json, RunFolders, RunsDir
 from fer_features.config import RUNS_DIR
 from fer_features.errors import FerError
-from fer_features.runtime.console import emit_json, print_line, print_message, table, width
+from fer_features.runtime.console import emit_json, print_line, print_message, print_wrapped, table
+from fer_features.runtime.text import counted
 
 if TYPE_CHECKING:
     from fer_features.runs.compare import Comparison
@@ -68,9 +68,9 @@ def compare(
     for path in write_figures(comparison.tables, figures) if figures else []:
         print_message(f"drew {path}")
     if hidden := len(every.tables) - len(comparison.tables):
-        print_message(f"{hidden} tables of other seeds are not shown: fer compare --all")
+        print_message(f"not shown: {counted(hidden, 'table')} of other seeds; fer compare --all")
     if hidden := len(found) - len(shown):
-        print_message(f"{hidden} runs on other images are not shown: fer compare --all")
+        print_message(f"not shown: {counted(hidden, 'run')} on other images; fer compare --all")
 
 
 def _show(comparison: Comparison, format_: str, *, all_heads: bool, wide: bool) -> None:
@@ -100,7 +100,7 @@ def _show_table(comparison: ComparisonTable, *, all_heads: bool, wide: bool) -> 
     from fer_features.runs.table import shown_columns
 
     columns, rows = shown_columns(wide=wide), comparison.drawn_rows(all_heads=all_heads)
-    table(
+    width = table(
         [one.heading for one in columns],
         [[one.cell(row) for one in columns] for row in rows],
         title=comparison.title,
@@ -108,18 +108,14 @@ def _show_table(comparison: ComparisonTable, *, all_heads: bool, wide: bool) -> 
         last_apart=comparison.published,
     )
     if hidden := len(comparison.rows()) - len(rows):
-        print_line(f"  {hidden} more runs: fer compare --all-heads")
+        print_line(f"  {counted(hidden, 'more run')}: fer compare --all-heads")
     if verdict := comparison.verdict:
-        _print_wrapped(f"= {verdict.text(short=not all_heads)}")
+        print_wrapped(f"= {verdict.text(short=not all_heads)}", width)
     for text in comparison.sources:
-        _print_wrapped(f"· {text}")
+        print_wrapped(f"· {text}", width)
     for text in comparison.notes_on(rows):
-        _print_wrapped(f"! {text}")
+        print_wrapped(f"! {text}", width)
     print_line()
-
-
-def _print_wrapped(text: str) -> None:
-    print_line(textwrap.fill(text, width() - 2, initial_indent="  ", subsequent_indent="    "))
 
 
 def show_seeds(found: Sequence[OverSeeds]) -> None:
@@ -156,14 +152,15 @@ def _show_leaks(leaks: Sequence[LeakEffect]) -> None:
         split = f"{record.split.name} {record.seed}"
         accuracy = f"{record.test.accuracy:.4f}"
         rows.append([record.head.name, record.features(), split, accuracy, points, *parts])
-    table(
+    width = table(
         ["head", "features", "split, seed", "test acc", "points", "with a copy", "without"],
         rows,
         title="Splits that leak: accuracy on test images with a copy in training or validation",
         text_columns=["head", "features", "split, seed"],
     )
-    _print_wrapped(
+    print_wrapped(
         "points is what the images with a copy add: test acc less the accuracy without them. In "
-        "brackets 95 % intervals; all of one run, on its own test images."
+        "brackets 95 % intervals; all of one run, on its own test images.",
+        width,
     )
     print_line()

@@ -13,10 +13,10 @@ from fer_features.cli.extract import LONGEST_LIST, show_bad
 from fer_features.cli.flags import Json, Size
 from fer_features.config import EMOTIONS, GRID, MAX_SEED, SEED, USAGES, DataConfig, ExtractConfig
 from fer_features.runtime.console import emit_json, print_line, print_message, table
+from fer_features.runtime.text import counted
 
 if TYPE_CHECKING:
-    from fer_features.data.pictures import PictureForms
-    from fer_features.data.summary import DataSummary
+    from fer_features.data.summary import DataSummary, PictureForms
 
 
 def info(config: DataConfig, *, json: Json = False) -> None:
@@ -97,7 +97,7 @@ def _show_summary(summary: DataSummary) -> None:
     table(
         ["emotion", *(names[place] for place in kept), "all"],
         [[name, *(f"{n:,}" for n in (*line[kept], line.sum()))] for name, line in lines],
-        title=f"{summary.name}: {summary.rows:,} images",
+        title=f"{summary.name}: {counted(summary.rows, 'image')}",
         text_columns=["emotion"],
         last_apart=True,
     )
@@ -108,7 +108,7 @@ def _show_summary(summary: DataSummary) -> None:
     more = len(summary.constant) - LONGEST_LIST
     shown += f" and {more} more" if more > 0 else ""
     print_line(f"surplus exact copies  {summary.copies:,}")
-    print_line(f"  with other labels   {summary.conflicts:,} groups")
+    print_line(f"  with other labels   {counted(summary.conflicts, 'group')}")
     rows = f" (rows {shown})" if shown else ""
     print_line(f"constant images       {len(summary.constant)}{rows}")
     show_bad(summary.bad)
@@ -117,7 +117,7 @@ def _show_summary(summary: DataSummary) -> None:
 
 def _show_forms(pictures: PictureForms) -> None:
     """Print how pictures are stored, and how those stored otherwise are converted."""
-    from fer_features.data.pictures import LONG
+    from fer_features.data.summary import LONG
 
     sizes = [f"{width} × {height} ({count:,})" for (width, height), count in pictures.sizes.items()]
     widths, heights = zip(*pictures.sizes, strict=True)

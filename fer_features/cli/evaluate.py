@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Annotated
 
 import typer
@@ -10,7 +9,8 @@ import typer
 from fer_features.cli.flags import Json
 from fer_features.config import EvaluateConfig
 from fer_features.errors import FerError
-from fer_features.runtime.console import emit_json, print_line, table, width
+from fer_features.runtime.console import emit_json, print_line, print_wrapped, table
+from fer_features.runtime.progress import show_progress
 
 FORMATS = ("table", "markdown", "json")
 
@@ -23,12 +23,12 @@ def evaluate(
 ) -> None:
     """Score a model on labelled faces of your own: all, by class, by group, with 95 % intervals.
 
-    Each picture is one face, and is scaled to 48×48 as fer extract does. Faces that the model's
-    backbone has learnt from, and copies of such, are left out and counted.
+    Each picture is one face, and is scaled to 48×48 as fer extract does; with --faces found, the
+    largest face in it is cut out as fer predict does, and pictures without one are counted. Faces
+    that the model's backbone has learnt from, and copies of such, are left out and counted.
     """
     from fer_features.data import open_faces
-    from fer_features.data.folder import read_groups
-    from fer_features.model.evaluate import evaluate_model
+    from fer_features.model.evaluate import evaluate_model, read_groups
     from fer_features.model.load import load_model
 
     format_ = "json" if json else format_
@@ -47,6 +47,8 @@ def evaluate(
         group=config.group,
         other=load_model(config.against) if config.against else None,
         allow_seen=config.allow_seen,
+        whole=config.faces == "whole",
+        progress=show_progress,
     )
     match format_:
         case "json":
@@ -55,10 +57,6 @@ def evaluate(
             print_line(found.to_markdown().rstrip("\n"))
         case _:
             title = f"{found.model} on {found.data}"
-            table(found.columns(), found.rows(), title=title, text_columns=["faces"])
+            width = table(found.columns(), found.rows(), title=title, text_columns=["faces"])
             for text in found.texts():
-                print_line(
-                    textwrap.fill(
-                        f"· {text}", width() - 2, initial_indent="  ", subsequent_indent="    "
-                    )
-                )
+                print_wrapped(f"· {text}", width)

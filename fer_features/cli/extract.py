@@ -10,6 +10,7 @@ from fer_features.config import ExtractConfig
 from fer_features.runtime.console import emit_json, print_line, print_message
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
+from fer_features.runtime.text import counted
 
 if TYPE_CHECKING:
     from fer_features.data import BadRow
@@ -53,14 +54,15 @@ def show(done: Extraction) -> None:
     if done.reused:
         packed = "; the file was recompressed" if done.packed else ""
         print_line(
-            f"{done.cache}: {done.rows:,} images, all cached already; nothing to compute{packed}"
+            f"{done.cache}: {counted(done.rows, 'image')}, all cached already; nothing to compute"
+            f"{packed}"
         )
         return
     seconds = done.seconds
     speed = f" at {done.images_per_s:.1f} images/s" if done.images_per_s else ""
     found = f", {done.found:,} cached already" if done.found else ""
     print_line(
-        f"{done.cache}: {done.rows:,} images{found}, {done.computed:,} computed{speed} "
+        f"{done.cache}: {counted(done.rows, 'image')}{found}, {done.computed:,} computed{speed} "
         f"(run {seconds['run']:.1f} s, waited for images {seconds['read']:.1f} s, for the disk "
         f"{seconds['write']:.1f} s; preparation {seconds['prepare']:.1f} s)"
     )

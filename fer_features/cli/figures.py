@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fer_features.config import EMOTIONS, USAGES
 from fer_features.data.faces import IMAGE_SIZE, Faces
 from fer_features.runtime.figures import GREY, ORANGE, new_figure
+from fer_features.runtime.text import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +50,7 @@ def twin_sheet(
             for axes in axes_line:
                 axes.set_axis_off()
             _one_group(axes_line[:IMAGES], faces, line, exact, number=number)
-        title = f"{name}: the worst {len(members)} of {group.max():,} groups of twins"
+        title = f"{name}: the worst {len(members)} of {counted(group.max(), 'group')} of twins"
         if any(len(np.unique(faces.emotion[line])) > 1 for line in members):
             title += "\nframed: labels other than the group's most frequent"
         figure.suptitle(title, fontsize=11, x=0.01, ha="left")

@@ -15,6 +15,7 @@ from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, print_line, print_message, table
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
+from fer_features.runtime.text import counted
 
 if TYPE_CHECKING:
     from fer_features.heads.base import EpochCallback
@@ -37,7 +38,11 @@ def fit(
     ] = False,
     save: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the model of the one head that is fitted, too."),
+        typer.Option(
+            metavar="FILE",
+            help="Also write the model of the one head that is fitted; a model that is there is "
+            "replaced.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -160,7 +165,7 @@ def show_run(run: Run) -> None:
     for part, n in record.seen_parts.items():
         print_line(
             f"  SEEN IMAGES: the weights have learnt from {n:,} of the "
-            f"{getattr(record.split, part):,} {part} images"
+            f"{counted(getattr(record.split, part), f'{part} image')}"
         )
     if record.provenance_unknown:
         print_line(

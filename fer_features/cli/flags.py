@@ -8,7 +8,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import Field
+from dataclasses import MISSING, Field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,7 +93,9 @@ def _parameters(field: Field[Any], kind: Any, flag: Flag) -> Iterator[inspect.Pa
     """The parameters of a typer command for a field: one, and one for an option's old name."""
     default = field.default
     shown: bool | str = default is not None and default is not False and default != -1
-    if _is_repeatable(kind):
+    if default is MISSING and field.default_factory is MISSING:
+        kind, default, shown = list[str], inspect.Parameter.empty, False
+    elif _is_repeatable(kind):
         kind, default = list[str] | None, None
         shown = ",".join(field.default) if isinstance(field.default, tuple) else ""
     elif flag.parse is not None:

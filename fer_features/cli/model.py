@@ -37,12 +37,12 @@ def save(
     from fer_features.runs.run import read_run
 
     model = model_of_run(read_run(run), uncertain_below=uncertain_below)
-    path = model.save(out or model.name, with_weights=with_weights)
+    path = model.save(out or model.stem, with_weights=with_weights)
     size = path.stat().st_size
     if json:
         emit_json({"model": str(path), "bytes": size})
     else:
-        print_line(f"{path}: the model of {model.name}, {size / 1024:.0f} KiB")
+        print_line(f"{path}: the model of {model.stem}, {size / 1024:.0f} KiB")
 
 
 def show(

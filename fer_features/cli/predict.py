@@ -18,6 +18,7 @@ from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, print_message
 from fer_features.runtime.interrupt import prompt_interrupt
 from fer_features.runtime.progress import show_progress
+from fer_features.runtime.text import counted
 
 if TYPE_CHECKING:
     from fer_features.model.annotate import Annotator
@@ -68,6 +69,7 @@ def predict(config: PredictConfig, *, json: Json = False) -> None:
                     output.write(answer.rows)
                     if annotator:
                         annotator.write(answer.picture, answer.rows)
+                summary.check_region(file)
                 if file:
                     file.finish(total)
             finally:
@@ -90,8 +92,6 @@ def _checked(config: PredictConfig) -> tuple[list[Path], Options, Annotator | No
     inputs = [Path(one) for one in dict.fromkeys(config.inputs)]
     check_inputs(inputs)
     parse_every(config.every)
-    if config.faces not in ("found", "whole"):
-        raise FerError(f"no such --faces: {config.faces}", hint="found or whole")
     whole = config.faces == "whole"
     options = Options(whole, config.largest, config.region, config.every)
     return inputs, options, Annotator(config.annotate, inputs) if config.annotate else None
@@ -182,7 +182,7 @@ class _Summary:
         from fer_features.model.decoding import Seconds
 
         self.model, self.out = model, out
-        self.pictures = self.faces = self.small = self.resumed_after = 0
+        self.pictures = self.faces = self.small = self.outside = self.resumed_after = 0
         self.statuses: Counter[str] = Counter()
         self.unreadable: list[dict[str, Any]] = []
         self.waited = Seconds()
@@ -195,9 +195,25 @@ class _Summary:
             self.statuses[row.status] += 1
             self.faces += row.face is not None
             self.small += row.is_small
+            self.outside += row.is_outside
             if row.status == "unreadable" and len(self.unreadable) < LONGEST_LIST:
                 where = {"source": row.source, "frame": row.frame, "reason": row.reason}
                 self.unreadable.append(where)
+
+    def check_region(self, file: FileOutput | None) -> None:
+        """Refuse a region that no picture has a part of; a file of such rows is removed.
+
+        Raises:
+            FerError: all pictures that could be read lie outside.
+        """
+        read = self.pictures - self.statuses["unreadable"]
+        if self.outside and self.outside == read and not self.resumed_after:
+            if file:
+                file.remove()
+            raise FerError(
+                "every picture lies outside --region",
+                hint="X,Y,W,H are pixels from the upper left corner of the upright picture",
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -210,6 +226,7 @@ class _Summary:
             "faces": self.faces,
             "statuses": dict(self.statuses),
             "small": self.small,
+            "outside_region": self.outside,
             "unreadable": self.unreadable,
             "seconds": round(seconds, 3),
             "waited": {step: round(s, 3) for step, s in vars(self.waited).items()},
@@ -228,12 +245,19 @@ class _Summary:
             print_message(f"  and {more:,} more")
         if self.small:
             print_message(
-                f"{self.small:,} faces of 20 to 32 pixels (size_px): labels are less often right"
+                f"{counted(self.small, 'face')} of 20 to 32 pixels (size_px): labels are "
+                "less often right"
             )
+        if self.outside:
+            verb = "lies" if self.outside == 1 else "lie"
+            print_message(f"note: {counted(self.outside, 'picture')} {verb} outside --region")
         counts = ", ".join(f"{name} {n:,}" for name, n in self.statuses.most_common())
         waited = ", ".join(f"{step} {s / seconds:.0%}" for step, s in vars(self.waited).items())
-        resumed = f"; {self.resumed_after:,} files were there" if self.resumed_after else ""
+        resumed = (
+            f"; {counted(self.resumed_after, 'file')} done before" if self.resumed_after else ""
+        )
         print_message(
-            f"{self.out or self.model}: {self.pictures:,} pictures, {self.faces:,} faces ({counts})"
+            f"{self.out or self.model}: {counted(self.pictures, 'picture')}, "
+            f"{counted(self.faces, 'face')} ({counts})"
             f" in {seconds:.1f} s, {self.pictures / seconds:.1f} pictures/s ({waited}){resumed}"
         )

@@ -13,6 +13,7 @@ from fer_features.cli.flags import CacheDir, Json, RunFolders, RunsDir
 from fer_features.config import CACHE_DIR, EMOTIONS, RUNS_DIR, USAGES
 from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, print_line, print_message
+from fer_features.runtime.text import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,13 +45,16 @@ def report(
     faces = partial(find_faces, cache_dir=cache_dir)
     written = write_report(shown, out, every_seed=bool(run), faces=faces, log=print_message)
     if hidden := len(found) - len(shown):
-        print_message(f"{hidden} runs on other images are not shown: name them to see them")
+        print_message(f"not shown: {counted(hidden, 'run')} on other images; name them to see them")
     counts = {"bytes": written.size, "runs": written.runs, "faces": written.faces}
     if json:
         emit_json({"report": str(written.path), **counts})
     else:
         size = f"{written.size / 1024:.0f} KiB"
-        print_line(f"{written.path}: {written.runs} runs, {written.faces} faces, {size}")
+        print_line(
+            f"{written.path}: {counted(written.runs, 'run')}, "
+            f"{counted(written.faces, 'face')}, {size}"
+        )
 
 
 def find_faces(run: Run, rows: NDArray[np.int64], *, cache_dir: Path) -> dict[int, Face]:

@@ -1,9 +1,10 @@
-"""Images and labels in: CSV files, folders of pictures, the drawn sample."""
+"""Images and labels in: CSV and Parquet files, folders of pictures, the drawn sample."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fer_features.config import EMOTIONS, USAGES, DataConfig
 from fer_features.data.faces import (
@@ -12,9 +13,11 @@ from fer_features.data.faces import (
     FaceIndex,
     Faces,
     FaceSource,
+    SampleFaces,
     pixel_sha256,
     read_all,
 )
+from fer_features.data.parquet_columns import is_parquet
 from fer_features.errors import FerError
 
 __all__ = [
@@ -43,8 +46,9 @@ def load_faces(
     """Load all images and labels of a source into memory (2.3 kB an image).
 
     Args:
-        data: ``sample`` for the built-in drawn faces, a folder of class folders, or a
-            ``fer2013.csv`` (plain, or as ``.gz``, ``.xz``, ``.zip`` or in a tar archive).
+        data: ``sample`` for the built-in drawn faces, a folder of class folders, a
+            ``fer2013.csv`` (plain, or as ``.gz``, ``.xz``, ``.zip`` or in a tar archive), or a
+            Parquet file or a folder of such files.
         ignore: class names or labels whose images are left out; case does not matter.
         map_class: the emotion that images of other classes or labels count as, by class or label.
         skip_bad: leave out rows that cannot be read instead of raising at the first.
@@ -90,21 +94,25 @@ def open_faces(
                 "sample has the seven emotions and no other classes",
                 hint="leave --ignore and --map out; --task selects among the seven",
             )
-        from fer_features.data.sample import SampleFaces
-
         return SampleFaces()
     path = Path(data).expanduser()
+    options: Any = {"skip_bad": skip_bad, "ignore": ignore, "classes": classes}
+    if (path.is_dir() or path.is_file()) and is_parquet(path):
+        from fer_features.data.parquet import ParquetFaces
+
+        return ParquetFaces(path, **options)
     if path.is_dir():
         from fer_features.data.folder import FolderFaces
 
-        return FolderFaces(path, skip_bad=skip_bad, ignore=ignore, classes=classes)
+        return FolderFaces(path, **options)
     if path.is_file():
         from fer_features.data.csv import CsvFaces
 
-        return CsvFaces(path, skip_bad=skip_bad, ignore=ignore, classes=classes)
+        return CsvFaces(path, **options)
     if path.exists():
         raise FerError(f"{data} is neither a regular file nor a folder")
     raise FerError(
         f"no such file or folder: {data}",
-        hint="give the path of fer2013.csv, of a folder of class folders, or the word sample",
+        hint="give the path of fer2013.csv, of a folder of class folders or of a Parquet file, or "
+        "the word sample",
     )

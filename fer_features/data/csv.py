@@ -24,7 +24,7 @@ from fer_features.data.csv_rows import (
 )
 from fer_features.data.faces import IMAGE_SIZE, BadRow, FaceIndex, Faces, FileSource
 from fer_features.data.labels import IGNORED
-from fer_features.data.unpack import Member, file_errors, find_member, open_csv
+from fer_features.data.unpack import Member, file_errors, find_member, open_csv, read_columns
 from fer_features.errors import FerError
 from fer_features.runtime.text import plain_text
 
@@ -68,6 +68,14 @@ class CsvFaces(FileSource):
         """
         return self._scanned.index
 
+    def column(self, name: str) -> list[str]:
+        """A column's values by row, in any case of its name; empty where there is none.
+
+        Raises:
+            FerError: there is no such column.
+        """
+        return [one for (one,) in read_columns(self._path, name)]
+
     def _decode(self, batches: list[NDArray[np.int64]]) -> Iterator[Faces]:
         scan = self._scanned
         if self._version() != scan.version:
@@ -105,7 +113,7 @@ class CsvFaces(FileSource):
             emotion=usable[1].astype(np.int8),
             usage=usable[2].astype(np.int8),
             bad=tuple(BadRow(row, str(error)) for row, error in sorted(bad.items())),
-            notes=self._labels.notes(table.counts(), source=self.name, unit="rows"),
+            notes=self._labels.notes(table.counts(), source=self.name, unit="row"),
             ignored=int(ignored.sum()),
         )
         digest = self._labels.digest(hasher.hexdigest())

@@ -1,4 +1,4 @@
-"""Faces in memory, and the interface of a source of faces."""
+"""Faces in memory, the interface of a source of faces, and the built-in sample."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,10 @@ from fer_features.runtime.progress import Advance
 
 IMAGE_SIZE = 48
 """Height and width of a face, in pixels."""
+
+SAMPLE = Path(__file__).with_name("sample.png")
+"""The faces side by side, row by row, 25 in a line; its text ``emotion`` and ``usage`` hold one
+digit for each. ``tools/draw_sample`` draws it."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,55 @@ class FileSource(ABC):
     @abstractmethod
     def _decode(self, batches: list[NDArray[np.int64]]) -> Iterator[Faces]:
         """The faces at each of `batches`, positions in `index`."""
+
+
+class SampleFaces:
+    """600 drawn faces in FER2013's form, for a first run; no person is shown.
+
+    - 180 happy, 80 each of angry, fear, sad and neutral, 60 surprise, 40 disgust, shuffled.
+    - Rows 0 to 479 are Training, 480 to 539 PublicTest, 540 to 599 PrivateTest.
+    - Like FER2013, it has exact copies: 12 rows repeat the pixels and the label of an earlier row,
+      some of them in another part.
+    - An emotion is drawn as the FACS action units that make it up, each of random intensity; the
+      person, pose, light, grain and occlusions do not depend on it. Some faces are ambiguous.
+    """
+
+    name = "sample"
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the images' bytes, then the emotions', then the usages', row by row."""
+        index, images = _sample()
+        return hashlib.sha256(
+            b"".join(map(bytes, (images, index.emotion, index.usage)))
+        ).hexdigest()
+
+    def index(self) -> FaceIndex:
+        """Labels of all 600 rows."""
+        return _sample()[0]
+
+    def read(self, rows: NDArray[np.int64], *, batch_size: int = 1024) -> Iterator[Faces]:
+        """Yield `rows` (ascending), `batch_size` at a time.
+
+        Raises:
+            FerError: a row is not in the sample, or the batch size is below 1.
+        """
+        index, images = _sample()
+        batches = index.batches(rows, batch_size=batch_size, name=self.name)
+        return (index.faces(places, images[places]) for places in batches)
+
+
+@cache
+def _sample() -> tuple[FaceIndex, NDArray[np.uint8]]:
+    """The index, and uint8 (600, 48, 48)."""
+    from PIL import Image
+
+    with Image.open(SAMPLE) as picture:
+        emotion, usage = (
+            np.array(list(picture.info[name]), np.int8) for name in ("emotion", "usage")
+        )
+        tiles = np.asarray(picture).reshape(-1, IMAGE_SIZE, picture.width // IMAGE_SIZE, IMAGE_SIZE)
+    images = np.ascontiguousarray(tiles.swapaxes(1, 2)).reshape(-1, IMAGE_SIZE, IMAGE_SIZE)
+    return FaceIndex(row=np.arange(len(images)), emotion=emotion, usage=usage), images
 
 
 def pixel_sha256(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import re
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.csv import CsvFaces
-from fer_features.data.faces import BadRow, FaceIndex, Faces, FaceSource, FileSource
-from fer_features.data.folder_listing import Listing, Picture
-from fer_features.data.labels import KNOWN
-from fer_features.data.pictures import LONG, PictureForms, read_form, read_picture
-from fer_features.data.unpack import read_columns
+from fer_features.config import USAGES
+from fer_features.data.faces import BadRow, FaceIndex
+from fer_features.data.labels import IGNORED, KNOWN, ORDER, PARTS, Labels, rule_hint
+from fer_features.data.pictures import OTHER_PICTURES, PictureSource, suffixes
 from fer_features.errors import FerError
-from fer_features.runtime.text import plain_text
+from fer_features.runtime.text import counted, plain_text
 
-FILE = "file"
-"""The column of a table with the pictures' paths or names."""
+_PREFIX = re.compile(f"({'|'.join(USAGES)})_", re.IGNORECASE)
+_OFFICIAL = re.compile(rf"(?<![^\W_])({'|'.join(USAGES)})_([0-9]+)", re.IGNORECASE)
+_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX")
 
-NO_GROUP = "(none)"
-"""The group of rows of which the column is empty, or that the table does not list."""
+_UNREAD = "pictures of types that Pillow does not read here"
+_OTHER = "files that are not pictures"
+_HIDDEN = "hidden files or folders"
+_SPECIAL = "pipes, devices, or links to nothing"
+_LINKS = "links to folders that contain the link or are read already"
 
 
-class FolderFaces(FileSource):
+class FolderFaces(PictureSource):
     """The pictures in class folders, as in the folder form of FER2013 on Kaggle.
 
     ``angry/ disgust/ fear/ happy/ sad/ surprise/ neutral/`` or ``0/`` to ``6/``, also in other
@@ -62,64 +66,23 @@ class FolderFaces(FileSource):
         """
         content = hashlib.sha256()
         for row, picture in enumerate(self._listing.pictures):
-            with self._errors(row), self._file(row).open("rb") as file:
+            with self.errors(row), (self._path / picture.path).open("rb") as file:
                 inner = hashlib.file_digest(file, "sha256")
             content.update(os.fsencode(picture.path) + b"\0" + inner.digest())
         return self._labels.folder_digest(content.hexdigest())
-
-    def index(self) -> FaceIndex:
-        """Labels and row numbers of all usable pictures; lists the folder at the first call only.
-
-        Pictures are decoded only with ``skip_bad``.
-
-        Raises:
-            FerError: a folder in it is no known class, is empty, or cannot be listed.
-        """
-        return self._index
 
     @property
     def paths(self) -> list[str]:
         """Each picture's path in the folder, with slashes, by row number."""
         return [picture.path for picture in self._listing.pictures]
 
-    def forms(self) -> PictureForms:
-        """Sizes and colours of the usable pictures as they are stored; reads only their headers.
+    def file_name(self, row: int) -> str:
+        """The picture's path in the folder, with unprintable characters escaped."""
+        return plain_text(self._listing.pictures[row].path)
 
-        Raises:
-            FerError: a picture's header cannot be read.
-        """
-        sizes, colour, long = Counter[tuple[int, int]](), 0, []
-        for row in self._index.row.tolist():
-            with self._errors(row):
-                size, in_colour = read_form(self._file(row))
-            sizes[size] += 1
-            colour += in_colour
-            if max(size) > LONG * min(size):
-                long.append(plain_text(self._listing.pictures[row].path))
-        return PictureForms(sizes=dict(sizes.most_common()), colour=colour, long=tuple(long))
-
-    def _decode(self, batches: list[NDArray[np.int64]]) -> Iterator[Faces]:
-        for places in batches:
-            images = []
-            for row in self._index.row[places].tolist():
-                with self._errors(row):
-                    images.append(read_picture(self._file(row)))
-            yield self._index.faces(places, np.stack(images))
-
-    def _file(self, row: int) -> Path:
-        return self._path / self._listing.pictures[row].path
-
-    @contextmanager
-    def _errors(self, row: int) -> Iterator[None]:
-        """Turn errors in reading a row's picture into a `FerError` that names it."""
-        try:
-            yield
-        except (OSError, ValueError) as error:
-            path = plain_text(f"{self.name}/{self._listing.pictures[row].path}")
-            raise FerError(
-                f"{path} (row {row}): {getattr(error, 'strerror', None) or error}",
-                hint="fix it, or leave bad pictures out: --skip-bad",
-            ) from error
+    def files(self, rows: NDArray[np.int64]) -> Iterator[Path]:
+        """The paths of the pictures of `rows`."""
+        return (self._path / self._listing.pictures[row].path for row in rows.tolist())
 
     @cached_property
     def _listing(self) -> Listing:
@@ -129,97 +92,209 @@ class FolderFaces(FileSource):
             raise FerError(f"{error.filename} cannot be listed: {error.strerror}") from error
         if not listing.counts:
             raise FerError(f"{self.name} has no class folders", hint=KNOWN)
-        self._labels.notes(listing.counts, source=self.name, unit="pictures")  # checks the rules
+        self._labels.notes(listing.counts, source=self.name, unit="picture")  # checks the rules
         if not listing.pictures:
             raise FerError(f"{self.name}: all of its classes are left out (--ignore)")
         return listing
 
-    @cached_property
-    def _index(self) -> FaceIndex:
+    def index_without(self, bad: Mapping[int, str]) -> FaceIndex:
+        """The index without some rows; `bad` are the reasons, by row number.
+
+        Raises:
+            FerError: a folder in it is no known class, is empty, or cannot be listed.
+        """
         listing = self._listing
-        bad = self._undecodable() if self._skip_bad else {}
         rows = [row for row in range(len(listing.pictures)) if row not in bad]
         if not rows:
             raise FerError(f"{self.name} has no usable picture; row 0: {bad[0]}")
         pictures = [listing.pictures[row] for row in rows]
-        family = _families(pictures)
-        rules = self._labels.notes(listing.counts, source=self.name, unit="pictures")
+        family, copies = _families(pictures)
+        rules = self._labels.notes(listing.counts, source=self.name, unit="picture")
         return FaceIndex(
             row=np.array(rows, np.int64),
             emotion=np.array([picture.emotion for picture in pictures], np.int8),
             usage=np.array([picture.usage for picture in pictures], np.int8),
             family=family,
             bad=tuple(BadRow(*one) for one in bad.items()),
-            notes=(*rules, *listing.notes(), *_family_notes(pictures, family)),
+            notes=(*rules, *listing.notes(), *copies),
         )
 
-    def _undecodable(self) -> dict[int, str]:
-        """The reasons of pictures that cannot be decoded, by row number."""
-        reasons = {}
-        for row, picture in enumerate(self._listing.pictures):
-            try:
-                read_picture(self._file(row))
-            except ValueError as error:
-                reasons[row] = f"{plain_text(picture.path)}: {error}"
-        return reasons
 
-
-def _families(pictures: Sequence[Picture]) -> NDArray[np.int64]:
+def _families(pictures: Sequence[Picture]) -> tuple[NDArray[np.int64], list[str]]:
     """The same number from 0 for pictures of one official part and number, -1 for all others."""
-    keys = [picture.official for picture in pictures]
-    counts = Counter(keys)
-    numbers: dict[tuple[str, int], int] = {}
-    return np.array(
-        [numbers.setdefault(key, len(numbers)) if key and counts[key] > 1 else -1 for key in keys],
-        np.int64,
+    members: defaultdict[tuple[str, int] | None, list[int]] = defaultdict(list)
+    for place, picture in enumerate(pictures):
+        members[picture.official].append(place)
+    families = [places for key, places in members.items() if key and len(places) > 1]
+    family = np.full(len(pictures), -1, np.int64)
+    for number, places in enumerate(families):
+        family[places] = number
+    if not families:
+        return family, []
+    note = (
+        f"{counted(len(families), 'photograph')} with several pictures each, "
+        f"{sum(map(len, families)):,} in all, by the official part and number in their names "
+        f"(for example {plain_text(pictures[families[0][0]].path)})"
     )
+    return family, [note]
 
 
-def _family_notes(pictures: Sequence[Picture], family: NDArray[np.int64]) -> Iterator[str]:
-    members = np.flatnonzero(family >= 0)
-    if len(members):
-        example = plain_text(pictures[members[0]].path)
-        yield (
-            f"{family.max() + 1:,} photographs have several pictures each, {len(members):,} in "
-            f"all, by the official part and number in their names (for example {example})"
-        )
+@dataclass(frozen=True)
+class Picture:
+    """A picture: its path in the folder with slashes, and the labels that the path gives it."""
+
+    path: str
+    emotion: int
+    usage: int
+
+    @property
+    def official(self) -> tuple[str, int] | None:
+        """Part and number in FER2013's naming, ``Training_3908``, if the file's name has them."""
+        found = _OFFICIAL.search(PurePosixPath(self.path).name)
+        return (found[1].lower(), int(found[2])) if found else None
 
 
-def read_groups(source: FaceSource, column: str, *, table: Path | None = None) -> NDArray[np.str_]:
-    """The group of each usable row of a source.
+class Listing:
+    """All pictures in class folders directly in `root`, or in its folders of parts.
 
-    Args:
-        source: a CSV file, or a folder of pictures.
-        column: the column's name, in any case.
-        table: for a folder: a CSV file with a column ``file``, which holds paths in the folder, or
-            names of files where these are unique, and the column of groups.
-
-    Returns:
-        (N,), in the order of the source's `index`; `NO_GROUP` where there is none.
+    Attributes:
+        pictures: sorted by path.
+        counts: number of pictures of each class folder's name, ignored ones too.
 
     Raises:
-        FerError: there is no such column, or the table lists no picture of the folder.
+        FerError: a folder is no known class, has no pictures, or a picture is in no class folder.
+        OSError: a folder cannot be listed.
     """
-    if isinstance(source, CsvFaces) and table is None:
-        found = [one[0] for one in read_columns(source.path, column)]
-        return np.array([one or NO_GROUP for one in found])[source.index().row]
-    if not isinstance(source, FolderFaces) or table is None:
-        raise FerError(
-            f"{source.name} has no column {plain_text(column)}",
-            hint="--group names a column of a CSV file; for a folder of pictures give --table "
-            f"FILE.csv with the columns {FILE} and {plain_text(column)}",
-        )
-    listed = {file: group for group, file in read_columns(table, column, FILE)}
-    paths = [source.paths[row] for row in source.index().row]
-    names = Counter(PurePosixPath(path).name for path in paths)
-    groups = []
-    for path in paths:
-        name = PurePosixPath(path).name
-        group = listed.get(path, listed.get(name) if names[name] == 1 else None)
-        groups.append(group or NO_GROUP)
-    if not set(groups) - {NO_GROUP}:
-        raise FerError(
-            f"{table} lists no picture of {source.name}",
-            hint=f"its column {FILE} holds paths in the folder, such as {plain_text(paths[0])}",
-        )
-    return np.array(groups)
+
+    def __init__(self, root: Path, labels: Labels) -> None:
+        self.pictures: list[Picture] = []
+        self.counts: Counter[str] = Counter()
+        self._root, self._labels = root, labels
+        self._skipped: defaultdict[str, list[str]] = defaultdict(list)
+        self._overruled: list[str] = []
+        for folder in self._class_folders(root):
+            usage = PARTS.get(folder.name.lower(), -1)
+            classes = [folder] if usage < 0 else self._class_folders(folder)
+            if not classes:
+                raise FerError(f"{self._shown(folder)} has no class folders", hint=KNOWN)
+            for one in classes:
+                self._add_class(one, usage=usage)
+        self.pictures.sort(key=lambda picture: picture.path)
+
+    def notes(self) -> Iterator[str]:
+        """What is skipped or ambiguous, one sentence each."""
+        if any(name.isdecimal() and not self._labels.has_rule(name) for name in self.counts):
+            yield f"class folders named by numbers are read in FER2013's order: {ORDER}"
+        if self._overruled:
+            yield (
+                "file names that start with Training_, PublicTest_ or PrivateTest_ overrule the "
+                f"folders train, val and test: they disagree for {_counted(self._overruled)}"
+            )
+        for what in (_UNREAD, _OTHER, _HIDDEN, _SPECIAL, _LINKS):
+            if paths := self._skipped[what]:
+                yield f"skipped, {what}: {_counted(paths, by_suffix=what in (_UNREAD, _OTHER))}"
+
+    def _class_folders(self, folder: Path) -> list[Path]:
+        """The folders directly in `folder`, in which no picture may be."""
+        folders = []
+        for entry in self._entries(folder):
+            path = folder / entry.name
+            if entry.is_dir() and entry.is_symlink() and self._contains(path):
+                self._skip(path, _LINKS)
+            elif entry.is_dir():
+                folders.append(path)
+            elif path.suffix.lower() in suffixes():
+                raise FerError(
+                    f"{self._shown(path)} is in no class folder",
+                    hint="give the folder that has the class folders, and no picture beside them",
+                )
+            else:
+                self._skip(path)
+        return folders
+
+    def _add_class(self, folder: Path, *, usage: int) -> None:
+        """Add the pictures of a class folder, at any depth."""
+        emotion = self._labels.code(folder.name)
+        if emotion is None:
+            raise FerError(
+                f"{self._shown(folder)} is no known class",
+                hint=f"{KNOWN}; {rule_hint(folder.name)}",
+            )
+        files = list(self._files(folder))
+        self.counts[folder.name] += len(files)
+        if emotion == IGNORED:
+            return
+        if not files:
+            raise FerError(
+                f"{self._shown(folder)} has no pictures that can be read",
+                hint="; ".join(["fill the folder, or remove it", *self.notes()]),
+            )
+        for file in files:
+            prefix = _PREFIX.match(file.name)
+            named = PARTS[prefix[1].lower()] if prefix else usage
+            picture = Picture(file.relative_to(self._root).as_posix(), emotion, named)
+            self.pictures.append(picture)
+            if -1 != usage != named:
+                self._overruled.append(picture.path)
+
+    def _files(self, top: Path) -> Iterator[Path]:
+        """Pictures at any depth; links to folders are followed last, and each folder read once."""
+        seen: set[Path] = set()
+        folders = deque([top])
+        while folders:
+            folder = folders.popleft()
+            real = folder.resolve()
+            if real in seen or (folder.is_symlink() and self._contains(folder)):
+                self._skip(folder, _LINKS)
+                continue
+            seen.add(real)
+            for entry in self._entries(folder):
+                path = folder / entry.name
+                if entry.is_dir():
+                    (folders.append if entry.is_symlink() else folders.appendleft)(path)
+                elif path.suffix.lower() in suffixes():
+                    yield path
+                else:
+                    self._skip(path)
+
+    def _entries(self, folder: Path) -> Iterator[os.DirEntry[str]]:
+        """Files and folders, without hidden ones, pipes and devices (which could block)."""
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda one: one.name):
+                if entry.name in _SYSTEM or entry.name.startswith("._"):
+                    continue
+                if entry.name.startswith("."):
+                    self._skip(folder / entry.name, _HIDDEN)
+                elif _is_file_or_folder(entry):
+                    yield entry
+                else:
+                    self._skip(folder / entry.name, _SPECIAL)
+
+    def _contains(self, link: Path) -> bool:
+        """Whether a link's target contains the link itself or the root folder."""
+        target = link.resolve()
+        return any(one.resolve().is_relative_to(target) for one in (link.parent, self._root))
+
+    def _skip(self, path: Path, what: str = "") -> None:
+        what = what or (_UNREAD if path.suffix.lower() in OTHER_PICTURES else _OTHER)
+        self._skipped[what].append(path.relative_to(self._root).as_posix())
+
+    def _shown(self, path: Path) -> str:
+        """A path in messages, starting with the folder's own name."""
+        return plain_text(Path(self._root.resolve().name, path.relative_to(self._root)).as_posix())
+
+
+def _is_file_or_folder(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):  # a link to itself
+        return entry.is_file() or entry.is_dir()
+    return False
+
+
+def _counted(paths: list[str], *, by_suffix: bool = False) -> str:
+    """How many paths there are, of which suffixes, and the first of them."""
+    text = f"{len(paths):,}"
+    if by_suffix:
+        kinds = Counter(PurePosixPath(path).suffix.lower() or "no suffix" for path in paths)
+        text += " (" + ", ".join(f"{plain_text(one)} {n:,}" for one, n in kinds.most_common(5))
+        text += ", …)" if len(kinds) > 5 else ")"
+    return f"{text}, {'for example ' if len(paths) > 1 else ''}{plain_text(min(paths))}"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from fer_features.config import EMOTIONS
 from fer_features.errors import FerError
-from fer_features.runtime.text import plain_text
+from fer_features.runtime.text import counted, plain_text
 
 SPELLINGS = (
     ("angry", "anger"),
@@ -26,6 +26,16 @@ SPELLINGS = (
 
 KNOWN = f"known are {', '.join(name for names in SPELLINGS for name in names)}, and 0 to 6"
 """Hint that lists the labels that need no ``--map``."""
+
+ORDER = ", ".join(f"{code} {emotion}" for code, emotion in enumerate(EMOTIONS))
+"""FER2013's order of the emotions, for messages."""
+
+PARTS = {
+    **dict.fromkeys(("train", "training"), 0),
+    **dict.fromkeys(("val", "valid", "validation", "publictest"), 1),
+    **dict.fromkeys(("test", "testing", "privatetest"), 2),
+}
+"""The usage's code of each name of a part, in lower case."""
 
 IGNORED = -2
 """Code of a label whose rows are left out."""
@@ -84,7 +94,7 @@ class Labels:
         Args:
             counts: number of rows of each label found.
             source: the source's name.
-            unit: what the rows are, in the plural.
+            unit: what a row is.
 
         Raises:
             FerError: a rule's label is not in the source.
@@ -106,7 +116,7 @@ class Labels:
             rule = f"left out (--ignore {name})"
             if code != IGNORED:
                 rule = f"read as {EMOTIONS[code]} (--map {name}={EMOTIONS[code]})"
-            notes.append(f"{rule}: {found[key]:,} {unit}")
+            notes.append(f"{rule}: {counted(found[key], unit)}")
         return tuple(notes)
 
     def digest(self, content: str) -> str:

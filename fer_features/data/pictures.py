@@ -1,14 +1,15 @@
-"""Picture files: decoding to 48×48 grey levels or to photographs, and how they are stored."""
+"""Picture files: decoding to 48×48 grey levels or to photographs, and sources that hold them."""
 
 from __future__ import annotations
 
 import io
 import struct
 import warnings
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 
-from fer_features.data.faces import IMAGE_SIZE
+from fer_features.data.csv_rows import RowError
+from fer_features.data.faces import IMAGE_SIZE, FaceIndex, Faces, FileSource
+from fer_features.errors import FerError
 
 _ALWAYS = ".apng .bmp .dib .gif .jfif .jpe .jpeg .jpg .mpo .pbm .pgm .png .pnm .ppm .tga .tif .tiff"
 _OPTIONAL = {"avif": ".avif .avifs", "jpg_2000": ".j2k .jp2 .jpf .jpx", "webp": ".webp"}
@@ -24,9 +27,6 @@ _NEVER = ".arw .cr2 .cr3 .dng .exr .heic .heif .hif .ico .jxl .nef .orf .pcx .ps
 
 OTHER_PICTURES = frozenset(" ".join((*_OPTIONAL.values(), _NEVER)).split())
 """Suffixes of pictures that are not read, except those in `suffixes`."""
-
-LONG = 1.5
-"""A picture whose longer side is more than this many times its shorter side is reported."""
 
 MAX_PIXELS = 100_000_000
 """A picture with more is refused before it is decoded: a small file can hold a huge picture."""
@@ -60,52 +60,18 @@ def suffixes() -> frozenset[str]:
     return frozenset(" ".join((_ALWAYS, *built)).split())
 
 
-@dataclass(frozen=True)
-class PictureForms:
-    """How pictures are stored.
-
-    Attributes:
-        sizes: number of pictures of each (width, height), the most frequent first.
-        colour: number of pictures stored in colour, even if they look grey.
-        long: paths of pictures whose sides differ by more than a factor of `LONG`.
-    """
-
-    sizes: dict[tuple[int, int], int]
-    colour: int
-    long: tuple[str, ...]
-
-    @property
-    def resized(self) -> int:
-        """Number of pictures that are not 48×48."""
-        return sum(self.sizes.values()) - self.sizes.get((IMAGE_SIZE, IMAGE_SIZE), 0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; the ten most frequent sizes as ``WIDTHxHEIGHT``."""
-        widths, heights = zip(*self.sizes, strict=True)
-        sizes = list(self.sizes.items())[:10]
-        return {
-            "sizes": {f"{width}x{height}": count for (width, height), count in sizes},
-            "width": [min(widths), max(widths)],
-            "height": [min(heights), max(heights)],
-            "resized": self.resized,
-            "colour": self.colour,
-            "long": len(self.long),
-            "long_example": self.long[0] if self.long else None,
-        }
-
-
-def read_form(path: Path) -> tuple[tuple[int, int], bool]:
+def read_form(source: Path | bytes) -> tuple[tuple[int, int], bool]:
     """A picture's (width, height), and whether it is stored in colour; reads only its header.
 
     Raises:
         ValueError: the file is no picture whose header can be read; the message says why.
     """
-    with _opened(path) as image:
+    with _opened(source) as image:
         grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
         return image.size, not grey
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
+def read_picture(source: Path | bytes) -> NDArray[np.uint8]:
     """Decode a picture to 48×48 grey levels.
 
     It is rotated as its EXIF data say and converted to grey (ITU-R 601 luma). Transparent pixels
@@ -119,11 +85,23 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     Raises:
         ValueError: the file is no picture that can be decoded; the message says why.
     """
-    with _opened(path) as image:
+    with _opened(source) as image:
         grey = _to_grey(ImageOps.exif_transpose(image))
     if grey.size != (IMAGE_SIZE, IMAGE_SIZE):
         grey = grey.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
     return np.asarray(grey)
+
+
+def upright_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels uint8 (H, W) or (H, W, 3) of an opened picture, treated as by `read_picture`.
+
+    Raises:
+        ValueError: it cannot be decoded, or its levels have other than 8 or 16 bits.
+    """
+    try:
+        return np.asarray(_to_8_bits(ImageOps.exif_transpose(image)))
+    except _UNREADABLE as error:
+        raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -153,7 +131,7 @@ def read_photograph(source: Path | bytes | BinaryIO) -> Photograph:
     Raises:
         ValueError: the file is no picture that can be decoded; the message says why.
     """
-    with _opened(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+    with _opened(source) as image:
         width, height = image.size
         factor = 1
         while (width // factor) * (height // factor) > PHOTOGRAPH_PIXELS:
@@ -188,11 +166,14 @@ def _reduced(image: Image.Image, factor: int) -> Image.Image:
 
 
 @contextmanager
-def _opened(path: Path | BinaryIO) -> Iterator[Image.Image]:
+def _opened(source: Path | bytes | BinaryIO) -> Iterator[Image.Image]:
     """A picture whose header has been read; any error becomes a `ValueError`."""
+    if source == b"":
+        raise ValueError("it holds no picture")
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         # Pillow warns of damage that it can ignore, and of a limit below ours.
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(_TOO_LARGE)
             yield image
@@ -223,3 +204,79 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
         image = Image.alpha_composite(black, image)
     # By way of RGB, so that palette and CMYK pictures are rounded like any other.
     return image.convert("L" if image.mode in ("L", "1") else "RGB")
+
+
+class PictureSource(FileSource):
+    """What a folder of pictures and a Parquet file have in common as a `FaceSource`."""
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the rows are picture files, in which faces can be looked for."""
+        return True
+
+    @abstractmethod
+    def index_without(self, bad: Mapping[int, str]) -> FaceIndex:
+        """The index without some rows; `bad` are the reasons, by row number."""
+
+    @abstractmethod
+    def files(self, rows: NDArray[np.int64]) -> Iterator[Any]:
+        """Paths or contents of the picture files of `rows`, int64 (M,), ascending."""
+
+    @abstractmethod
+    def file_name(self, row: int) -> str:
+        """Name of a row's file in the source, for messages; empty if it has none."""
+
+    def index(self) -> FaceIndex:
+        """Labels and row numbers of all usable rows; reads the source at the first call only.
+
+        Pictures are decoded only with ``skip_bad``.
+
+        Raises:
+            FerError: the source cannot be used, or has no usable row.
+        """
+        return self._index
+
+    def reason(self, row: int, error: Exception) -> str:
+        """Why a row cannot be used, for `FaceIndex.bad`."""
+        text = str(getattr(error, "strerror", None) or error)
+        return ": ".join(filter(None, (self.file_name(row), text)))
+
+    @contextmanager
+    def errors(self, row: int) -> Iterator[None]:
+        """Turn errors in reading a row's picture into a `FerError` that names it."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            path = "/".join(filter(None, (self.name, self.file_name(row))))
+            fix = f"{error.hint}; or" if isinstance(error, RowError) else "fix it, or"
+            raise FerError(
+                f"{path} (row {row}): {getattr(error, 'strerror', None) or error}",
+                hint=f"{fix} leave bad pictures out: --skip-bad",
+            ) from error
+
+    def _image(self, file: Any) -> NDArray[np.uint8]:
+        """Decode one of `files` to uint8 (48, 48); a `ValueError` says why it cannot be."""
+        return read_picture(file)
+
+    def _decode(self, batches: list[NDArray[np.int64]]) -> Iterator[Faces]:
+        rows = self._index.row
+        files = self.files(rows[np.concatenate([*batches, np.empty(0, np.int64)])])
+        for places in batches:
+            images = np.empty((len(places), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+            for at, row in enumerate(rows[places].tolist()):
+                with self.errors(row):
+                    images[at] = self._image(next(files))
+            yield self._index.faces(places, images)
+
+    @cached_property
+    def _index(self) -> FaceIndex:
+        listed = self.index_without({})
+        if not self._skip_bad:
+            return listed
+        bad = {}
+        for row, file in zip(listed.row.tolist(), self.files(listed.row), strict=True):
+            try:
+                self._image(file)
+            except ValueError as error:
+                bad[row] = self.reason(row, error)
+        return self.index_without(bad) if bad else listed

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fer_features.config import USAGES
 from fer_features.data.twins import Groups
 from fer_features.errors import FerError
+from fer_features.runtime.text import counted
 
 Rows = NDArray[np.int64]
 
@@ -180,7 +181,8 @@ def folds(*, label: Rows, group: Rows, k: int, seed: int) -> Iterator[tuple[Rows
     smallest = int(np.unique(unit_label, return_counts=True)[1].min())
     if not 2 <= k <= smallest:
         raise FerError(
-            f"{k} folds cannot be made of classes of which the smallest has {smallest} images",
+            f"{k} folds cannot be made of classes of which the smallest has "
+            f"{counted(smallest, 'image')}",
             hint=f"--cv takes 2 to {smallest} here",
         )
     splitter = StratifiedKFold(n_splits=k, shuffle=True, random_state=seed)

@@ -7,6 +7,7 @@ https://doi.org/10.1145/1281100.1281133): the 1,024 smallest of the `image_keys`
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -16,17 +17,53 @@ from numpy.typing import NDArray
 
 from fer_features.config import EMOTIONS, USAGES
 from fer_features.data.faces import IMAGE_SIZE, BadRow, FaceIndex, FaceSource
-from fer_features.data.folder import FolderFaces
-from fer_features.data.pictures import PictureForms
+from fer_features.data.pictures import PictureSource, read_form
 from fer_features.errors import FerError
 from fer_features.runtime.image_keys import image_keys
 
 SKETCH_SIZE = 1024
 
+LONG = 1.5
+"""A picture whose longer side is more than this many times its shorter side is reported."""
+
 _KNOWN_SHARE = 0.5
 _FEWEST = 5
 """Fewest comparable images. The sketch spans 3 % of all keys: of 1,000
 images of FER2013 some 30 are comparable, of 500 fewer than 5 in one draw of 1,000."""
+
+
+@dataclass(frozen=True)
+class PictureForms:
+    """How pictures are stored.
+
+    Attributes:
+        sizes: number of pictures of each (width, height), the most frequent first.
+        colour: number of pictures stored in colour, even if they look grey.
+        long: paths of pictures whose sides differ by more than a factor of `LONG`.
+    """
+
+    sizes: dict[tuple[int, int], int]
+    colour: int
+    long: tuple[str, ...]
+
+    @property
+    def resized(self) -> int:
+        """Number of pictures that are not 48×48."""
+        return sum(self.sizes.values()) - self.sizes.get((IMAGE_SIZE, IMAGE_SIZE), 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; the ten most frequent sizes as ``WIDTHxHEIGHT``."""
+        widths, heights = zip(*self.sizes, strict=True)
+        sizes = list(self.sizes.items())[:10]
+        return {
+            "sizes": {f"{width}x{height}": count for (width, height), count in sizes},
+            "width": [min(widths), max(widths)],
+            "height": [min(heights), max(heights)],
+            "resized": self.resized,
+            "colour": self.colour,
+            "long": len(self.long),
+            "long_example": self.long[0] if self.long else None,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +82,7 @@ class DataSummary:
         constant: rows of the images with a single grey level, ascending.
         bad: rows that were left out.
         notes: what was left out, mapped or ambiguous in the source, one sentence each.
-        pictures: sizes and colours of the files; None unless the source is a folder of pictures.
+        pictures: sizes and colours of the files; None unless the source holds pictures.
     """
 
     name: str
@@ -108,8 +145,31 @@ def summarize(source: FaceSource) -> DataSummary:
         constant=tuple(constant),
         bad=index.bad,
         notes=index.notes,
-        pictures=source.forms() if isinstance(source, FolderFaces) else None,
+        pictures=picture_forms(source) if isinstance(source, PictureSource) else None,
     )
+
+
+def picture_forms(source: PictureSource) -> PictureForms | None:
+    """Sizes and colours of the usable pictures as they are stored; decodes only their headers.
+
+    Returns:
+        None if the source's rows are no picture files.
+
+    Raises:
+        FerError: a picture's header cannot be read.
+    """
+    if not source.has_pictures:
+        return None
+    sizes, colour, long = Counter[tuple[int, int]](), 0, []
+    rows = source.index().row
+    for row, file in zip(rows.tolist(), source.files(rows), strict=True):
+        with source.errors(row):
+            size, in_colour = read_form(file)
+        sizes[size] += 1
+        colour += in_colour
+        if max(size) > LONG * min(size):
+            long.append(source.file_name(row) or f"row {row}")
+    return PictureForms(sizes=dict(sizes.most_common()), colour=colour, long=tuple(long))
 
 
 def sample_rows(index: FaceIndex, *, per_emotion: int, seed: int) -> NDArray[np.int64]:

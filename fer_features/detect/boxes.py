@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,11 @@ class Face:
     h: float
     score: float
     landmarks: NDArray[np.float32]
+
+
+def only_largest(faces: Sequence[Face]) -> list[Face]:
+    """The face with the largest box, or none."""
+    return sorted(faces, key=lambda one: one.w * one.h)[-1:]
 
 
 def find_faces(

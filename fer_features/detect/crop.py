@@ -10,9 +10,13 @@ from PIL import Image
 
 from fer_features.data.faces import IMAGE_SIZE
 from fer_features.detect.boxes import Face
+from fer_features.errors import FerError
 
 CROP_RULE = "retinaface-height-1"
 """Identifies how faces are found and cropped, for models; to be raised if `crop_face` changes."""
+
+REFUSED_PX = 20
+"""Faces of fewer pixels, by `side_of`, are too small for a label, and to learn from."""
 
 LEVEL_FROM = 15.0
 """Degrees between the line of the eyes and the horizontal, beyond which the face is turned."""
@@ -23,6 +27,17 @@ DIAGONAL = 0.8
 Measured on photographs turned by 20 to 90°, it is within 2 % of the height on average, where the
 box's own height is up to 28 % less.
 """
+
+
+def check_crop_rule(rule: str, *, model: str) -> None:
+    """Raise a `FerError` if `model` is for faces that are cut out by another rule than here."""
+    if rule != CROP_RULE:
+        raise FerError(
+            f"{model} is for faces that are cut out by the rule {rule}, and this version cuts by "
+            f"{CROP_RULE}",
+            hint="install the version that made the model, or give it faces that are cut out "
+            "already (--faces whole)",
+        )
 
 
 def crop_face(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from PIL import Image
 
 from fer_features.detect.boxes import Face, find_faces
 from fer_features.detect.engines import FaceNetwork, Result, make_network
-from fer_features.detect.retinaface import MEAN, STRIDES
+from fer_features.detect.retinaface import MEAN, STRIDES, WEIGHTS
 
 MIN_SCORE = 0.7
 """The lowest probability of a face."""
@@ -55,6 +57,13 @@ class Detector:
         self._engine, self._min_score = engine, min_score
         self._network: FaceNetwork | None = None
         self._lock = threading.Lock()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides which faces are found, in JSON types."""
+        with WEIGHTS.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"detector": WEIGHTS.stem, "detector_sha256": sha256, "min_score": self._min_score}
 
     def detect(self, picture: Picture) -> list[Face]:
         """Find the faces in a picture, uint8 (H, W) or (H, W, 3) in RGB.

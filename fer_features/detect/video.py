@@ -22,6 +22,9 @@ MAX_FRAME_PIXELS = 100_000_000
 MICROSECONDS = 1_000_000
 """FFmpeg's unit of a file's own start and duration, in a second."""
 
+SLACK_S = 1.0
+"""Seconds by which a whole file may end before its header says."""
+
 _NO_OTHER_FILES = {"protocol_whitelist": "none"}
 """A playlist that is called a video cannot have other files or addresses opened."""
 
@@ -80,7 +83,7 @@ def read_frames(path: Path, *, every: str = "1") -> Iterator[Frame]:
 
     Times are the file's own, so that frames of varying length are right. A packet that cannot be
     decoded counts as a frame, which has a reason instead of pixels; so has a last one if the file
-    ends early.
+    ends early, as far as its container tells how long it should be (MP4, Matroska, WebM, AVI).
 
     Args:
         path: the file; its first video track is read.
@@ -95,7 +98,8 @@ def read_frames(path: Path, *, every: str = "1") -> Iterator[Frame]:
     due = Fraction(0)
     number = -1
     with _opened(path) as container:
-        for number, (shown_at, frame, reason) in enumerate(_decoded(container)):
+        packets = _Packets(container)
+        for number, (shown_at, frame, reason) in enumerate(_decoded(packets)):
             if number % step or (seconds and shown_at is not None and shown_at < due):
                 continue
             if seconds and shown_at is not None:
@@ -103,7 +107,7 @@ def read_frames(path: Path, *, every: str = "1") -> Iterator[Frame]:
             time_s = None if shown_at is None else round(float(shown_at), 6)
             pixels = None if frame is None else _pixels(frame)
             yield Frame(number, time_s, pixels, reason)
-        if reason := _ends_early(container, number + 1):
+        if reason := _ends_early(packets, number + 1):
             yield Frame(number + 1, None, None, reason)
 
 
@@ -131,14 +135,35 @@ def _opened(path: Path) -> Iterator[Any]:
         raise ValueError(getattr(error, "strerror", None) or str(error)) from error
 
 
-def _decoded(container: Any) -> Iterator[tuple[Fraction | None, Any, str]]:
+class _Packets:
+    """The packets of a video's first video track.
+
+    Attributes:
+        container: the open video.
+        end: seconds at which the last packet that was read ends, of whatever track.
+    """
+
+    def __init__(self, container: Any) -> None:
+        self.container = container
+        self.end = 0.0
+
+    def __iter__(self) -> Iterator[Any]:
+        stream = self.container.streams.video[0]
+        stream.thread_type = "AUTO"
+        for packet in self.container.demux():
+            if packet.pts is not None:
+                end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                self.end = max(self.end, float(end))
+            if packet.stream is stream:
+                yield packet
+
+
+def _decoded(packets: _Packets) -> Iterator[tuple[Fraction | None, Any, str]]:
     """Time, frame (None if it could not be decoded) and reason of each frame of a video."""
     import av
 
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    start = Fraction(container.start_time or 0, MICROSECONDS)
-    for packet in container.demux(stream):
+    start = Fraction(packets.container.start_time or 0, MICROSECONDS)
+    for packet in packets:
         try:
             frames = packet.decode()
         except av.error.FFmpegError as error:
@@ -162,9 +187,16 @@ def _pixels(frame: Any) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 
-def _ends_early(container: Any, found: int) -> str:
-    """Why there are fewer frames than there should be; only MP4 has a table of its frames."""
-    declared = container.streams.video[0].frames
-    if "mp4" in container.format.name and found < declared:
-        return f"the file ends early: {found:,} of {declared:,} frames are there"
+def _ends_early(packets: _Packets, found: int) -> str:
+    """Why there is less than there should be, where the container tells how much that is."""
+    container, stream = packets.container, packets.container.streams.video[0]
+    if "mp4" in container.format.name and found < stream.frames:
+        return f"the file ends early: {found:,} of {stream.frames:,} frames are there"
+    declared = 0.0
+    if "matroska" in container.format.name:
+        declared = (container.duration or 0) / MICROSECONDS
+    elif container.format.name == "avi":  # its duration is what is left of a shortened file's
+        declared = float(stream.frames * stream.time_base)
+    if packets.end + SLACK_S < declared:
+        return f"the file ends early: {packets.end:.1f} of {declared:.1f} s are there"
     return ""

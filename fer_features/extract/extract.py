@@ -36,6 +36,7 @@ from fer_features.extract.kept_engine import KeptEngine
 from fer_features.extract.pipeline import Batch, clock
 from fer_features.extract.plan import Pass, Plan, plan_extraction
 from fer_features.runtime.progress import Log, Progress, no_log, no_progress
+from fer_features.runtime.text import counted
 
 EXTRACTING = "extracting"
 """What the progress of images through the network is called."""
@@ -124,7 +125,7 @@ def extract(
             writes the same cache, or the disk is full.
     """
     begun = time.perf_counter()
-    plan = plan_extraction(config)
+    plan = plan_extraction(config, progress=progress)
     for text in plan.index.notes:
         log(f"note: {text}")
     prepare = time.perf_counter() - begun
@@ -237,7 +238,8 @@ def _log_pass(plan: Plan, work: Pass, engine: str, log: Log) -> None:
     view = f", view {work.view}" if work.view else ""
     why = f" ({plan.engine.why})" if plan.engine.why else ""
     shard = f", shard {plan.config.shard}" if plan.config.shard else ""
-    log(f"extracting {len(work.rows):,} images with {plan.backbone.name}{weights}{view}{shard}")
+    images = counted(len(work.rows), "image")
+    log(f"extracting {images} with {plan.backbone.name}{weights}{view}{shard}")
     log(f"engine: {engine}, {plan.spec.precision}{why}")
 
 

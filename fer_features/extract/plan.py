@@ -24,6 +24,8 @@ from fer_features.data.tasks import Task, choose_rows, load_task
 from fer_features.engines import PRECISIONS, EngineChoice, GraphSpec, choose_for
 from fer_features.engines.engine import check_batch
 from fer_features.errors import FerError
+from fer_features.extract.detected import DetectedFaces
+from fer_features.runtime.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,14 @@ class Pass:
         return {name: _split(name)[0] for name in self.columns if "/" in name}
 
 
-def plan_extraction(config: ExtractConfig) -> Plan:
+def plan_extraction(config: ExtractConfig, *, progress: Progress = no_progress) -> Plan:
     """Check and resolve a configuration, without decoding an image or building a network.
+
+    But with `ExtractConfig.detect` the faces that are not known yet are found.
+
+    Args:
+        config: what to compute.
+        progress: progress callback, if faces have to be found.
 
     Raises:
         FerError: the data, the weights, the configuration, or the cache that is there cannot be
@@ -150,6 +158,8 @@ def plan_extraction(config: ExtractConfig) -> Plan:
     backbone.check_size(spec.size)
     check_batch(config.batch_size, size=spec.size)
     source = open_source(config)
+    if config.detect:
+        source = DetectedFaces(source, config.cache_dir, config.skip_bad, progress=progress)
     index = source.index()
     rows = index.row[choose_rows(task, index.emotion, per_class=config.per_class, seed=config.seed)]
     info = _selection_info(config, task, index)
@@ -234,7 +244,10 @@ def _shard(config: ExtractConfig, whole: RowSelection) -> RowSelection:
 
 def _header(source: FaceSource, spec: FeatureSpec) -> Header:
     digest = source.digest()
-    return Header(asdict(spec), {"name": source.name, "sha256": digest}, cache_key(spec, digest))
+    dataset = {"name": source.name, "sha256": digest}
+    if isinstance(source, DetectedFaces):
+        dataset |= source.settings
+    return Header(asdict(spec), dataset, cache_key(spec, digest))
 
 
 def _path(config: ExtractConfig, source: FaceSource, spec: FeatureSpec) -> Path:

@@ -23,7 +23,7 @@ def extract_features(
     """Compute the features of images, cache them, and open the cache.
 
     Args:
-        data: ``sample``, a ``fer2013.csv`` or a folder.
+        data: as for `load_faces`.
         progress: progress callback.
         log: called with each line that the user should see.
         **options: the other fields of `ExtractConfig`.

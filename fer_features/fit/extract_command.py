@@ -31,6 +31,7 @@ def extract_command(dataset: Dataset, layers: Sequence[str], output: str) -> str
     same = selected and task.to_dict() == info["task"]
     config = ExtractConfig(
         skip_bad=info["skip_bad"],
+        detect="detector" in cache.header.dataset,
         ignore=tuple(info.get("ignore", ())),
         classes=info.get("classes", {}),
         backbone=spec["backbone"],

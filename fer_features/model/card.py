@@ -9,11 +9,13 @@ from fer_features.model.record import Coverage, ModelRecord
 
 EXPRESSION = (
     "It reads expressions, not feelings: what a face shows in one picture, as the people who "
-    "labelled such pictures named it."
+    "labelled such pictures named it. What somebody feels, thinks or intends cannot be read from a "
+    "face."
 )
 NOT_MEASURED = (
-    "It has not been measured for fairness: FER2013 has no labels of age, sex, skin or origin, and "
-    "faces of some groups may be read worse. fer evaluate --group measures it on labelled faces."
+    "It has not been measured for fairness: its scores do not tell groups of age, sex, skin or "
+    "origin apart, and faces of some groups may be read worse. fer evaluate --group measures it on "
+    "labelled faces. Nothing about a person may be decided by it."
 )
 LAW = (
     "In the European Union the AI Act, Regulation (EU) 2024/1689, bans AI systems that infer "
@@ -22,7 +24,7 @@ LAW = (
     "(Article 50(3))."
 )
 WORDS = (EXPRESSION, NOT_MEASURED, LAW)
-"""What is said beside every model's answers."""
+"""What is said beside every model's answers: on its card, and on the page of ``fer serve``."""
 
 
 def card(record: ModelRecord) -> str:

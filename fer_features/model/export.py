@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.data.sample import SampleFaces
+from fer_features.data.faces import SampleFaces
 from fer_features.engines.engine import GraphSpec
 from fer_features.engines.graph import build_graph
 from fer_features.errors import FerError, install_hint, reason_of
@@ -100,7 +100,7 @@ def export_model(
     if format_ not in FORMATS:
         raise FerError(f"no such format: {format_}", hint=f"known are {', '.join(FORMATS)}")
     chosen = FORMATS[format_]
-    target = path or Path(model.name)
+    target = path or Path(model.stem)
     if target.suffix != chosen.suffix:
         target = target.with_name(target.name + chosen.suffix)
     if model.graph.backbone.descriptors is not None:

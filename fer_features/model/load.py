@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from fer_features.backbones import get_backbone
+from fer_features.backbones.weights import file_sha256
 from fer_features.errors import FerError
 from fer_features.heads import load_head
 from fer_features.model.file import read_model
@@ -41,9 +42,8 @@ def load_model(source: Run | Path | str = "fernet", **options: Any) -> Model:
     path = Path(source)
     if path.is_dir() or path.name == RECORD:
         return model_of_run(read_run(path), **options)
-    packaged = packaged_file(str(source))
-    if packaged is not None and not path.is_file():
-        path = packaged
+    packaged = None if path.is_file() else packaged_file(str(source))
+    path = packaged or path
     if not os.path.lexists(path):
         raise FerError(
             f"no model {plain_text(str(source))}",
@@ -57,8 +57,10 @@ def load_model(source: Run | Path | str = "fernet", **options: Any) -> Model:
         record, head = read_model(path, folder)
         inside = folder / record.weights_file if record.weights_file else None
         folders = (path.parent, Path())
-        name = plain_text(path.stem)
-        model = Model(record, head, name=name, inside=inside, folders=folders, **options)
+        name, digest = plain_text(path.stem), "" if packaged else file_sha256(path)
+        model = Model(
+            record, head, name=name, digest=digest, inside=inside, folders=folders, **options
+        )
         if inside is not None:  # Keras and OpenVINO read it when the network is built
             weakref.finalize(model, remove)
             kept = True
@@ -85,7 +87,8 @@ def model_of_run(run: Run, *, uncertain_below: float | None = None, **options: A
         raise FerError(f"{run.path} has no model file", hint="fit again")
     head = load_head(record.head.name, run.path / file)
     folders = (Path(), run.path, run.path.parent, Path(record.cache.path).parent)
-    return Model(_record(run, uncertain_below), head, folders=folders, **options)
+    digest = file_sha256(run.path / RECORD)
+    return Model(_record(run, uncertain_below), head, digest=digest, folders=folders, **options)
 
 
 def _record(run: Run, uncertain_below: float | None) -> ModelRecord:

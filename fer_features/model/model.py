@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fer_features.backbones import Weights, get_backbone
 from fer_features.config import CACHE_DIR
@@ -18,7 +18,7 @@ from fer_features.data import IMAGE_SIZE
 from fer_features.engines import Engine, Features, GraphSpec, choose_for, make_engine
 from fer_features.errors import FerError
 from fer_features.heads.calibration import Calibrator
-from fer_features.model.faces import as_faces
+from fer_features.model.faces import Picture, as_faces
 from fer_features.model.file import write_model
 from fer_features.model.pictures import detect_and_predict
 from fer_features.model.record import ModelRecord
@@ -46,13 +46,15 @@ class Model:
     wait for each other.
 
     Attributes:
-        name: its name in tables.
+        name: its name in tables: ``fernet``, or of a file or run ``model@1a2b3c4d``.
+        stem: its name without the digest.
         record: what its file says of it.
         head: the fitted head.
         calibrator: the calibration of its probabilities, or None.
         classes: the classes' names, in the order of the probabilities.
         threshold: least probability of the positive class that is called positive, or None.
         uncertain_below: highest probability below which an answer is uncertain, or None.
+        crop: the rule by which the faces that it is for are cut out of pictures.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Model:
         engine: str = "auto",
         precision: str | None = None,
         name: str = "",
+        digest: str = "",
         folders: Sequence[Path] = (),
         inside: Path | None = None,
     ) -> None:
@@ -74,13 +77,15 @@ class Model:
             engine: ``keras``, ``openvino`` or ``auto``: the fastest here.
             precision: ``float32``, ``bfloat16`` or ``auto``; None for that of the features that
                 the head was fitted to, or float32 where the processor has no bfloat16.
-            name: its name in tables; empty for the record's.
+            name: its name; empty for the record's.
+            digest: of the file that it comes from, in hex: it tells models of one name apart.
             folders: where to look for a local file of weights.
             inside: the weights that were in the model's file.
         """
         self.record, self.head = record, head
-        self.name, self.classes = name or record.name, record.classes
-        self.threshold = record.threshold
+        self.stem, self.classes = name or record.name, record.classes
+        self.name = f"{self.stem}@{digest[:8]}" if digest else self.stem
+        self.threshold, self.crop = record.threshold, record.crop
         self.uncertain_below = record.uncertain.below if record.uncertain else None
         self._engine, self._precision = engine, precision
         self._folders, self._inside = folders, inside
@@ -181,7 +186,11 @@ class Model:
         try:
             probability = np.mean([self.head.predict_proba(one) for one in each], axis=0)
         except ValueError as error:
-            raise FerError(f"the model's head does not fit its features: {error}") from error
+            why = error.message if isinstance(error, FerError) else str(error).partition("\n")[0]
+            raise FerError(
+                f"the model's head does not fit its features: {why}",
+                hint="save it again from its run with fer model save",
+            ) from error
         probability = probability.astype(np.float64)
         return self.calibrator.apply(probability) if self.calibrator else probability
 
@@ -193,21 +202,19 @@ class Model:
             codes = np.where(probabilities[:, code] >= self.threshold, code, 1 - code)
         return np.asarray(np.array(self.classes)[codes])
 
-    def predict_proba(
-        self, faces: ArrayLike | Sequence[ArrayLike | str | Path]
-    ) -> NDArray[np.float64]:
+    def predict_proba(self, faces: Picture | Sequence[Picture]) -> NDArray[np.float64]:
         """Probabilities (N, K) of faces; the whole picture is the face, nothing is detected.
 
         Args:
-            faces: uint8 (N, 48, 48) or (N, 2304), or a sequence of pictures: uint8 arrays
-                (H, W) or (H, W, 3), or paths.
+            faces: uint8 (N, 48, 48) or (N, 2304), a path or a PIL image, or a sequence of
+                pictures: uint8 arrays (H, W) or (H, W, 3), paths, or PIL images.
 
         Raises:
-            FerError: one cannot be read.
+            FerError: one cannot be read, or is no picture.
         """
         return self.probabilities(as_faces(faces))
 
-    def predict(self, faces: ArrayLike | Sequence[ArrayLike | str | Path]) -> NDArray[np.str_]:
+    def predict(self, faces: Picture | Sequence[Picture]) -> NDArray[np.str_]:
         """Each face's class (N,); arguments and errors as for `predict_proba`."""
         return self.labels(self.predict_proba(faces))
 
@@ -217,8 +224,8 @@ class Model:
         """Find the faces in pictures and videos, and predict them: a row a face.
 
         Args:
-            pictures: a path or an array uint8 (H, W) or (H, W, 3), or several; a folder stands for
-                all pictures and videos in it.
+            pictures: a path, a PIL image or an array uint8 (H, W) or (H, W, 3), or several; a
+                folder stands for all pictures and videos in it.
             detector: finds the faces; by default a new `Detector`.
             options: ``whole``, ``largest``, ``region`` and ``every``, as in `fer predict`.
 
@@ -227,7 +234,7 @@ class Model:
             be read.
 
         Raises:
-            FerError: a path does not exist, or an array is no picture.
+            FerError: a path does not exist, or something is no picture.
         """
         return detect_and_predict(self, pictures, detector=detector, **options)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -18,8 +18,6 @@ SUFFIXES = (".csv", ".jsonl")
 
 PAGE = 100
 """Rows of a table on a terminal."""
-
-Draw = Callable[..., None]
 
 
 class Output(Protocol):
@@ -71,11 +69,10 @@ class TextOutput:
 
 
 class TableOutput:
-    """Rows as tables on a terminal, of `PAGE` rows each."""
+    """Rows as tables on a terminal, of `PAGE` rows each; reasons are left to the summary."""
 
-    def __init__(self, draw: Draw = table) -> None:
+    def __init__(self) -> None:
         self._rows: list[Prediction] = []
-        self._draw = draw
 
     def write(self, rows: Sequence[Prediction]) -> None:
         """Keep the rows until there are enough for a table."""
@@ -90,7 +87,7 @@ class TableOutput:
             shown = [_shown(row) for row in self._rows]
             if all(row.frame is None for row in self._rows):
                 names, shown = [names[0], *names[3:]], [[row[0], *row[3:]] for row in shown]
-            self._draw(names, shown, text_columns=("source", "status", "label"))
+            table(names, shown, text_columns=("source", "status", "label"))
         self._rows = []
 
 
@@ -98,7 +95,7 @@ def _shown(row: Prediction) -> list[str]:
     frame = "" if row.frame is None else f"{row.frame:,}"
     seconds = "" if row.time_s is None else f"{row.time_s:.2f} s"
     if row.face is None:
-        return [row.source, frame, seconds, "", "", "", row.status, row.reason, ""]
+        return [row.source, frame, seconds, "", "", "", row.status, "", ""]
     p = f"{max(row.probabilities):.2f}" if row.probabilities else ""
     place = f"{row.x:.0f}, {row.y:.0f}", f"{row.w:.0f} × {row.h:.0f}"
     return [row.source, frame, seconds, str(row.face), *place, row.status, row.label or "", p]
@@ -199,6 +196,12 @@ class FileOutput:
     def finish(self, sources: int) -> None:
         """Note that the file is complete, with so many sources."""
         self._write_about(sources=sources)
+
+    def remove(self) -> None:
+        """Remove the file: its rows are of no use."""
+        self.close()
+        self.path.unlink()
+        self._about.unlink()
 
     def close(self) -> None:
         """Close the file."""

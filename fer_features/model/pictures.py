@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.detect.crop import crop_face, side_of
+from fer_features.detect.boxes import only_largest
+from fer_features.detect.crop import REFUSED_PX, check_crop_rule, crop_face, side_of
 from fer_features.detect.sources import list_sources
 from fer_features.errors import FerError
 from fer_features.model.decoding import (
@@ -25,7 +26,8 @@ from fer_features.model.decoding import (
     decode,
     part_of,
 )
-from fer_features.model.predictions import REFUSED_PX, Prediction, Predictions
+from fer_features.model.faces import PICTURES, as_pixels, as_sequence
+from fer_features.model.predictions import OUTSIDE, Prediction, Predictions
 
 if TYPE_CHECKING:
     from fer_features.detect.boxes import Face
@@ -46,6 +48,7 @@ class FaceModel(Protocol):
     name: str
     classes: tuple[str, ...]
     uncertain_below: float | None
+    crop: str
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Of faces uint8 (N, 48, 48): (N, K)."""
@@ -69,17 +72,30 @@ class Answer:
     rows: list[Prediction]
 
 
+class Cut(NamedTuple):
+    """A picture with its faces, which are not predicted yet.
+
+    Attributes:
+        picture: the picture.
+        rows: its rows, without labels.
+        crops: uint8 (48, 48) each, the faces of the rows with status ``ok``, in their order.
+    """
+
+    picture: Picture
+    rows: list[Prediction]
+    crops: list[NDArray[np.uint8]]
+
+
 @dataclass
 class _Waiting:
     """Pictures whose faces are found but not predicted."""
 
-    pictures: list[tuple[Picture, list[Prediction], list[NDArray[np.uint8]]]] = field(
-        default_factory=list
-    )
+    pictures: list[Cut] = field(default_factory=list)
 
     def is_full(self) -> bool:
-        pixels = sum(one.pixels.size for one, _, _ in self.pictures if one.pixels is not None)
-        faces = sum(len(crops) for _, _, crops in self.pictures)
+        shown = (one.picture.pixels for one in self.pictures)
+        pixels = sum(one.size for one in shown if one is not None)
+        faces = sum(len(one.crops) for one in self.pictures)
         many = len(self.pictures) >= PICTURES_TOGETHER or faces >= FACES_TOGETHER
         return many or pixels >= 3 * PIXELS_TOGETHER
 
@@ -112,46 +128,60 @@ def predict_pictures(
         answer too.
 
     Raises:
-        FerError: the model's weights are not found, or an engine is not available.
+        FerError: the model's weights are not found, an engine is not available, or the model is for
+            faces that are cut out otherwise.
     """
+    if not options.whole:
+        check_crop_rule(model.crop, model=model.name)
     seconds = seconds or Seconds()
-    decoded = decode(sources, options, workers or min(4, os.cpu_count() or 1), seconds)
-    if detector is None and not options.whole:
-        from fer_features.detect.detector import Detector
-
-        detector = Detector()
     waiting = _Waiting()
-    for picture, faces in _find(decoded, detector, options, seconds):
-        waiting.pictures.append((picture, *_rows(picture, faces, options, model.name)))
+    for cut in cut_faces(sources, options, detector=detector, workers=workers, seconds=seconds):
+        waiting.pictures.append(cut)
         if waiting.is_full():
             yield from _predict(model, waiting, seconds)
             waiting = _Waiting()
     yield from _predict(model, waiting, seconds)
 
 
+def cut_faces(
+    sources: Iterable[Source],
+    options: Options,
+    *,
+    detector: FaceDetector | None = None,
+    workers: int | None = None,
+    seconds: Seconds | None = None,
+) -> Iterator[Cut]:
+    """Find the faces in pictures and videos and cut them out; arguments as `predict_pictures`."""
+    seconds = seconds or Seconds()
+    decoded = decode(sources, options, workers or min(4, os.cpu_count() or 1), seconds)
+    if detector is None and not options.whole:
+        from fer_features.detect.detector import Detector
+
+        detector = Detector()
+    for picture, faces in _find(decoded, detector, options, seconds):
+        yield Cut(picture, *_rows(picture, faces, options))
+
+
 def detect_and_predict(
     model: FaceModel, pictures: Any, *, detector: FaceDetector | None = None, **options: Any
 ) -> Predictions:
     """See `Model.detect_and_predict`."""
-    alone = isinstance(pictures, (str, Path)) or getattr(pictures, "ndim", 0) in (2, 3)
-    sources = _sources([pictures] if alone else pictures)
+    alone = getattr(pictures, "ndim", 1) in (0, 2, 3)
+    sources = _sources([pictures] if alone else as_sequence(pictures))
     answers = predict_pictures(model, sources, detector=detector, options=Options(**options))
     return Predictions(tuple(row for one in answers for row in one.rows), tuple(model.classes))
 
 
 def _sources(pictures: Iterable[Any]) -> Iterator[Source]:
     for number, one in enumerate(pictures):
-        if isinstance(one, (str, Path)):
+        if isinstance(one, (str, os.PathLike)):
             if not Path(one).exists():
-                raise FerError(f"{one} does not exist")
+                raise FerError(f"{one} does not exist", hint=PICTURES)
             yield from list_sources([Path(one)])
             continue
-        array = np.asarray(one)
-        if array.dtype != np.uint8 or array.ndim < 2 or array.shape[2:] not in ((), (3,)):
-            raise FerError(
-                f"picture {number} is {array.dtype} of shape {array.shape}",
-                hint="pictures are paths, or arrays uint8 (H, W) or (H, W, 3) in RGB",
-            )
+        array = as_pixels(one, f"picture {number}")
+        if array.shape[2:] not in ((), (3,)):
+            raise FerError(f"picture {number} is of shape {array.shape}", hint=PICTURES)
         yield array
 
 
@@ -197,14 +227,10 @@ def _moved(face: Face, left: int, top: int) -> Face:
 
 
 def _rows(
-    picture: Picture, faces: list[Face], options: Options, model: str
+    picture: Picture, faces: list[Face], options: Options
 ) -> tuple[list[Prediction], list[NDArray[np.uint8]]]:
     """A picture's rows, and the 48×48 faces of those that get a label, in the rows' order."""
-    common = replace(
-        Prediction(picture.source, picture.frame, picture.time_s),
-        model=model,
-        reason=picture.reason,
-    )
+    common = Prediction(picture.source, picture.frame, picture.time_s, reason=picture.reason)
     if picture.pixels is None:
         return [replace(common, status="unreadable")], []
     if options.whole and picture.face is not None:
@@ -215,9 +241,10 @@ def _rows(
         row = _found(common, 0, (left, top, width, height), None, size_px, picture.scale)
         return [row], [picture.face] if row.status != "too_small" else []
     if options.largest:
-        faces = sorted(faces, key=lambda one: one.w * one.h)[-1:]
+        faces = only_largest(faces)
     if not faces:
-        return [replace(common, status="no_face")], []
+        outside = not part_of(picture, options.region).size
+        return [replace(common, status="no_face", reason=OUTSIDE if outside else "")], []
     rows, crops = [], []
     for number, face in enumerate(faces):
         box = (face.x, face.y, face.w, face.h)
@@ -244,15 +271,16 @@ def _found(
 
 def _predict(model: FaceModel, waiting: _Waiting, seconds: Seconds) -> Iterator[Answer]:
     begun = time.perf_counter()
-    crops = [crop for _, _, some in waiting.pictures for crop in some]
+    crops = [crop for one in waiting.pictures for crop in one.crops]
     probabilities = model.probabilities(np.stack(crops)) if crops else np.empty((0, 0))
     labels: Iterable[str] = model.labels(probabilities) if crops else ()
     answers = iter(zip(probabilities.tolist(), labels, strict=True))
     seconds.add("predict", begun)
     for picture, rows, _ in waiting.pictures:
+        named = (replace(row, model=model.name) for row in rows)
         yield Answer(
             picture,
-            [_labelled(row, *next(answers), model) if row.status == "ok" else row for row in rows],
+            [_labelled(row, *next(answers), model) if row.status == "ok" else row for row in named],
         )
 
 

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 STATUSES = ("ok", "uncertain", "too_small", "no_face", "unreadable")
 
-REFUSED_PX = 20
-"""Faces of fewer pixels get no label: ``too_small``."""
-
 SMALL_PX = 32
 """Faces of fewer pixels get a label that is less often right: see the model card."""
+
+
+OUTSIDE = "outside the region"
+"""The reason why a picture of which the region holds no pixel has no face."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Prediction:
         label: the predicted class.
         probabilities: of the classes, in the model's order.
         model: the model's name.
-        reason: why the source is unreadable.
+        reason: why the source is unreadable; `OUTSIDE` where it has no face for that reason.
     """
 
     source: str
@@ -62,6 +63,11 @@ class Prediction:
     def is_small(self) -> bool:
         """Whether there is a label, of a face of few pixels."""
         return self.label is not None and (self.size_px or 0) < SMALL_PX
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the region that was looked at holds no pixel of the picture."""
+        return self.reason == OUTSIDE
 
 
 _BEFORE = tuple(Prediction.__dataclass_fields__)[:12]

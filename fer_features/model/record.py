@@ -89,7 +89,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         format_version: of the file.
-        name: the model's name in tables: a packaged model's, or the run's id.
+        name: the model's name: a packaged model's, or the run's id.
         created: when it was made, ISO 8601.
         spec: backbone, weights and their SHA-256, size, preprocessing, and the precision of the
             features that the head was fitted to.

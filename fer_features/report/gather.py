@@ -25,6 +25,7 @@ from fer_features.runs.repeats import leak_effects
 from fer_features.runs.run import Run
 from fer_features.runs.table import ComparisonTable
 from fer_features.runtime.progress import Log, no_log
+from fer_features.runtime.text import counted
 
 SAMPLES = 10
 """Number of faces shown of each class."""
@@ -119,7 +120,7 @@ def _images(group: Sequence[ComparisonTable], find: FindFaces | None, log: Log) 
     splits = (table.runs[0].record.split for table in group)
     shown = zip(classes, samples, strict=False)  # no samples where no predictions are readable
     return Images(
-        title=f"{task.name}: {data.rows:,} images of {data.name}",
+        title=f"{task.name}: {counted(data.rows, 'image')} of {data.name}",
         data_name=data.name,
         positive=task.positive,
         labels=data.labels,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from fer_features.metrics.intervals import Interval
 from fer_features.metrics.paired import Difference
+from fer_features.runtime.text import counted
 
 SIGNIFICANCE = 0.05
 """The probability, at most, that any group or model is called better or worse by chance alone."""
@@ -16,6 +17,7 @@ LEAST = 30
 """Faces of a group of which something is called better or worse."""
 
 ALL, CLASS, GROUP = "all", "class", "group"
+WITH_UNANSWERED = "with unanswered"
 """Kinds of scores."""
 
 
@@ -43,7 +45,8 @@ class GroupScore:
     """Scores on the faces of a group.
 
     Attributes:
-        kind: ``all``, ``class`` for the faces of one true class, or ``group``.
+        kind: ``all``; ``with unanswered``, where pictures without an answer count as wrong;
+            ``class`` for the faces of one true class; or ``group``.
         name: of the class or the group.
         n: its faces.
         accuracy: the share of them that is classified correctly.
@@ -97,6 +100,8 @@ class Evaluation:
         classes: the classes' names.
         confusion: faces by true and by predicted class.
         scores: of all faces, of each class, and of each group.
+        unanswered: pictures without an answer by status (``no_face``, ``too_small``,
+            ``unreadable``); None where each picture is a face.
         left_out: what is not scored.
         allowed: whether faces that were learnt from are scored all the same.
         notes: what else must be known, a sentence each.
@@ -109,6 +114,7 @@ class Evaluation:
     classes: tuple[str, ...]
     confusion: list[list[int]]
     scores: tuple[GroupScore, ...]
+    unanswered: dict[str, int] | None
     left_out: LeftOut
     allowed: bool
     notes: tuple[str, ...]
@@ -127,13 +133,16 @@ class Evaluation:
         return (*first, *grouped, *paired)
 
     def rows(self) -> list[list[str]]:
-        """The cells of the table, a row for each of `scores`."""
-        return [list(self._cells(one)) for one in self.scores]
+        """The cells of the table: a row for each of `scores`, and the counts of `unanswered`."""
+        first, *others = (list(self._cells(one)) for one in self.scores)
+        empty = [""] * (len(first) - 2)
+        counts = (self.unanswered or {}).items()
+        return [first, *([status, f"{n:,}", *empty] for status, n in counts), *others]
 
     def _cells(self, one: GroupScore) -> Iterator[str]:
         yield (
             one.name
-            if one.kind == ALL
+            if one.kind in (ALL, WITH_UNANSWERED)
             else f"{self.group if one.kind == GROUP else CLASS}: {one.name}"
         )
         yield f"{one.n:,}"
@@ -152,20 +161,27 @@ class Evaluation:
     def texts(self) -> list[str]:
         """What must be said beside the table, a sentence or two each."""
         found, out = [], self.left_out
+        if self.unanswered is not None:
+            n, counts = self.scores[0].n, self.unanswered
+            found.append(
+                f"Of each picture the largest face is scored. Accuracy is that of the {n:,} faces "
+                f"answered; {sum(counts.values()):,} pictures have no answer "
+                f"({', '.join(f'{status} {count:,}' for status, count in counts.items())})."
+            )
         if out.learnt or out.learnt_copies:
             verb = "Scored all the same" if self.allowed else "Left out"
             found.append(
-                f"{verb}: {out.learnt:,} faces that the backbone has learnt from, and "
+                f"{verb}: {counted(out.learnt, 'face')} that the backbone has learnt from, and "
                 f"{out.learnt_copies:,} recognised as copies of such."
             )
         if out.other_class:
             names = ", ".join(f"{name} {n:,}" for name, n in out.other_class.items())
             found.append(
-                f"Left out: {sum(out.other_class.values()):,} faces of emotions that "
+                f"Left out: {counted(sum(out.other_class.values()), 'face')} of emotions that "
                 f"{self.model} does not know ({names})."
             )
         if out.bad:
-            found.append(f"Left out: {out.bad:,} rows that cannot be read.")
+            found.append(f"Left out: {counted(out.bad, 'row')} that cannot be read.")
         if self.group:
             found.append(
                 "Groups are compared with the faces of all others, class by class "

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from fer_features.metrics.scores import Count, Scores
 from fer_features.runs import schema
-from fer_features.runtime.text import is_printable
+from fer_features.runtime.text import counted, is_printable
 
 FORMAT_VERSION = 2
 
@@ -115,7 +115,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         labels = "" if data.labels == "original" else f", labels {data.labels}"
         gone = ", ".join(f"{n:,} {name}" for name, n in data.dropped.items())
         without = f" (without {gone})" if gone else ""
-        return f"{self.task.name}: {data.rows:,} images of {data.name}{labels}{without}"
+        return f"{self.task.name}: {counted(data.rows, 'image')} of {data.name}{labels}{without}"
 
     @property
     def seen_parts(self) -> dict[str, int]:

@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -77,7 +78,7 @@ def table(
     title: str = "",
     text_columns: Sequence[str] = (),
     last_apart: bool = False,
-) -> None:
+) -> int:
     """Print a table; where the terminal is too narrow for its columns, each row as lines.
 
     Args:
@@ -86,6 +87,9 @@ def table(
         title: a line above the table.
         text_columns: headings of the columns that are aligned left; the others hold numbers.
         last_apart: draw a line above the last row.
+
+    Returns:
+        The table's width in characters, that of the terminal where each row is lines.
     """
     from rich import box
     from rich.console import Console
@@ -122,10 +126,16 @@ def table(
         for name, *row in cells:
             pairs = zip(columns[1:], row, strict=True)
             print_line("\n".join([name, *(f"  {heading}: {cell}" for heading, cell in pairs)]))
-        return
+        return console.width
     console.print(drawn)
     for line in text.getvalue().splitlines():
         _print(line.rstrip())
+    return Measurement.get(console, console.options, drawn).maximum
+
+
+def print_wrapped(text: str, columns: int) -> None:
+    """Print a text under a table, indented, in lines of at most so many characters."""
+    print_line(textwrap.fill(text, columns, initial_indent="  ", subsequent_indent="    "))
 
 
 def width() -> int:

@@ -72,14 +72,18 @@ def words_of(
         if value is True:
             words.append(option)
         else:
-            texts = [path(value)] if isinstance(value, Path) else _texts(flag, value)
+            texts = _texts(flag, value, path)
             words += [word for text in texts for word in (option, text)]
     return words
 
 
-def _texts(flag: Flag, value: Any) -> list[str]:
+def _texts(flag: Flag, value: Any, path: Callable[[Path], str]) -> list[str]:
     """What an option is given, each time that it is given, to make a field's value."""
     match value:
+        case Path():
+            return [path(value)]
+        case (Path(), *_):
+            return list(map(path, value))
         case dict():
             return [_assignment(flag, key, one) for key, one in value.items()]
         case tuple() if flag.verbatim:
@@ -173,6 +177,17 @@ def parse_threshold(text: str) -> tuple[str, float]:
             hint="precision=0.9 or recall=0.9, above 0 and up to 1",
         )
     return name, value
+
+
+def parse_faces(text: str) -> str:
+    """The value of ``--faces``.
+
+    Raises:
+        FerError: it is neither ``found`` nor ``whole``.
+    """
+    if text not in ("found", "whole"):
+        raise FerError(f"no such --faces: {text}", hint="found or whole")
+    return text
 
 
 def parse_region(text: str) -> tuple[int, int, int, int]:

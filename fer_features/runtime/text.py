@@ -70,6 +70,11 @@ def plain_text(text: str, *, keep: str = "") -> str:
     )
 
 
+def counted(n: int, noun: str) -> str:
+    """A number and what it counts, whose plural takes an ``s``: ``1 face``, ``2,000 faces``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def shortened(text: str, longest: int) -> str:
     """The text, cut to so many characters with an ellipsis at the end."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

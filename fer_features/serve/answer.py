@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from fer_features.detect import Detector
+from fer_features.detect.crop import check_crop_rule
 from fer_features.model.decoding import Seconds
 from fer_features.model.model import Model
 from fer_features.model.pictures import predict_pictures
@@ -81,9 +82,13 @@ class Answerer:
         model: a model.
         detector: finds the faces.
         limits: the largest picture.
+
+    Raises:
+        FerError: the model is for faces that are cut out otherwise than the detector's.
     """
 
     def __init__(self, model: Model, detector: Detector, limits: Limits) -> None:
+        check_crop_rule(model.crop, model=model.name)
         self._model, self._detector, self._limits = model, detector, limits
         Image.init()
         self._formats = [name for name in FORMATS if name in Image.OPEN]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from html import escape
 from importlib.resources import files
+from string import Template
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from fer_features import __version__
+from fer_features.model.card import EXPRESSION, LAW, NOT_MEASURED
 from fer_features.serve.answer import Answer, Answerer
 from fer_features.serve.body import check_head, read_body
 from fer_features.serve.facts import ModelFacts, facts_of
@@ -30,6 +33,9 @@ PAGE = {
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 """The files of the page, by their path, and their content types."""
+
+WORDS = {"expression": EXPRESSION, "not_measured": NOT_MEASURED, "law": LAW}
+"""What the page says as every model's card does, by their places in it."""
 
 _BODY = {
     "requestBody": {
@@ -100,7 +106,10 @@ def create_app(
 
 async def _file(request: Request) -> Response:
     name, kind = PAGE[request.url.path]
-    return Response(files("fer_features.serve").joinpath(name).read_bytes(), media_type=kind)
+    content = files("fer_features.serve").joinpath(name).read_text(encoding="utf-8")
+    if name == "page.html":
+        content = Template(content).substitute({place: escape(one) for place, one in WORDS.items()})
+    return Response(content, media_type=kind)
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fer_features import __version__
 from fer_features.model.model import Model
 from fer_features.model.record import ModelRecord
+from fer_features.runtime.text import counted
 from fer_features.serve.limits import Limits
 
 
@@ -51,7 +52,7 @@ def facts_of(model: Model, limits: Limits) -> ModelFacts:
 
 def _learnt_from(record: ModelRecord) -> tuple[str, ...]:
     spec, split = record.spec, record.split
-    faces = f"{split.train:,} faces" if split else "faces"
+    faces = counted(split.train, "face") if split else "faces"
     head = record.head_title or record.head
     return (
         f"Features: {spec.backbone}, which has learnt from "
@@ -66,7 +67,7 @@ def _accuracy(record: ModelRecord) -> str:
     if interval:
         between = f" (95 % interval {_percent(interval[0])} to {_percent(interval[1])})"
     return (
-        f"It is right for {_percent(record.test.accuracy)} of {record.test.n:,} test faces"
+        f"It is right for {_percent(record.test.accuracy)} of {counted(record.test.n, 'test face')}"
         f"{between}; on pictures of another kind it may be right less often."
     )
 

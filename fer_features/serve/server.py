@@ -9,10 +9,13 @@ from typing import Any
 
 import h11
 import uvicorn
+from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fer_features.errors import FerError, reason_of
+from fer_features.serve.guard import HEADERS
 from fer_features.serve.limits import Limits
+from fer_features.serve.refused import RefusedError
 
 GOODBYE_S = 1
 """Seconds that answers under way have when the server is stopped."""
@@ -58,7 +61,7 @@ def make_server(app: Any, limits: Limits) -> uvicorn.Server:
     """
     config = uvicorn.Config(
         app,
-        http=_protocol(limits.head_s),
+        http=_protocol(app, limits),
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -67,14 +70,25 @@ def make_server(app: Any, limits: Limits) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=limits.connections,
         timeout_graceful_shutdown=GOODBYE_S,
     )
     return uvicorn.Server(config)
 
 
-def _protocol(head_s: float) -> type[H11Protocol]:
-    """Uvicorn's HTTP, which also closes a connection whose request's head does not arrive."""
+def _refusal(status: int, error: str, hint: str) -> Response:
+    """A refusal by the server itself, like those of the application."""
+    response = RefusedError(status, error, hint, close=True).response()
+    response.headers.update(HEADERS)
+    return response
+
+
+def _protocol(app: Any, limits: Limits) -> type[H11Protocol]:
+    """Uvicorn's HTTP, whose own refusals are JSON too.
+
+    It also closes a connection whose request's head does not arrive.
+    """
+    crowded = _refusal(503, "too many connections are open", "try again in a second")
+    malformed = _refusal(400, "the request is no valid HTTP", "HTTP/1.1 needs one Host header")
 
     class Protocol(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
@@ -92,10 +106,24 @@ def _protocol(head_s: float) -> type[H11Protocol]:
             if self._timer is not None:
                 self._timer.cancel()
 
+        def handle_events(self) -> None:
+            self.app = crowded if len(self.connections) >= limits.connections else app
+            super().handle_events()
+
+        def send_400_response(self, msg: str) -> None:
+            head = h11.Response(
+                status_code=malformed.status_code,
+                headers=malformed.raw_headers,
+                reason="Bad Request",
+            )
+            for event in (head, h11.Data(data=bytes(malformed.body)), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+            self.transport.close()
+
         def _time_head(self) -> None:
             waiting = self.conn.their_state is h11.IDLE
             if waiting and self._timer is None:
-                self._timer = self.loop.call_later(head_s, self.transport.close)
+                self._timer = self.loop.call_later(limits.head_s, self.transport.close)
             elif not waiting and self._timer is not None:
                 self._timer.cancel()
                 self._timer = None

@@ -57,7 +57,13 @@ class TrainingData:
         """The network's logits: one per class, and with votes one per FER+ column after them."""
         return len(self.task.classes) + (0 if self.votes is None else len(COLUMNS))
 
-    def targets(self, smoothing: float, balance: float = 0.0) -> NDArray[np.float32]:
+    def targets(
+        self,
+        smoothing: float,
+        balance: float = 0.0,
+        soft: NDArray[np.float32] | None = None,
+        share: float = 0.0,
+    ) -> NDArray[np.float32]:
         """Training targets: float32 (n, outputs).
 
         Args:
@@ -65,10 +71,14 @@ class TrainingData:
                 2016).
             balance: a row is weighted by its class's number of rows to this power, negated; the
                 mean of the weights is 1.
+            soft: teachers' probabilities (n, classes); None without.
+            share: of them in a target.
         """
         classes, label = len(self.task.classes), self.label[self.split.train]
         hard = np.eye(classes, dtype=np.float32)[label]
         targets = hard * np.float32(1 - smoothing) + np.float32(smoothing / classes)
+        if soft is not None:
+            targets = (1 - share) * targets + share * soft
         if self.votes is not None:
             targets = np.hstack([targets, self.votes[self.split.train]])
         if not balance:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fer_features.backbones import Backbone, Weights, get_backbone, resolve_weights
+from fer_features.backbones import Backbone, Weights, get_backbone, resolve_weights, seen_images
+from fer_features.backbones.weights import file_sha256
+from fer_features.backbones.weights_file import Seen, is_weights_file, read_weights
 from fer_features.cache import Cache
 from fer_features.config import MAX_SEED, TrainConfig
 from fer_features.data.twin_table import about
@@ -47,6 +49,8 @@ SINCE_FINE_TUNING = (
     "balance",
     "move_statistics",
     "keep_copies",
+    "teachers",
+    "teacher_weight",
 )
 """Options that `identity_of` leaves out where they are as before there was fine-tuning."""
 
@@ -64,6 +68,7 @@ RANGES = {
     "dropout": (0, BELOW_1),
     "balance": (0, 1),
     "average": (0, BELOW_1),
+    "teacher_weight": (0, 1),
 }
 """The smallest and the largest value of each number in the configuration."""
 
@@ -163,6 +168,21 @@ def starting_weights(config: TrainConfig) -> Weights | None:
     return resolve_weights(config.start, backbone_of(config))
 
 
+def seen_before(config: TrainConfig) -> Seen | None:
+    """The images that the weights to start from or a teacher have learnt from; None if unknown."""
+    weights = starting_weights(config)
+    seen = [Seen(one.seen, one.signatures) for one in map(read_weights, config.teachers)]
+    start = seen_images(weights) if weights else None
+    seen += [start] if start else []
+    if not seen:
+        return None
+    signatures = [one.signatures for one in seen if one.signatures is not None]
+    return Seen(
+        np.unique(np.concatenate([one.keys for one in seen])),
+        np.unique(np.concatenate(signatures), axis=0) if signatures else None,
+    )
+
+
 def check(config: TrainConfig) -> None:
     """Raise a `FerError` if a settled configuration cannot be trained."""
     backbone = backbone_of(config)
@@ -173,6 +193,9 @@ def check(config: TrainConfig) -> None:
         raise FerError(
             f"what is before {config.tail_from} would stay random", hint="name weights with --from"
         )
+    for path in config.teachers:
+        if not is_weights_file(path):
+            raise FerError(f"--teacher {path}: no weights file of fer train")
     for name, (low, high) in RANGES.items():
         value = getattr(config, name)
         if not low <= value <= high:
@@ -196,7 +219,10 @@ def identity_of(config: TrainConfig, digest: str, *, cache_key: str = "") -> dic
         if found[name] == usual[name]:
             del found[name]
     weights = starting_weights(config)
+    if not config.teachers:
+        found.pop("teacher_weight", None)
     return found | {
+        **({"teachers": [file_sha256(one) for one in config.teachers]} if config.teachers else {}),
         **({"weights": weights.sha256} if weights else {}),
         **({"cache": cache_key} if cache_key else {}),
         "precision": choose_engine("keras", config.precision).precision,

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features import __version__
-from fer_features.backbones import seen_images
 from fer_features.backbones.signatures import signature_list
 from fer_features.backbones.weights import learnt_from
 from fer_features.backbones.weights_file import WeightsFile, arrays_of, read_weights, write_weights
@@ -27,7 +26,14 @@ from fer_features.runtime.keras_runtime import backend_name
 from fer_features.training.checkpoint import State
 from fer_features.training.data import TrainingData
 from fer_features.training.predict import Logits, model_of, probabilities
-from fer_features.training.recipe import SCRATCH, backbone_of, out_of, recipe_of, starting_weights
+from fer_features.training.recipe import (
+    SCRATCH,
+    backbone_of,
+    out_of,
+    recipe_of,
+    seen_before,
+    starting_weights,
+)
 from fer_features.training.trainer import Trainer
 
 
@@ -46,8 +52,7 @@ def write_trained(
     top = arrays_of(trainer.top.variables)
     seen = np.unique(image_keys(data.sha256[data.split.train]))
     signatures = signature_list(data.images[data.split.train])
-    weights = starting_weights(config)
-    before = weights and seen_images(weights)
+    before = seen_before(config)
     if before and before.signatures is not None:
         signatures = np.unique(np.concatenate([signatures, before.signatures]), axis=0)
     content = WeightsFile(
@@ -76,9 +81,14 @@ def _provenance(
         "sha256": weights.sha256,
         "learnt_from": learnt_from(weights),
     }
+    teachers = [
+        {"name": path.name, "sha256": digest}
+        for path, digest in zip(config.teachers, identity.get("teachers", []), strict=True)
+    ]
     return {
         "identity": identity,
         **({"start": start} if start else {}),
+        **({"teachers": teachers} if teachers else {}),
         "backbone": config.backbone,
         "task": data.task.to_dict(),
         "data": {

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fer_features.backbones import seen_images
 from fer_features.backbones.weights_file import is_weights_file, read_weights
 from fer_features.cache import Cache, free_bytes
 from fer_features.config import TrainConfig
@@ -36,10 +36,11 @@ from fer_features.training.recipe import (
     identity_of,
     is_cache,
     out_of,
+    seen_before,
     settled,
-    starting_weights,
 )
 from fer_features.training.record import add_test_scores, score_rows, write_trained
+from fer_features.training.teachers import read_teachers, soft_labels
 from fer_features.training.trainer import Trainer, batches, make_trainer
 
 SPACE = 60_000_000
@@ -98,11 +99,11 @@ def _train_on(
     found = _finished(out, own)
     if found is not None and not (config.test and "test" not in found["scores"]):
         return Trained(out, found, found=True)
-    weights = starting_weights(config)
+    teachers = read_teachers(config.teachers, task)
     options: dict[str, Any] = {
         "ferplus": config.ferplus,
         "seed": config.seed,
-        "seen": seen_images(weights) if weights else None,
+        "seen": seen_before(config),
         "keep_copies": config.keep_copies,
         "progress": progress,
     }
@@ -116,7 +117,10 @@ def _train_on(
             f"validate on (split {data.split.name}, copies "
             f"{'kept' if config.keep_copies else 'removed'})"
         )
-        found = _train(config, data, own, progress, log)
+        images = data.images[data.split.train]
+        soft = soft_labels(teachers, images, progress=progress) if teachers else None
+        targets = data.targets(config.smoothing, config.balance, soft, config.teacher_weight)
+        found = _train(config, data, targets, own, progress, log)
     return Trained(out, add_test_scores(config, data) if config.test else found)
 
 
@@ -163,6 +167,7 @@ def _finished(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
 def _train(
     config: TrainConfig,
     data: TrainingData,
+    targets: NDArray[np.float32],
     identity: dict[str, Any],
     progress: Progress,
     log: Log,
@@ -184,7 +189,6 @@ def _train(
     state = load_checkpoint(checkpoint, trainer.variables, identity=identity)
     if state.epoch:
         log(f"resuming after epoch {state.epoch} of {epochs}")
-    targets = data.targets(config.smoothing, config.balance)
     of_epoch = partial(
         batches, data.inputs, data.split.train, targets, size=config.batch_size, seed=config.seed
     )

@@ -10,6 +10,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from fer_features.cli import app
+from fer_features.config import PredictConfig, ServeConfig
+from fer_features.runtime.flags import flags_of
 from tests.model.fakes import FakeDetector, FakeModel, drawn, save, write_video
 
 ONE = drawn((10, 20, 40, 255))
@@ -49,7 +51,7 @@ def test_a_folder_as_csv_on_stdout_and_the_rest_on_stderr() -> None:
         ("in/d/e.png", "ok"),
     ]
     assert "unreadable: in/b.jpg: it is no picture of a known type" in result.stderr
-    assert "1 faces of 20 to 32 pixels" in result.stderr
+    assert "1 face of 20 to 32 pixels" in result.stderr
     assert "4 pictures, 3 faces (ok 3, unreadable 1, no_face 1)" in result.stderr
 
 
@@ -58,6 +60,28 @@ def test_json_is_one_object_with_the_rows() -> None:
     assert (value["pictures"], value["faces"], value["small"]) == (4, 3, 1)
     assert value["statuses"] == {"ok": 3, "unreadable": 1, "no_face": 1}
     assert [one["label"] for one in value["rows"]] == ["dark", "bright", None, None, "bright"]
+
+
+def test_pictures_outside_the_region_are_counted() -> None:
+    save(Path("in/wide.png"), drawn((300, 10, 60, 255), size=(400, 120)))
+    result = fer("in", "--region", "290,0,200,100")
+    assert result.exit_code == 0, result.stderr
+    found = {one["source"]: one["status"] for one in rows(result.stdout)}
+    assert found["in/wide.png"] == "ok"  # the region is partly in it
+    assert (found["in/a.png"], found["in/b.jpg"]) == ("no_face", "unreadable")
+    assert "note: 3 pictures lie outside --region\n" in result.stderr
+    assert (
+        json.loads(fer("in", "--region", "290,0,200,100", "--json").stdout)["outside_region"] == 3
+    )
+
+
+@pytest.mark.parametrize("faces", ["found", "whole"])
+def test_a_region_outside_every_picture_is_an_error(faces: str) -> None:
+    for _ in range(2):  # no file is left that the same command would take to be complete
+        result = fer("in", "--faces", faces, "--region", "900,0,50,50", "--out", "out.csv")
+        assert result.exit_code == 2
+        assert result.stderr.splitlines()[-2] == "error: every picture lies outside --region"
+        assert not [*Path().glob("out.csv*")]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
@@ -90,7 +114,7 @@ def test_a_file_of_other_options_is_not_overwritten() -> None:
 
 def test_mistakes_are_told_before_anything_is_read() -> None:
     for args, words in {
-        (): "nothing to predict",
+        (): "Missing argument 'INPUT'",
         ("in", "nowhere.jpg"): "nowhere.jpg does not exist",
         ("in", "--every", "0"): "--every 0",
         ("in", "--region", "1,2,3"): "--region 1,2,3",
@@ -128,3 +152,12 @@ def test_the_help_says_what_it_is_about() -> None:
     words = " ".join(fer("--help").stdout.replace("│", " ").split())
     assert "not about what a person feels" in words
     assert "fer model show" in words
+    assert "[OPTIONS] {INPUT}..." in words
+
+
+def test_predict_and_serve_describe_their_model_alike() -> None:
+    flags = [
+        next(flag for field, _, flag in flags_of(kind) if field.name == "model")
+        for kind in (PredictConfig, ServeConfig)
+    ]
+    assert flags[0] == flags[1]

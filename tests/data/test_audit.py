@@ -255,6 +255,9 @@ def test_the_command_audits_the_sample(tmp_path: Path, monkeypatch: pytest.Monke
     assert reported["surplus_copies"] == 12
     assert reported["files"] == ["runs/audit/rows.csv", "runs/audit/worst.png"]
     assert all(Path(name).stat().st_size for name in reported["files"])
+    shown = " ".join(CliRunner().invoke(app, ["data", "audit"]).stdout.split())
+    assert "near leak an exact leak, or the same picture in other bytes or mirrored" in shown
+    assert "fer fit --split grouped keeps all copies of an image on one side" in shown
 
 
 def test_without_twins_there_is_no_picture(tmp_path: Path) -> None:
@@ -266,4 +269,5 @@ def test_without_twins_there_is_no_picture(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, args)
     assert result.exit_code == 0, result.stderr
     assert re.search(r"largest group +0 ", result.stdout)
+    assert "Leaks raise" not in result.stdout
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["rows.csv"]

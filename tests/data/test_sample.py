@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fer_features.data import EMOTIONS, Faces, FaceSource, load_faces, open_faces, read_all
-from fer_features.data.sample import SampleFaces
+from fer_features.data.faces import SampleFaces
 from fer_features.errors import FerError
 
 HAPPY = EMOTIONS.index("happy")

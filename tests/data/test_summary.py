@@ -13,7 +13,7 @@ from PIL import Image
 from fer_features.data import BadRow, FaceIndex, Faces
 from fer_features.data.faces import pixel_sha256
 from fer_features.data.folder import FolderFaces
-from fer_features.data.summary import sample_rows, summarize
+from fer_features.data.summary import picture_forms, sample_rows, summarize
 from fer_features.errors import FerError
 
 
@@ -127,9 +127,9 @@ def test_sizes_leave_out_what_skip_bad_leaves_out(tmp_path: Path) -> None:
     (tmp_path / "happy").mkdir()
     Image.new("L", (60, 60)).save(tmp_path / "happy" / "a.png")
     (tmp_path / "happy" / "b.png").write_bytes(b"not a picture")
-    assert FolderFaces(tmp_path, skip_bad=True).forms().sizes == {(60, 60): 1}
+    assert picture_forms(FolderFaces(tmp_path, skip_bad=True)).sizes == {(60, 60): 1}
     with pytest.raises(FerError, match=r"happy/b\.png \(row 1\)"):
-        FolderFaces(tmp_path).forms()
+        picture_forms(FolderFaces(tmp_path))
 
 
 def an_index(emotion: np.ndarray) -> FaceIndex:

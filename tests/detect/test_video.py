@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,42 @@ def test_damaged_frames_are_told_and_keep_their_numbers(
     damaged = [one for one in frames if one.pixels is None]
     assert damaged
     assert all("damaged" in one.reason for one in damaged)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "avi", "ts", "mpg"])
+def test_a_shortened_file_has_a_last_row_that_tells(
+    tmp_path: Path, rng: np.random.Generator, suffix: str
+) -> None:
+    noise = [rng.integers(0, 255, (64, 96), np.uint8) for _ in range(100)]
+    path = write_video(tmp_path / f"v.{suffix}", noise, range(0, 4000, 40))
+    assert all(one.pixels is not None for one in read_frames(path))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    *_, last = read_frames(path, every="7")
+    if suffix in ("mkv", "avi"):  # the others do not tell how long they should be
+        assert last.pixels is None
+        assert re.fullmatch(r"the file ends early: 2\.\d of 4\.0 s are there", last.reason)
+    else:
+        *_, last = read_frames(path)
+        assert (last.pixels, last.reason) == (None, "damaged")
+
+
+def test_a_video_track_that_is_shorter_than_the_sound_is_whole(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "v.mkv"
+    with av.open(path, "w") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        sound = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for _ in range(10):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(grey(99), format="gray")))
+        container.mux(video.encode(None))
+        tone = av.AudioFrame.from_ndarray(np.zeros((1, 40_000), np.int16), layout="mono")
+        tone.rate = 8000
+        container.mux(sound.encode(tone))
+        container.mux(sound.encode(None))
+    assert [one.reason for one in read_frames(path)] == [""] * 10
 
 
 @pytest.mark.parametrize("content", [b"", b"no video", b"#EXTM3U\n#EXTINF:1,\nv.mkv\n"])

@@ -207,7 +207,7 @@ def test_nothing_is_read_when_all_is_there(
     def unread(*args: object, **kwargs: object) -> None:
         raise AssertionError("an image was read")
 
-    monkeypatch.setattr("fer_features.data.sample.SampleFaces.read", unread)
+    monkeypatch.setattr("fer_features.data.faces.SampleFaces.read", unread)
     assert extract(every).reused
     done = extract(config)  # another choice, all of whose rows are there
     assert (done.reused, done.rows, done.found) == (True, 360, 360)

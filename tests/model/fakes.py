@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from fer_features.detect.boxes import Face
+from fer_features.detect import CROP_RULE, Face
 
 LEVEL = np.array([[0.3, 0.3], [0.7, 0.3], [0.5, 0.5], [0.35, 0.8], [0.65, 0.8]], np.float32)
 
@@ -42,6 +42,7 @@ class FakeModel:
     name = "fake"
     classes = ("dark", "bright")
     uncertain_below = 0.6
+    crop = CROP_RULE
 
     def __init__(self) -> None:
         self.batches: list[int] = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,14 +25,16 @@ from fer_features.backbones.weights_file import Seen
 from fer_features.cli import app
 from fer_features.data import EMOTIONS, load_faces, open_faces
 from fer_features.data.faces import FaceSource, pixel_sha256
-from fer_features.data.folder import NO_GROUP, read_groups
 from fer_features.data.tasks import BINARY
+from fer_features.detect import CROP_RULE, Face
 from fer_features.metrics.groups import mantel_haenszel
 from fer_features.model import evaluate as module
-from fer_features.model.evaluate import evaluate_model
+from fer_features.model.evaluate import NO_GROUP, evaluate_model, read_groups
 from fer_features.runs import schema
 from fer_features.runs.evaluation import Evaluation, GroupScore
 from fer_features.runtime.image_keys import image_keys
+from fer_features.runtime.progress import Advance
+from tests.model.fakes import FakeDetector, drawn, save
 
 
 class Fake:
@@ -38,6 +42,7 @@ class Fake:
 
     def __init__(self, *, least: int = 128, digest: str = "", name: str = "fake") -> None:
         self.name, self.least, self.classes = name, least, BINARY.class_names
+        self.crop = CROP_RULE
         task = msgspec.convert(BINARY.to_dict(), schema.Task)
         self.record = SimpleNamespace(task=task, source_sha256=digest)
         self.weights = resolve_weights(None, get_backbone("hog"))
@@ -105,6 +110,18 @@ def test_scores_of_all_of_each_class_and_of_each_group(source: FaceSource) -> No
     assert found.left_out.other_class == {"surprise": 1, "neutral": 1}
 
 
+def test_the_progress_counts_the_faces_that_are_predicted(source: FaceSource) -> None:
+    shown: list[Any] = []
+
+    @contextmanager
+    def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
+        shown.append((title, total, unit))
+        yield shown.append
+
+    evaluated(source, Fake(), progress=progress)
+    assert shown == [("scoring", 84, "faces"), 84]
+
+
 def test_a_small_group_has_an_interval_and_no_verdict(source: FaceSource) -> None:
     found = evaluated(source)
     small = named(found, "group", "c")
@@ -158,8 +175,98 @@ def test_the_model_of_a_run_knows_its_source(tmp_path: Path) -> None:
     cache = fer.extract("sample", backbone="hog", per_class="20", cache_dir=tmp_path / "cache")
     run = fer.fit(cache, head="ridge", runs_dir=tmp_path / "runs")
     model = fer.load_model(fer.load_model(run).save(tmp_path / "model.fer"))
-    with pytest.raises(FerError, match="sample is what the head of model was fitted to"):
+    with pytest.raises(
+        FerError, match=r"sample is what the head of model@[0-9a-f]{8} was fitted to"
+    ):
         evaluate_model(model, open_faces("sample"))
+
+
+PHOTOGRAPHS = {
+    "happy/right.png": drawn((100, 10, 60, 200)),
+    "happy/wrong.png": drawn((10, 10, 60, 100)),
+    "happy/largest.png": drawn((10, 10, 30, 90), (100, 10, 60, 200)),
+    "happy/none.png": drawn(),
+    "sad/right.png": drawn((10, 10, 60, 50)),
+    "sad/small.png": drawn((10, 10, 12, 50)),
+    "sad/damaged.png": None,
+}
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> FaceSource:
+    for name, picture in PHOTOGRAPHS.items():
+        path = tmp_path / "photographs" / name
+        if picture is None:
+            path.write_bytes(b"no picture")
+        else:
+            save(path, picture)
+    return open_faces(tmp_path / "photographs")
+
+
+def test_the_largest_face_of_each_photograph(photographs: FaceSource) -> None:
+    model: Any = Fake()
+    found = evaluate_model(model, photographs, whole=False, detector=FakeDetector())
+    assert found.confusion == [[1, 0], [1, 2]]
+    assert (named(found, "all", "all").n, named(found, "all", "all").accuracy) == (4, 3 / 4)
+    every = found.scores[1]
+    assert (every.kind, every.n, every.accuracy) == ("with unanswered", 7, 3 / 7)
+    assert every.balanced_accuracy == pytest.approx((2 / 4 + 1 / 3) / 2)
+    assert found.unanswered == {"no_face": 1, "too_small": 1, "unreadable": 1}
+    assert found.to_dict()["unanswered"] == found.unanswered
+    assert [row[:2] for row in found.rows()] == [
+        ["all", "4"],
+        ["no_face", "1"],
+        ["too_small", "1"],
+        ["unreadable", "1"],
+        ["all, unanswered as wrong", "7"],
+        ["class: not happy", "1"],
+        ["class: happy", "3"],
+    ]
+    assert "that of the 4 faces answered; 3 pictures have no answer (no_face 1," in found.texts()[0]
+
+
+def test_two_models_on_the_faces_that_are_found(photographs: FaceSource) -> None:
+    model: Any = Fake()
+    other: Any = Fake(least=80, name="other")
+    found = evaluate_model(model, photographs, whole=False, detector=FakeDetector(), other=other)
+    against = named(found, "all", "all").against
+    assert against is not None
+    assert (against.only_model, against.only_other) == (0, 1)
+    assert {len(row) for row in found.rows()} == {len(found.columns())}
+
+
+def test_a_face_that_was_learnt_is_left_out_where_it_is_found(
+    photographs: FaceSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crop = np.full((1, 48, 48), 200, np.uint8)  # of two of the photographs
+    seen = Seen(image_keys(pixel_sha256(crop)), None)
+    monkeypatch.setattr(module, "seen_images", lambda weights: seen)
+    model: Any = Fake()
+    found = evaluate_model(model, photographs, whole=False, detector=FakeDetector())
+    assert found.left_out.learnt == 2
+    assert (found.scores[0].n, found.scores[1].n) == (2, 5)
+
+
+def test_a_csv_file_s_pictures_are_looked_at_too(source: FaceSource) -> None:
+    model: Any = Fake()
+
+    class Half(FakeDetector):
+        def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
+            whole = drawn((0, 0, 48, 255), size=(48, 48))
+            return super().detect(whole) if picture[0, 0] >= 128 else []
+
+    found = evaluate_model(model, source, whole=False, detector=Half())
+    assert named(found, "all", "all").n == 34
+    assert found.unanswered == {"no_face": 50, "too_small": 0, "unreadable": 0}
+
+
+def test_faces_cut_out_otherwise_are_refused_where_faces_are_looked_for(
+    photographs: FaceSource,
+) -> None:
+    model: Any = Fake()
+    model.crop = "tight-2"
+    with pytest.raises(FerError, match="cut out by the rule tight-2"):
+        evaluate_model(model, photographs, whole=False, detector=FakeDetector())
 
 
 def test_no_face_of_the_model_s_classes_is_an_error(tmp_path: Path) -> None:

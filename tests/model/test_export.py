@@ -209,3 +209,20 @@ def test_the_document_s_example_gives_the_model_s_answer(
     exec(compile(example[1], "export.md", "exec"), names)  # noqa: S102  ours
     expected = fer.load_model("fernet", precision="float32").probabilities(face[None])
     np.testing.assert_allclose(names["probabilities"], expected, atol=1e-3)
+
+
+@pytest.mark.long
+def test_a_large_network_with_mirrored_views_is_exported(tmp_path: Path) -> None:
+    cache = fer.extract(
+        "sample",
+        backbone="efficientnet_lite0",
+        weights="random:0",
+        views=("flip",),
+        per_class=20,
+        cache_dir=tmp_path,
+    )
+    run = fer.fit(cache, head="logreg", views=("flip",), runs_dir=tmp_path / "runs")
+    model = fer.load_model(run, precision="float32")
+    done = export_model(model, "onnx", tmp_path / "large.onnx")
+    assert done.difference < 1e-4
+    assert done.path.stat().st_size < 4e6  # the layers behind the last extracted are left out

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from sklearn.pipeline import make_pipeline
 
 import fer_features as fer
 from fer_features.heads import make_head
+from fer_features.heads.checks import HeadError
+from fer_features.model.load import packaged_file
 from fer_features.model.record import coverage
 from fer_features.runs.run import Run
 from fer_features.runtime.hardware import has_openvino
@@ -71,7 +76,9 @@ def test_a_model_gives_what_its_run_gave(
     assert np.abs(model.probabilities(faces) - expected).max() < CLOSE
     assert np.abs(model.probabilities(faces[:1]) - expected[:1]).max() < CLOSE
     saved = fer.load_model(model.save(tmp_path / "one"))
-    assert saved.name == "one"
+    digest = hashlib.sha256((tmp_path / "one.fer").read_bytes()).hexdigest()
+    assert (saved.name, saved.stem) == (f"one@{digest[:8]}", "one")
+    assert re.fullmatch(rf"{runs[name].record.id}@[0-9a-f]{{8}}", model.name)
     assert np.abs(saved.predict_proba(faces[:33]) - expected[:33]).max() < CLOSE
     assert saved.record.test == runs[name].record.test
     assert saved.probabilities(images[:0]).shape == (0, 2)
@@ -127,9 +134,13 @@ def test_faces_are_arrays_or_paths(images: NDArray[np.uint8], tmp_path: Path) ->
     assert np.array_equal(flat, expected)
     assert np.allclose(mixed, expected, atol=1e-6)
     assert model.predict(str(tmp_path / "face.png")).tolist() == model.predict(images[:1]).tolist()
-    for odd in ([np.zeros((48, 48))], [tmp_path / "none.png"], [np.zeros((4, 4, 9), np.uint8)]):
-        with pytest.raises(fer.FerError):
-            model.predict(odd)
+    opened = Image.open(tmp_path / "face.png")
+    for given in (opened, [opened], [opened.convert("RGBA")]):
+        assert np.array_equal(model.predict_proba(given), model.predict_proba(images[:1]))
+    odd: list[Any] = [None, 7, [None], [np.zeros((48, 48))], [tmp_path / "none.png"]]
+    for one in (*odd, [np.zeros((4, 4, 9), np.uint8)]):
+        with pytest.raises(fer.FerError, match="pictures are paths, PIL images, or arrays"):
+            model.predict(one)
 
 
 def test_the_packaged_models_are_what_their_cards_say() -> None:
@@ -143,6 +154,29 @@ def test_the_packaged_models_are_what_their_cards_say() -> None:
         (below,) = (one for one in table.table if one.threshold == model.uncertain_below)
         assert below.accuracy is not None
         assert below.accuracy > model.record.test.accuracy
+
+
+def test_a_packaged_model_has_its_own_name_and_a_copy_another(tmp_path: Path) -> None:
+    packaged = packaged_file("fernet")
+    assert packaged is not None
+    shutil.copy(packaged, tmp_path)
+    assert fer.load_model("fernet").name == "fernet"
+    assert fer.load_model(tmp_path / "fernet.fer").name.startswith("fernet@")
+
+
+def test_what_a_head_refuses_is_said_once(runs: Runs, images: NDArray[np.uint8]) -> None:
+    class Refusing:
+        def predict_proba(self, features: NDArray[Any]) -> NDArray[Any]:
+            raise HeadError("the features hold NaN", hint="extract them again")
+
+    model = runs["hog"].model()
+    model.head = Refusing()
+    with pytest.raises(fer.FerError) as caught:
+        model.predict(images[:1])
+    assert (
+        caught.value.message == "the model's head does not fit its features: the features hold NaN"
+    )
+    assert "extract" not in str(caught.value)
 
 
 def test_coverage_by_hand() -> None:

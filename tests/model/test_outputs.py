@@ -126,3 +126,12 @@ def test_a_table_is_drawn_page_by_page(capsys: pytest.CaptureFixture[str]) -> No
     rest = capsys.readouterr().out
     assert rest.count("dark") == 20
     assert "0.28 s" in rest
+
+
+def test_a_reason_is_not_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    output = TableOutput()
+    output.write([Prediction("a.jpg", status="unreadable", reason="it is no picture")])
+    output.close()
+    shown = capsys.readouterr().out
+    assert "unreadable" in shown
+    assert "it is" not in shown

@@ -53,7 +53,19 @@ def test_only_the_largest_face() -> None:
 def test_a_region_is_looked_at_alone_and_boxes_stay_those_of_the_picture() -> None:
     (row,) = predict(TWO, region=(5, 5, 80, 90))
     assert (row.x, row.y, row.label) == (10, 20, "bright")
-    assert [one.status for one in predict(TWO, region=(900, 0, 50, 50))] == ["no_face"]
+    (outside,) = predict(TWO, region=(900, 0, 50, 50))
+    assert (outside.status, outside.is_outside) == ("no_face", True)
+    (without,) = predict(TWO, region=(0, 0, 9, 9))
+    assert (without.status, without.is_outside) == ("no_face", False)
+
+
+def test_a_model_for_faces_that_are_cut_out_otherwise_is_refused() -> None:
+    model, face = FakeModel(), np.full((48, 48), 200, np.uint8)
+    model.crop = "tight-2"
+    with pytest.raises(FerError, match="cut out by the rule tight-2, and this version cuts by"):
+        detect_and_predict(model, TWO, detector=FakeDetector())
+    (row,) = detect_and_predict(model, face, whole=True)
+    assert row.label == "bright"
 
 
 def test_a_bad_file_among_good_ones_is_a_row(tmp_path: Path) -> None:
@@ -171,6 +183,43 @@ def test_a_path_that_is_not_there_and_an_array_that_is_no_picture() -> None:
         predict(["nowhere.jpg"])
     with pytest.raises(FerError, match="float64"):
         predict([np.zeros((4, 4))])
+
+
+class Located:
+    """An `os.PathLike` that is no `Path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __fspath__(self) -> str:
+        return str(self._path)
+
+
+def test_a_picture_is_a_path_a_pil_image_or_an_array(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", TWO)
+    expected = [(one.x, one.label, one.probabilities) for one in predict(TWO)]
+    for given in (path, Located(path), Image.open(path), Image.open(path).convert("RGBA")):
+        for pictures in (given, [given]):
+            found = predict(pictures)
+            assert [(one.x, one.label, one.probabilities) for one in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (None, "a value of type NoneType is no picture"),
+        (7, "a value of type int is no picture"),
+        ([None], "picture 0 is NoneType"),
+        ([TWO, 7], "picture 1 is int"),
+        (np.uint8(7), "picture 0 is uint8"),
+        ([[[1], [2, 3]]], "picture 0 cannot be read"),
+        ([np.zeros((4, 4, 9), np.uint8)], "picture 0 is of shape"),
+    ],
+)
+def test_anything_else_is_named_with_what_is_accepted(given: Any, named: str) -> None:
+    with pytest.raises(FerError, match="pictures are paths, PIL images, or arrays") as found:
+        predict(given)
+    assert named in found.value.message
 
 
 def test_a_data_frame_has_the_columns_of_the_command() -> None:

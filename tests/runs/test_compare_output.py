@@ -84,3 +84,15 @@ def test_how_many_runs_are_hidden_is_printed(capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert "--all-heads" not in out
     assert "head0" in out
+
+
+def test_the_text_under_a_table_is_as_wide_as_the_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show_comparison(compare([run("a", rows=9, weights="x.h5")]), all_heads=True, wide=False)
+    lines = capsys.readouterr().out.splitlines()
+    (rule,) = {len(line) for line in lines if line.startswith(" ──")}
+    first = next(place for place, line in enumerate(lines) if line.startswith("  !"))
+    note = lines[first : lines.index("", first)]
+    assert len(note) == 2
+    assert rule - 15 < len(note[0]) <= rule

@@ -68,7 +68,8 @@ with new_figure(1, 1):
 
 
 def run_python(code, **environment):
-    kept = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    ours = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS")
+    kept = {key: value for key, value in os.environ.items() if key not in ours}
     return subprocess.run(  # noqa: S603  # our own words
         [sys.executable, "-c", code],
         env=kept | environment,
@@ -137,6 +138,20 @@ def test_only_log_lines_are_held_back(monkeypatch, capfd):
         os.write(2, b"I0000 00:00:1795381792.194609    3256 port.cc:153] oneDNN is on.\n")
         os.write(2, b"a word of our own\n")
     assert capfd.readouterr().err == "a word of our own\n"
+
+
+ONEDNN = """
+import os
+from fer_features.runtime.keras_runtime import import_keras
+import_keras()
+print(os.environ["TF_ENABLE_ONEDNN_OPTS"])
+"""
+
+
+@pytest.mark.parametrize("users", [None, "0"])
+def test_onednn_is_used_unless_the_user_says_otherwise(users):
+    given = {} if users is None else {"TF_ENABLE_ONEDNN_OPTS": users}
+    assert run_python(ONEDNN, **given).stdout.strip() == (users or "1")
 
 
 def test_a_log_level_of_the_user_is_kept(monkeypatch, capfd):

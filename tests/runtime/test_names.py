@@ -13,7 +13,7 @@ from fer_features.data.folder import FolderFaces
 from fer_features.data.tasks import BINARY, Task, load_task
 from fer_features.errors import FerError, install_hint
 from fer_features.runtime.console import print_line, print_message, table
-from fer_features.runtime.text import checked_name, file_stem, plain_text
+from fer_features.runtime.text import checked_name, counted, file_stem, plain_text
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,10 @@ def test_extras_are_installed_from_the_source() -> None:
         and ('"fer-features[' in text or "--upgrade fer-features" in text)
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("n", "text"), [(0, "0 faces"), (1, "1 face"), (2, "2 faces"), (2000, "2,000 faces")]
+)
+def test_a_count_has_its_noun_in_the_right_number(n: int, text: str) -> None:
+    assert counted(n, "face") == text

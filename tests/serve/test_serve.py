@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from PIL import Image
 from serve_examples import FakeDetector, FakeModel, encoded, picture, serving
 
 from fer_features.config import EMOTIONS
+from fer_features.model.card import WORDS
 from fer_features.serve.app import create_app
 from fer_features.serve.limits import Limits
 
@@ -119,6 +121,15 @@ def test_the_page_loads_nothing_from_elsewhere(client: httpx.Client) -> None:
     assert "<script>" not in page
 
 
+def test_the_page_says_what_the_card_says_and_names_no_data_of_its_own(
+    client: httpx.Client,
+) -> None:
+    page = unescape(client.get("/").text)
+    assert all(one in page for one in WORDS)
+    assert "FER2013" not in page
+    assert "$" not in page
+
+
 def test_the_endpoints_are_described_as_openapi(client: httpx.Client) -> None:
     found = client.get("/api/openapi.json").json()
     assert list(found["paths"]) == ["/api/model", "/api/predict"]
@@ -165,6 +176,48 @@ def test_other_paths_and_methods_are_refused(
     assert found.status_code == status
     assert set(found.json()) == {"error", "hint"}
     assert "access-control-allow-origin" not in found.headers
+
+
+@pytest.mark.parametrize(
+    ("head", "error"),
+    [
+        pytest.param(b"GET /api/model HTTP/1.0\r\n", "the request names no host", id="1.0"),
+        pytest.param(b"GET /api/model HTTP/1.1\r\n", "the request is no valid HTTP", id="1.1"),
+        pytest.param(
+            b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", "the request is no valid HTTP", id="two"
+        ),
+        pytest.param(b"nonsense\r\n", "the request is no valid HTTP", id="nonsense"),
+    ],
+)
+def test_a_request_without_a_valid_host_is_refused_in_json(
+    client: httpx.Client, head: bytes, error: str
+) -> None:
+    found = raw(client.base_url.port, head + b"\r\n")
+    assert (found.status_code, found.json()["error"]) == (400, error)
+    assert set(found.json()) == {"error", "hint"}
+    assert found.headers["content-type"] == "application/json"
+    assert "default-src 'none'" in found.headers["content-security-policy"]
+
+
+def test_one_connection_too_many_is_refused_in_json() -> None:
+    app = create_app(FakeModel(), FakeDetector(), Limits())
+    with serving(app, connections=1) as address:
+        found = httpx.get(f"{address}/api/model")
+    assert (found.status_code, found.headers["retry-after"]) == (503, "1")
+    assert found.json()["error"] == "too many connections are open"
+
+
+def raw(port: int | None, request: bytes) -> httpx.Response:
+    """What a server answers to these bytes before it closes the connection."""
+    with socket.create_connection(("127.0.0.1", port or 80), timeout=5) as connection:
+        connection.sendall(request)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = [line.split(": ", 1) for line in lines]
+    return httpx.Response(int(status.split()[1]), headers=dict(headers), content=body)
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "LOCALHOST", "127.0.0.2:1", "[::1]:8000"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fer_features.data import EMOTIONS, load_faces
-from fer_features.data.sample import SAMPLE
+from fer_features.data.faces import SAMPLE
 from tools.draw_sample import drawing
 from tools.draw_sample.canvas import disc, ramp, stretch, stroke
 from tools.draw_sample.drawing import draw_faces

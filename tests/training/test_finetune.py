@@ -15,16 +15,19 @@ from fer_features.backbones.weights_file import arrays_of, assign, paths, read_w
 from fer_features.cache import Cache
 from fer_features.config import ExtractConfig, TrainConfig
 from fer_features.data import open_faces
-from fer_features.data.tasks import BINARY
+from fer_features.data.tasks import BINARY, load_task
 from fer_features.errors import FerError
 from fer_features.extract.extract import extract
 from fer_features.runtime.image_keys import image_keys
 from fer_features.runtime.keras_runtime import import_keras
+from fer_features.runtime.progress import no_progress
 from fer_features.training.checkpoint import checkpoint_path
 from fer_features.training.data import load_training_data
 from fer_features.training.network import rate_shares, tail_of
 from fer_features.training.optimizer import make_optimizer
+from fer_features.training.recipe import seen_before
 from fer_features.training.run import train
+from fer_features.training.teachers import read_teachers, soft_labels
 from tests.training.interrupting import stop_in_epoch
 
 SMALL = TrainConfig(
@@ -120,6 +123,46 @@ def test_what_the_first_training_has_learnt_from_is_neither_forgotten_nor_scored
     data = load_training_data(open_faces("sample"), BINARY, seed=3, seen=seen, cache_dir=tmp_path)
     held = np.concatenate([data.split.validation, data.split.test])
     assert not before & set(image_keys(data.sha256[held]).tolist())
+
+
+def test_a_student_learns_from_its_teachers_and_remembers_what_they_had_seen(
+    tiny: Backbone, tmp_path: Path
+) -> None:
+    paths = [
+        train(replace(SMALL, epochs=1, seed=seed, out=tmp_path / f"teacher{seed}.h5")).path
+        for seed in (0, 3)
+    ]
+    config = replace(SMALL, epochs=1, teachers=tuple(paths), out=tmp_path / "student.h5")
+    student = train(replace(config, teacher_weight=1.0))
+    assert [one["name"] for one in student.provenance["teachers"]] == ["teacher0.h5", "teacher3.h5"]
+    assert "--teacher teacher0.h5 --teacher teacher3.h5" in student.provenance["command"]
+    teachers = read_teachers(paths, BINARY)
+    seen = read_weights(student.path).seen
+    for one in teachers:
+        assert set(one.seen.tolist()) <= set(seen.tolist())
+
+    data = load_training_data(
+        open_faces("sample"), BINARY, seed=0, seen=seen_before(config), cache_dir=tmp_path
+    )
+    held = np.concatenate([data.split.validation, data.split.test])
+    assert not {*teachers[0].seen, *teachers[1].seen} & {*image_keys(data.sha256[held])}
+    images = data.images[data.split.train]
+    each = [soft_labels([one], images, progress=no_progress) for one in teachers]
+    both = soft_labels(teachers, images, progress=no_progress)
+    np.testing.assert_allclose(both, np.mean(each, axis=0), atol=1e-6)
+    np.testing.assert_allclose(
+        soft_labels(teachers, images[:, :, ::-1], progress=no_progress), both
+    )
+    np.testing.assert_allclose(data.targets(0.1, soft=both, share=1.0), both)
+    labels, mixed = data.targets(0.1), data.targets(0.1, soft=both, share=0.25)
+    np.testing.assert_allclose(mixed, 0.75 * labels + 0.25 * both, atol=1e-6)
+
+    with pytest.raises(FerError, match="other classes"):
+        read_teachers(paths, load_task("seven"))
+    with pytest.raises(FerError, match="of another training"):
+        train(config)
+    with pytest.raises(FerError, match="no weights file"):
+        train(replace(config, teachers=(tmp_path / "none.h5",)))
 
 
 def test_copies_are_kept_only_when_asked_for(tmp_path: Path) -> None:

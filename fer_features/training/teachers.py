@@ -1,0 +1,63 @@
+"""Distillation: what trained networks say of the images that another one learns from.
+
+Hinton, Vinyals and Dean, *Distilling the Knowledge in a Neural Network*, 2015
+(https://arxiv.org/abs/1503.02531), at temperature 1, the answers computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_features.backbones import get_backbone
+from fer_features.backbones.weights_file import WeightsFile, read_weights
+from fer_features.data.tasks import Task
+from fer_features.errors import FerError
+from fer_features.runtime.progress import Progress
+from fer_features.training.predict import BATCH, model_of, probabilities
+
+
+def read_teachers(paths: Sequence[Path], task: Task) -> list[WeightsFile]:
+    """Read weights files of `fer train`.
+
+    Raises:
+        FerError: one cannot be read, or its classes are others.
+    """
+    found = list(map(read_weights, paths))
+    for path, content in zip(paths, found, strict=True):
+        if content.provenance["task"]["classes"] != task.to_dict()["classes"]:
+            raise FerError(
+                f"--teacher {path} has other classes than the task {task.name}",
+                hint="name weights that fer train has made for the same --task",
+            )
+    return found
+
+
+def soft_labels(
+    teachers: Sequence[WeightsFile], images: NDArray[np.uint8], *, progress: Progress
+) -> NDArray[np.float32]:
+    """The mean of the teachers' probabilities, each over an image and its mirror image.
+
+    Args:
+        teachers: at least one.
+        images: uint8 (n, 48, 48).
+        progress: in images, each counted once for each teacher.
+
+    Returns:
+        float32 (n, classes).
+    """
+    classes = len(teachers[0].provenance["task"]["classes"])
+    mean = np.zeros((len(images), classes))
+    with progress("asking the teachers", len(images) * len(teachers), "images") as advance:
+        for teacher in teachers:
+            model: Any = model_of(get_backbone(teacher.provenance["backbone"]), teacher)
+            for start in range(0, len(images), BATCH):
+                batch = images[start : start + BATCH]
+                found = probabilities(model, batch, classes=classes)
+                mean[start : start + BATCH] += found / len(teachers)
+                advance(len(batch))
+    return mean.astype(np.float32)
