@@ -171,6 +171,11 @@ def _address(config: ExtractConfig) -> str:
         )
     if config.shard is not None:
         raise FerError("--on extracts all shards", hint="leave --shard out, or --on")
+    if config.detect and is_uri(config.shards_dir or ""):
+        raise FerError(
+            "--detect needs a folder of caches that all machines see",
+            hint="leave --shards-dir out, or make it a folder: else each would find all faces",
+        )
     return address or LOCAL
 
 

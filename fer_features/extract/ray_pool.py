@@ -59,7 +59,7 @@ class Pool:
         """The plan of the whole, by a worker: the engine depends on its machine."""
         planned = self._workers[0].plan.remote()
         if not self._ray.wait([planned], timeout=PATIENCE_S)[0]:
-            self._log(f"waiting for a machine of the cluster with {self.share.text} free")
+            self._log(f"waiting for a worker with {self.share.text}, which first reads the data")
         whole: Whole = self._get(planned, "the first worker")
         return whole
 

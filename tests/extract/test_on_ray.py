@@ -25,6 +25,7 @@ from fer_features.extract.ray_worker import Counter
         ({"on": "slurm"}, "--on slurm: nothing to extract on"),
         ({"on": "ray="}, "--on ray=: nothing to extract on"),
         ({"on": "ray", "shard": "1/2"}, "--on extracts all shards"),
+        ({"on": "ray", "detect": True, "shards_dir": "s3://bucket/x"}, "--detect needs a folder"),
         ({"shards": 3}, "are for --on"),
         ({"shards_dir": "s3://bucket/shards"}, "are for --on"),
     ],
