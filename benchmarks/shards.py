@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import filecmp
 import tempfile
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -12,8 +12,8 @@ from typing import Any
 from benchmarks.config import ShardsConfig
 from benchmarks.machine import describe_machine
 from benchmarks.whole import build_graph_of, check_extraction, extract_alone
+from benchmarks.worker import Worker
 from fer_features.cache import GRAPHS
-from fer_features.cache.merge import merge_shards
 from fer_features.config import ExtractConfig
 from fer_features.runtime.console import print_message, table
 from fer_features.runtime.progress import show_progress
@@ -26,13 +26,21 @@ class Pair:
     Attributes:
         whole_s: the extraction in one piece.
         shards_s: the shards, one after the other.
+        start_s: of that, the starts of the processes and their imports.
+        prepare_s: of that, checking, scanning the data and making the network.
         merge_s: their merge.
+        merge_peak_bytes: the most memory of the merge's process.
+        file_bytes: the size of the merged file.
         equal: whether both made the same bytes.
     """
 
     whole_s: float
     shards_s: float
+    start_s: float
+    prepare_s: float
     merge_s: float
+    merge_peak_bytes: int
+    file_bytes: int
     equal: bool
 
     @property
@@ -105,13 +113,23 @@ def _pair(
             extract_alone(replace(config, shard=f"{number}/{count}"))
             for number in range(1, count + 1)
         ]
-        begun = time.perf_counter()
-        merged = merge_shards([target], target / "merged.h5")
-        merge_s = time.perf_counter() - begun
+        merged = target / "merged.h5"
+        with Worker("the merge", {"kind": "merge", "folder": str(target), "out": str(merged)}) as w:
+            w.start()
+            merging = w.run()
         whole_s = whole_s or _extract_whole(config)
         made = next(path for path in target.glob("*.h5") if _is_whole(path))
-        equal = made.read_bytes() == merged.cache.read_bytes()
-    return Pair(whole_s, sum(seconds for _, seconds in parts), merge_s, equal), merged.rows
+        pair = Pair(
+            whole_s=whole_s,
+            shards_s=sum(seconds for _, seconds in parts),
+            start_s=sum(seconds - one["seconds"] for one, seconds in parts),
+            prepare_s=sum(one["clocks"]["prepare"] for one, _ in parts),
+            merge_s=merging["seconds"],
+            merge_peak_bytes=merging["peak_bytes"],
+            file_bytes=merged.stat().st_size,
+            equal=filecmp.cmp(made, merged, shallow=False),
+        )
+    return pair, merging["rows"]
 
 
 def _extract_whole(config: ExtractConfig) -> float:
@@ -127,12 +145,16 @@ def show_shards(measured: MeasuredShards) -> None:
     rows = [
         [
             str(place),
-            *(f"{seconds:.2f}" for seconds in (one.whole_s, one.shards_s, one.merge_s)),
-            f"{one.ratio:.2f}",
+            *(f"{seconds:.2f}" for seconds in (one.whole_s, one.shards_s)),
+            *(f"{seconds:.2f}" for seconds in (one.start_s, one.prepare_s, one.merge_s)),
+            f"{one.merge_peak_bytes / 2**20:,.0f}",
+            f"{one.file_bytes / 1e6:,.0f}",
+            f"{one.ratio:.3f}",
             "yes" if one.equal else "no",
         ]
         for place, one in enumerate(measured.pairs, start=1)
     ]
-    columns = ["pair", "one piece s", f"{measured.shards} shards s", "merge s", "ratio", "same"]
-    title = f"{measured.rows:,} rows; {measured.engine}; median ratio {measured.ratio:.2f}"
+    columns = ["pair", "one piece s", f"{measured.shards} shards s", "of it start s", "prepare s"]
+    columns += ["merge s", "its MiB", "file MB", "ratio", "same"]
+    title = f"{measured.rows:,} rows; {measured.engine}; median ratio {measured.ratio:.3f}"
     table(columns, rows, title=title)
