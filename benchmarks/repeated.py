@@ -21,7 +21,8 @@ def repeat_cache(source: Path, path: Path, *, rows: int, seed: int = 0) -> None:
     """Write a cache of `rows` rows: those of `source` in turn, their pooled features with noise.
 
     Its table of copies is written beside it, so that a fit does not search for them: all
-    repetitions of a row are copies.
+    repetitions of a row are copies. Which rows the weights have learnt from is left out: scores of
+    heads on the new cache mean nothing, only their time and memory do.
 
     Args:
         source: a cache with pooled features, and its table of copies beside it.
@@ -38,8 +39,7 @@ def repeat_cache(source: Path, path: Path, *, rows: int, seed: int = 0) -> None:
             raise FerError(f"no table of copies beside {source}", hint="fer extract makes one")
         selection = cache.selection()
         pooled = f"{selection.layers[-1]}/pooled"
-        columns = {name: cache.columns[name] for name in ("image", "seen") if name in cache.columns}
-        columns[pooled] = cache.columns[pooled]
+        columns = {name: cache.columns[name] for name in ("image", pooled)}
         held = {name: cache.gather(name, np.arange(len(cache))) for name in columns}
         deviation = NOISE * held[pooled].std(axis=0)
         dataset = {**cache.header.dataset, "sha256": f"{rows:032x}{seed:032x}"}
