@@ -58,7 +58,7 @@ class SupportVectorHead(CalibratedHead):
     Cs: Sequence[float] = (3.0, 10.0, 30.0)
     gammas: Sequence[float] = (0.3, 1.0, 3.0)
     max_kernel_gb: float = 4.0
-    max_rows: int = 50_000
+    max_rows: int = 100_000
     n_jobs: int = -1
 
     def _check_parameters(self) -> None:
