@@ -68,8 +68,8 @@ class SupportVectorHead(CalibratedHead):
         rows = len(training.X)  # with those held out, to which the last fit is made too
         if rows > self.max_rows:
             raise HeadError(
-                f"the svm head takes hours for {rows:,} training rows, more than "
-                f"max_rows = {self.max_rows:,}",
+                f"{rows:,} training rows, more than max_rows = {self.max_rows:,}: the time of "
+                "the svm head grows with their square",
                 hint="use the logreg or mlp head, fit to fewer rows, or raise max_rows",
             )
         return super()._try_candidates(training, valid)

@@ -124,7 +124,7 @@ def test_more_rows_than_an_svm_can_be_fitted_to_are_refused_before_it_starts(mon
     X, y = overlapping(60, n_classes=2)
     make_head("svm", max_rows=60).fit(X, y)
     monkeypatch.setattr("fer_features.heads.svm.solve_svms", None)  # nothing is solved
-    with pytest.raises(HeadError, match=r"60 training rows, more than max_rows = 59") as error:
+    with pytest.raises(HeadError, match="60 training rows, more than max_rows = 59") as error:
         make_head("svm", max_rows=59).fit(X, y)  # a part is held out, and fitted to at the end
     assert "logreg" in error.value.hint
 
