@@ -74,11 +74,11 @@ def measure_fits(config: FitsConfig) -> Fits:
 
 def _fit(path: Path, head: str, *, limit_s: float) -> Fit:
     runs = path.parent / "runs"
-    command = [sys.executable, "-m", "fer_features", "fit", path, "--head", head]
+    command = [sys.executable, "-m", "fer_features", "fit", str(path), "--head", head]
     with tempfile.TemporaryFile() as log:
         begun = time.perf_counter()
         process = subprocess.Popen(  # noqa: S603 - our own program
-            [*command, "--runs-dir", runs], stdout=log, stderr=log
+            [*command, "--runs-dir", str(runs)], stdout=log, stderr=log
         )
         ended, late = 0, False
         while not ended:

@@ -25,9 +25,11 @@ class Pair:
 
     Attributes:
         whole_s: the extraction in one piece.
+        whole_peak_bytes: the most memory of its process.
         shards_s: the shards, one after the other.
         start_s: of that, the starts of the processes and their imports.
         prepare_s: of that, checking, scanning the data and making the network.
+        shard_peak_bytes: the most memory of a shard's process.
         merge_s: their merge.
         merge_peak_bytes: the most memory of the merge's process.
         file_bytes: the size of the merged file.
@@ -35,9 +37,11 @@ class Pair:
     """
 
     whole_s: float
+    whole_peak_bytes: int
     shards_s: float
     start_s: float
     prepare_s: float
+    shard_peak_bytes: int
     merge_s: float
     merge_peak_bytes: int
     file_bytes: int
@@ -108,7 +112,7 @@ def _pair(
         target = Path(temporary)
         (target / GRAPHS).symlink_to((folder / GRAPHS).resolve())
         config = replace(config, cache_dir=target)
-        whole_s = 0.0 if shards_first else _extract_whole(config)
+        whole = None if shards_first else extract_alone(config)
         parts = [
             extract_alone(replace(config, shard=f"{number}/{count}"))
             for number in range(1, count + 1)
@@ -117,23 +121,21 @@ def _pair(
         with Worker("the merge", {"kind": "merge", "folder": str(target), "out": str(merged)}) as w:
             w.start()
             merging = w.run()
-        whole_s = whole_s or _extract_whole(config)
+        about_whole, whole_s = whole or extract_alone(config)
         made = next(path for path in target.glob("*.h5") if _is_whole(path))
         pair = Pair(
             whole_s=whole_s,
+            whole_peak_bytes=about_whole["peak_bytes"],
             shards_s=sum(seconds for _, seconds in parts),
             start_s=sum(seconds - one["seconds"] for one, seconds in parts),
             prepare_s=sum(one["clocks"]["prepare"] for one, _ in parts),
+            shard_peak_bytes=max(one["peak_bytes"] for one, _ in parts),
             merge_s=merging["seconds"],
             merge_peak_bytes=merging["peak_bytes"],
             file_bytes=merged.stat().st_size,
             equal=filecmp.cmp(made, merged, shallow=False),
         )
     return pair, merging["rows"]
-
-
-def _extract_whole(config: ExtractConfig) -> float:
-    return extract_alone(config)[1]
 
 
 def _is_whole(path: Path) -> bool:
@@ -145,8 +147,11 @@ def show_shards(measured: MeasuredShards) -> None:
     rows = [
         [
             str(place),
-            *(f"{seconds:.2f}" for seconds in (one.whole_s, one.shards_s)),
-            *(f"{seconds:.2f}" for seconds in (one.start_s, one.prepare_s, one.merge_s)),
+            f"{one.whole_s:.2f}",
+            f"{one.whole_peak_bytes / 2**20:,.0f}",
+            *(f"{seconds:.2f}" for seconds in (one.shards_s, one.start_s, one.prepare_s)),
+            f"{one.shard_peak_bytes / 2**20:,.0f}",
+            f"{one.merge_s:.2f}",
             f"{one.merge_peak_bytes / 2**20:,.0f}",
             f"{one.file_bytes / 1e6:,.0f}",
             f"{one.ratio:.3f}",
@@ -154,7 +159,7 @@ def show_shards(measured: MeasuredShards) -> None:
         ]
         for place, one in enumerate(measured.pairs, start=1)
     ]
-    columns = ["pair", "one piece s", f"{measured.shards} shards s", "of it start s", "prepare s"]
-    columns += ["merge s", "its MiB", "file MB", "ratio", "same"]
+    columns = ["pair", "one piece s", "MiB", f"{measured.shards} shards s", "start s", "prepare s"]
+    columns += ["MiB", "merge s", "MiB", "file MB", "ratio", "same"]
     title = f"{measured.rows:,} rows; {measured.engine}; median ratio {measured.ratio:.3f}"
     table(columns, rows, title=title)
