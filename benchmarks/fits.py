@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.config import FitsConfig
+from benchmarks.contenders import peak_bytes
 from benchmarks.machine import describe_machine
 from benchmarks.repeated import repeat_cache
 from fer_features.cache import latest_cache
@@ -41,9 +42,19 @@ class Fit:
 
 @dataclass(frozen=True)
 class Fits:
-    """All of them, the rows of the cache, and the machine, field by field."""
+    """All fits on one cache.
+
+    Attributes:
+        rows: rows of the cache.
+        cache_s: seconds in which it was written.
+        cache_peak_bytes: the most memory that took.
+        fits: in their order.
+        machine: the machine, field by field.
+    """
 
     rows: int
+    cache_s: float
+    cache_peak_bytes: int
     fits: list[Fit]
     machine: dict[str, Any]
 
@@ -65,11 +76,13 @@ def measure_fits(config: FitsConfig) -> Fits:
         show_progress("measuring", len(config.heads), "fits") as advance,
     ):
         path = Path(folder, "repeated.h5")
+        begun = time.perf_counter()
         repeat_cache(cache, path, rows=config.rows)
+        cache_s, cache_peak_bytes = time.perf_counter() - begun, peak_bytes()
         for head in config.heads:
             found.append(_fit(path, head, limit_s=config.limit_s))
             advance(1)
-    return Fits(config.rows, found, machine)
+    return Fits(config.rows, cache_s, cache_peak_bytes, found, machine)
 
 
 def _fit(path: Path, head: str, *, limit_s: float) -> Fit:
@@ -102,10 +115,17 @@ def _fit(path: Path, head: str, *, limit_s: float) -> Fit:
 
 def show_fits(measured: Fits) -> None:
     """Print a line for each fit."""
+    written = f"written in {measured.cache_s:.1f} s"
+    memory = f"{measured.cache_peak_bytes / 2**20:,.0f} MiB"
     rows = [
         [one.head, f"{one.seconds:.1f}", f"{one.peak_bytes / 2**20:,.0f}", one.outcome]
         for one in measured.fits
     ]
     columns = ["head", "s", "peak MiB", "outcome"]
-    table(columns, rows, title=f"{measured.rows:,} rows", text_columns=["head", "outcome"])
+    table(
+        columns,
+        rows,
+        title=f"{measured.rows:,} rows, {written} with {memory}",
+        text_columns=["head", "outcome"],
+    )
     print_line(f"machine: {measured.machine['cpu']}, {measured.machine['cores']} cores")
