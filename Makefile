@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 FIT_ALL := fit --head all $(if $(SPLIT),--split $(SPLIT)) $(FIT)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare test test-oldest test-all lint format bench build clean
+.PHONY: help setup compare test test-ray test-oldest test-all lint format bench build clean
 
 help: ## list what can be done
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 21
@@ -50,14 +50,18 @@ endif
 setup: $(VENV)/.installed-dev ## make .venv with everything that development needs
 
 test: $(VENV)/.installed-dev ## run the tests but those marked long (TESTS=path/to/test.py for some)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not ray" $(TESTS)
+
+test-ray: $(VENV)/.installed-dev ## install Ray and run its tests: a cluster whose workers, nodes and driver are killed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ray]'
+	@$(BIN)/python -m pytest -m ray tests/ray
 
 test-oldest: ## run the tests with the oldest dependencies that are allowed, in .venv-oldest
 	@$(PYTHON) -m venv .venv-oldest
 	@$(PYTHON) tools/lower_bounds.py > .venv-oldest/constraints.txt
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint .venv-oldest/constraints.txt --editable '.[dev]'
-	@.venv-oldest/bin/python -m pytest -m "not long" $(TESTS)
+	@.venv-oldest/bin/python -m pytest -m "not long and not ray" $(TESTS)
 
 test-all: $(VENV)/.installed-dev ## run all tests, as before a change lands
 	@$(BIN)/python -m pytest $(TESTS)

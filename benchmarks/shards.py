@@ -1,4 +1,4 @@
-"""An extraction in one piece against its shards, one after the other, and their merge."""
+"""An extraction in one piece against its shards, one after the other or on Ray, and their merge."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Pair:
     Attributes:
         whole_s: the extraction in one piece.
         whole_peak_bytes: the most memory of its process.
-        shards_s: the shards, one after the other.
+        shards_s: the shards, one after the other; or on Ray, with its start.
         start_s: of that, the starts of the processes and their imports.
         prepare_s: of that, checking, scanning the data and making the network.
-        shard_peak_bytes: the most memory of a shard's process.
+        shard_peak_bytes: the most memory of a shard's process; on Ray, of the driver's.
         merge_s: their merge.
         merge_peak_bytes: the most memory of the merge's process.
         file_bytes: the size of the merged file.
@@ -85,61 +85,90 @@ class MeasuredShards:
 def measure_shards(config: ShardsConfig) -> MeasuredShards:
     """Extract in one piece and in shards, in turn, in temporary folders beside the caches.
 
+    With ``config.on`` the shards are extracted there, else one after the other.
+
     Raises:
         FerError: the data or the configuration cannot be used, or a process died.
     """
-    check_extraction(config.extract)
+    alone = replace(config.extract, on=None, shards=None)
+    check_extraction(alone)
     folder = Path(config.cache_dir)
     (folder / GRAPHS).mkdir(parents=True, exist_ok=True)
     machine = describe_machine()
     print_message("preparing the network ...")
-    about, _ = build_graph_of(config.extract, folder)
-    chosen = replace(config.extract, engine=about["kind"], precision=about["precision"])
+    about, _ = build_graph_of(alone, folder)
+    chosen = replace(alone, engine=about["kind"], precision=about["precision"])
     pairs, rows = [], 0
     with show_progress("measuring", config.rounds, "pairs") as advance:
         for place in range(config.rounds):
-            pair, rows = _pair(chosen, config.shards, folder, shards_first=place % 2 == 1)
+            pair, rows = _pair(
+                chosen, config.shards, folder, on=config.on, shards_first=place % 2 == 1
+            )
             pairs.append(pair)
             advance(1)
     return MeasuredShards(rows, config.shards, about["engine"], machine, pairs)
 
 
 def _pair(
-    config: ExtractConfig, count: int, folder: Path, *, shards_first: bool
+    config: ExtractConfig, count: int, folder: Path, *, on: str | None, shards_first: bool
 ) -> tuple[Pair, int]:
     """Both ways once, and how many rows they extract."""
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as temporary:
         target = Path(temporary)
-        (target / GRAPHS).symlink_to((folder / GRAPHS).resolve())
+        (target / "shards").mkdir()
+        for one in (target, target / "shards"):
+            (one / GRAPHS).symlink_to((folder / GRAPHS).resolve())
         config = replace(config, cache_dir=target)
-        whole = None if shards_first else extract_alone(config)
-        parts = [
-            extract_alone(replace(config, shard=f"{number}/{count}"))
-            for number in range(1, count + 1)
-        ]
-        merged = target / "merged.h5"
-        with Worker("the merge", {"kind": "merge", "folder": str(target), "out": str(merged)}) as w:
-            w.start()
-            merging = w.run()
-        about_whole, whole_s = whole or extract_alone(config)
-        made = next(path for path in target.glob("*.h5") if _is_whole(path))
+        about, whole_s = (None, 0.0) if shards_first else extract_alone(config)
+        extract_shards = _in_turn if on is None else _on_ray
+        in_shards, merged = extract_shards(replace(config, on=on), count, target / "shards")
+        if about is None:
+            about, whole_s = extract_alone(config)
+        whole = next(target.glob("*.h5"))
         pair = Pair(
             whole_s=whole_s,
-            whole_peak_bytes=about_whole["peak_bytes"],
-            shards_s=sum(seconds for _, seconds in parts),
-            start_s=sum(seconds - one["seconds"] for one, seconds in parts),
-            prepare_s=sum(one["clocks"]["prepare"] for one, _ in parts),
-            shard_peak_bytes=max(one["peak_bytes"] for one, _ in parts),
-            merge_s=merging["seconds"],
-            merge_peak_bytes=merging["peak_bytes"],
+            whole_peak_bytes=about["peak_bytes"],
+            **in_shards,
             file_bytes=merged.stat().st_size,
-            equal=filecmp.cmp(made, merged, shallow=False),
+            equal=filecmp.cmp(whole, merged, shallow=False),
         )
-    return pair, merging["rows"]
+    return pair, about["rows"]
 
 
-def _is_whole(path: Path) -> bool:
-    return path.name != "merged.h5" and "-shard-" not in path.name
+def _in_turn(config: ExtractConfig, count: int, folder: Path) -> tuple[dict[str, Any], Path]:
+    """What a `Pair` says of the shards, one after the other, and of their merge; and its file."""
+    parts = [
+        extract_alone(replace(config, shard=f"{number}/{count}", cache_dir=folder))
+        for number in range(1, count + 1)
+    ]
+    merged = folder / "merged.h5"
+    with Worker("the merge", {"kind": "merge", "folder": str(folder), "out": str(merged)}) as one:
+        one.start()
+        merging = one.run()
+    found = {
+        "shards_s": sum(seconds for _, seconds in parts),
+        "start_s": sum(seconds - one["seconds"] for one, seconds in parts),
+        "prepare_s": sum(one["clocks"]["prepare"] for one, _ in parts),
+        "shard_peak_bytes": max(one["peak_bytes"] for one, _ in parts),
+        "merge_s": merging["seconds"],
+        "merge_peak_bytes": merging["peak_bytes"],
+    }
+    return found, merged
+
+
+def _on_ray(config: ExtractConfig, count: int, folder: Path) -> tuple[dict[str, Any], Path]:
+    """As `_in_turn`, on Ray."""
+    answer, seconds = extract_alone(replace(config, shards=count, cache_dir=folder))
+    merge_s = answer["clocks"]["write"]
+    found = {
+        "shards_s": seconds - merge_s,
+        "start_s": seconds - answer["seconds"],
+        "prepare_s": answer["clocks"]["prepare"],
+        "shard_peak_bytes": answer["peak_bytes"],
+        "merge_s": merge_s,
+        "merge_peak_bytes": answer["peak_bytes"],
+    }
+    return found, next(folder.glob("*.h5"))
 
 
 def show_shards(measured: MeasuredShards) -> None:

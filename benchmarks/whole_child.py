@@ -10,7 +10,7 @@ from benchmarks.contenders import peak_bytes
 from benchmarks.protocol import Message
 from fer_features.cache.merge import merge_shards
 from fer_features.config import ExtractConfig
-from fer_features.extract.extract import extract
+from fer_features.extract.run import run_extraction
 
 
 def config_to_job(config: ExtractConfig) -> Message:
@@ -41,7 +41,7 @@ class WholeExtraction:
     def run(self) -> Message:
         """Extract; the clocks' seconds and those of the whole call."""
         begun = time.perf_counter()
-        done = extract(self._config)
+        done = run_extraction(self._config)
         return {
             "images": done.computed,
             "rows": done.rows,

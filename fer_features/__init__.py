@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from fer_features.backbones import list_backbones
     from fer_features.cache import Cache
     from fer_features.data import Faces, load_faces
-    from fer_features.extract.extract import extract_features as extract
     from fer_features.extract.extractor import FeatureExtractor
+    from fer_features.extract.run import extract_features as extract
     from fer_features.fit.fit import fit
     from fer_features.heads import list_heads
     from fer_features.model.load import load_model

@@ -214,6 +214,26 @@ class ExtractConfig(DataConfig):
             metavar="K/N",
         ),
     ] = None
+    on: Annotated[
+        str | None,
+        Flag(
+            "Extract on Ray: ray starts one on this machine, ray=auto or ray=HOST:PORT joins a "
+            "cluster.",
+            metavar="ray[=ADDRESS]",
+        ),
+    ] = None
+    shards: Annotated[
+        int | None,
+        Flag("In how many parts --on divides the rows; by default by the cluster's size.", min=1),
+    ] = None
+    shards_dir: Annotated[
+        str | None,
+        Flag(
+            "Folder or URI (s3://bucket/folder) of the shards of --on until they are merged; by "
+            "default the folder of caches.",
+            metavar="DIR|URI",
+        ),
+    ] = None
     cache_dir: _CacheDir = CACHE_DIR
 
 

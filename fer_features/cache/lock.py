@@ -61,6 +61,16 @@ def writer_of(path: Path) -> str | None:
     return _holder(lock_path)
 
 
+def remove_lock_of_other_machine(path: Path) -> None:
+    """Remove the lock of the cache at `path` if another machine holds it.
+
+    For callers that know that no other machine writes there any longer.
+    """
+    lock_path = beside(path, LOCK_SUFFIX)
+    if _read(lock_path)[1] not in ("", socket.gethostname()):
+        lock_path.unlink(missing_ok=True)
+
+
 def _read(lock_path: Path) -> tuple[str, str]:
     """The process and machine that a lock file names; empty if it names none."""
     with contextlib.suppress(OSError, ValueError):

@@ -28,10 +28,10 @@ def extract(config: ExtractConfig, *, json: Json = False) -> None:
     Interrupted at any moment, the same command resumes. What has been computed for another task or
     layer is not computed again.
     """
-    from fer_features.extract.extract import extract as run
+    from fer_features.extract.run import run_extraction
 
     with prompt_interrupt(RESUMES):
-        done = run(config, progress=show_progress, log=print_message, find_copies=True)
+        done = run_extraction(config, progress=show_progress, log=print_message, find_copies=True)
     emit_json(to_dict(done)) if json else show(done)
 
 

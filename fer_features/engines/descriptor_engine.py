@@ -19,13 +19,16 @@ class DescriptorEngine(Engine):
     Args:
         spec: what to compute; its backbone has descriptors.
         batch_size: images computed at once; None for 64.
+        threads: batches at once; None for as many as there are cores.
     """
 
-    def __init__(self, spec: GraphSpec, *, batch_size: int | None = None) -> None:
+    def __init__(
+        self, spec: GraphSpec, *, batch_size: int | None = None, threads: int | None = None
+    ) -> None:
         super().__init__(
             f"numpy {np.__version__} on CPU",
             batch_size=batch_size or BATCH,
-            depth=os.cpu_count() or 1,
+            depth=threads or os.cpu_count() or 1,
         )
         known = spec.backbone.descriptors or {}
         self._recipes = {name: known[name] for name in spec.layers}

@@ -46,6 +46,7 @@ class OpenVinoEngine(Engine):
         batch_size: images per forward pass; None for 32.
         graphs: the folder of exported graphs. An existing graph is checked against its SHA-256;
             Keras is needed only to export a new one.
+        threads: that compute; None for one a core.
         log: called before an export, which takes long.
 
     Raises:
@@ -58,6 +59,7 @@ class OpenVinoEngine(Engine):
         *,
         batch_size: int | None = None,
         graphs: Path,
+        threads: int | None = None,
         log: Log = no_log,
     ) -> None:
         ov = import_openvino()
@@ -65,9 +67,13 @@ class OpenVinoEngine(Engine):
         network = direct_graph(spec) or core.read_model(find_graph(spec, graphs, log=log) / GRAPH)
         network.reshape([batch_size or BATCH, *spec.image_shape])
         hint = PRECISION_HINTS[spec.precision]
-        self._model = core.compile_model(
-            network, "CPU", {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "THROUGHPUT"}
-        )
+        settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "PERFORMANCE_HINT": "THROUGHPUT",
+        }
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        self._model = core.compile_model(network, "CPU", settings)
         found = self._model.get_property("INFERENCE_PRECISION_HINT").to_string()
         if found != hint:
             raise FerError(f"OpenVINO computes in {found} here, not in {spec.precision}")

@@ -104,7 +104,13 @@ def _fastest_engine() -> tuple[str, str]:
 
 
 def make_engine(
-    name: str, spec: GraphSpec, *, batch_size: int | None = None, graphs: Path, log: Log = no_log
+    name: str,
+    spec: GraphSpec,
+    *,
+    batch_size: int | None = None,
+    graphs: Path,
+    threads: int | None = None,
+    log: Log = no_log,
 ) -> Engine:
     """Build and compile a graph; takes seconds.
 
@@ -113,6 +119,8 @@ def make_engine(
         spec: what to compute, and in which precision.
         batch_size: images per forward pass; None for the engine's default.
         graphs: the folder of exported graphs.
+        threads: of OpenVINO and of descriptors; None for all cores. Keras's backends read their
+            own variables of the environment.
         log: called before what takes long.
 
     Raises:
@@ -124,11 +132,13 @@ def make_engine(
         case "descriptors":
             from fer_features.engines.descriptor_engine import DescriptorEngine
 
-            return DescriptorEngine(spec, batch_size=batch_size)
+            return DescriptorEngine(spec, batch_size=batch_size, threads=threads)
         case "openvino":
             from fer_features.engines.openvino_engine import OpenVinoEngine
 
-            return OpenVinoEngine(spec, batch_size=batch_size, graphs=graphs, log=log)
+            return OpenVinoEngine(
+                spec, batch_size=batch_size, graphs=graphs, threads=threads, log=log
+            )
         case _:
             from fer_features.engines.keras_engine import KerasEngine
 

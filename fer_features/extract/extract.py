@@ -5,19 +5,16 @@ from __future__ import annotations
 import platform
 import time
 from concurrent.futures import Future
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_features import __version__
 from fer_features.cache import (
-    GRAPHS,
-    Cache,
     CacheWriter,
     Rows,
     free_bytes,
@@ -32,14 +29,17 @@ from fer_features.cache.shard import Shard
 from fer_features.config import ExtractConfig
 from fer_features.data import IMAGE_SIZE, BadRow
 from fer_features.data.twin_table import twin_table
-from fer_features.engines import Engine, Features, make_engine
+from fer_features.engines import Engine, Features
 from fer_features.errors import FerError
 from fer_features.extract import pipeline
+from fer_features.extract.kept_engine import KeptEngine
 from fer_features.extract.pipeline import Batch, clock
 from fer_features.extract.plan import Pass, Plan, plan_extraction
-from fer_features.runtime.flags import make_config
 from fer_features.runtime.progress import Log, Progress, no_log, no_progress
 from fer_features.runtime.text import counted
+
+EXTRACTING = "extracting"
+"""What the progress of images through the network is called."""
 
 
 @dataclass
@@ -76,6 +76,18 @@ class Extraction:
         default_factory=lambda: dict.fromkeys(("prepare", "read", "run", "write"), 0.0)
     )
 
+    @classmethod
+    def of(cls, plan: Plan) -> Extraction:
+        """The extraction of a plan, before anything is computed."""
+        return cls(
+            cache=plan.path,
+            rows=len(plan.selection.rows),
+            precision=plan.spec.precision,
+            why=plan.engine.why,
+            bad=plan.index.bad,
+            notes=plan.index.notes,
+        )
+
     @property
     def reused(self) -> bool:
         """Whether nothing had to be computed."""
@@ -86,28 +98,6 @@ class Extraction:
         """Images a second while reading, running and writing; None if nothing was computed."""
         seconds = sum(self.seconds.values()) - self.seconds["prepare"]
         return self.computed / seconds if self.computed else None
-
-
-def extract_features(
-    data: str | Path = "sample",
-    *,
-    progress: Progress = no_progress,
-    log: Log = no_log,
-    **options: Any,
-) -> Cache:
-    """Compute the features of images, cache them, and open the cache.
-
-    Args:
-        data: as for `load_faces`.
-        progress: progress callback.
-        log: called with each line that the user should see.
-        **options: the other fields of `ExtractConfig`.
-
-    Raises:
-        FerError: there is no such option; else as for `extract`.
-    """
-    config = make_config(ExtractConfig, "extract", {"data": str(data), **options})
-    return Cache(extract(config, progress=progress, log=log).cache)
 
 
 def extract(
@@ -136,25 +126,33 @@ def extract(
     """
     begun = time.perf_counter()
     plan = plan_extraction(config, progress=progress)
-    done = Extraction(
-        cache=plan.path,
-        rows=len(plan.selection.rows),
-        precision=plan.spec.precision,
-        why=plan.engine.why,
-        bad=plan.index.bad,
-        notes=plan.index.notes,
-    )
     for text in plan.index.notes:
         log(f"note: {text}")
-    done.seconds["prepare"] = time.perf_counter() - begun
+    prepare = time.perf_counter() - begun
+    with closing(KeptEngine()) as kept:
+        done = extract_plan(plan, kept, progress=progress, log=log, find_copies=find_copies)
+    done.seconds["prepare"] += prepare
+    return done
+
+
+def extract_plan(
+    plan: Plan,
+    kept: KeptEngine,
+    *,
+    progress: Progress = no_progress,
+    log: Log = no_log,
+    find_copies: bool = False,
+) -> Extraction:
+    """As `extract`, of a plan, with an engine that is kept."""
+    done = Extraction.of(plan)
     if not plan.complete:
-        with open_writer(plan.path, compression=config.compression) as writer:
+        with open_writer(plan.path, compression=plan.config.compression) as writer:
             passes = plan.missing(writer.cache)
             done.found = plan.found(writer.cache)
             for one in passes:
-                _run_pass(plan, one, writer, done, progress=progress, log=log)
+                _run_pass(plan, one, writer, done, kept, progress=progress, log=log)
             if writer.cache is not None and not passes:
-                done.packed = config.compression not in (None, writer.cache.compression)
+                done.packed = plan.config.compression not in (None, writer.cache.compression)
                 writer.compact(selections=[plan.selection])
     else:
         done.found = done.rows
@@ -165,17 +163,25 @@ def extract(
         _remember(plan)
     if plan.seen is not None:
         save_keys(plan.path.parent, plan.spec.weights_sha256, plan.seen.keys)
-    if find_copies and (not config.shard or Shard.parse(config.shard).number == 1):
-        twin_table(plan.source, plan.path.parent, progress=progress)
+    shard = plan.config.shard
+    if find_copies and (not shard or Shard.parse(shard).number == 1):
+        twin_table(plan.source, plan.config.cache_dir, progress=progress)
     return done
 
 
 def _run_pass(
-    plan: Plan, work: Pass, writer: CacheWriter, done: Extraction, *, progress: Progress, log: Log
+    plan: Plan,
+    work: Pass,
+    writer: CacheWriter,
+    done: Extraction,
+    kept: KeptEngine,
+    *,
+    progress: Progress,
+    log: Log,
 ) -> None:
     """Read, run and write what rows lack, then compact the journal into the cache."""
     with clock(done.seconds, "prepare"):
-        engine = _make_engine(plan, work, log) if work.features else None
+        engine = kept.get(plan, work, log) if work.features else None
     done.engine = engine.name if engine else "no network"
     columns = _columns(plan, work, engine)
     _check_space(plan, work, columns)
@@ -184,9 +190,7 @@ def _run_pass(
 
     def run(images: NDArray[np.uint8]) -> Future[Features]:
         if engine is None:
-            nothing: Future[Features] = Future()
-            nothing.set_result({})
-            return nothing
+            return _no_features()
         done.computed += len(images)
         return engine.submit(images[:, :, ::-1] if work.view == "flip" else images)
 
@@ -203,8 +207,7 @@ def _run_pass(
     known = writer.images_with(work.columns)
     batches = pipeline.read_batches(plan.source, work.rows, size=size, known=known, copies=copies)
     with (
-        closing(engine) if engine else nullcontext(),
-        progress("extracting", len(work.rows), "images") as advance,
+        progress(EXTRACTING, len(work.rows), "images") as advance,
         writer.journal(
             header=plan.header,
             selection=plan.selection,
@@ -212,28 +215,22 @@ def _run_pass(
             columns=columns,
         ) as journal,
     ):
-        depth = engine.depth if engine else 1
-        pipeline.run_pipeline(
-            batches, run, write, depth=depth, seconds=done.seconds, advance=advance
-        )
+        depth, seconds = engine.depth if engine else 1, done.seconds
+        pipeline.run_pipeline(batches, run, write, depth=depth, seconds=seconds, advance=advance)
         advance(sum(map(len, copies)))
     with clock(done.seconds, "write"):
         writer.compact(copies=copies)
 
 
+def _no_features() -> Future[Features]:
+    nothing: Future[Features] = Future()
+    nothing.set_result({})
+    return nothing
+
+
 def _remember(plan: Plan) -> None:
     if plan.config.shard is None:
         remember(plan.path, plan.selection)
-
-
-def _make_engine(plan: Plan, work: Pass, log: Log) -> Engine:
-    return make_engine(
-        plan.engine.engine,
-        plan.graph(work.features),
-        batch_size=plan.config.batch_size,
-        graphs=plan.path.parent / GRAPHS,
-        log=log,
-    )
 
 
 def _log_pass(plan: Plan, work: Pass, engine: str, log: Log) -> None:

@@ -179,6 +179,17 @@ def plan_extraction(config: ExtractConfig, *, progress: Progress = no_progress) 
     return _find_complete(plan)
 
 
+def plan_shard(whole: Plan, shard: Shard, folder: Path) -> Plan:
+    """The plan of a shard of a whole, whose precision is resolved, in a folder."""
+    part = replace(
+        whole,
+        config=replace(whole.config, shard=str(shard)),
+        selection=shard.part(whole.selection),
+        path=shard.path(folder / whole.path.name),
+    )
+    return replace(part, complete=_is_complete(part))
+
+
 def _check_names(config: ExtractConfig, backbone: Backbone) -> None:
     known = (
         ("preprocess", [config.preprocess], PREPROCESSING),

@@ -265,7 +265,7 @@ def test_a_damaged_weights_file_is_found_before_a_network_is_built(
     path.write_bytes(
         {"cut": whole[: len(whole) // 2], "junk": b"<html>" * 99, "empty": b""}[damage]
     )
-    monkeypatch.setattr("fer_features.extract.extract.make_engine", None)
+    monkeypatch.setattr("fer_features.extract.kept_engine.make_engine", None)
     with pytest.raises(FerError, match=re.escape(str(path))):
         extract(replace(CONFIG, weights=str(path), cache_dir=tmp_path / "cache"))
 
@@ -371,7 +371,7 @@ def test_what_cannot_be_computed_is_not_what_was_requested_last(
     def no_download(*args: object, **kwargs: object) -> None:
         raise FerError("the weights could not be downloaded")
 
-    monkeypatch.setattr("fer_features.extract.extract.make_engine", no_download)
+    monkeypatch.setattr("fer_features.extract.kept_engine.make_engine", no_download)
     with pytest.raises(FerError, match="downloaded"):
         extract(replace(config, views=("flip",)))
     assert latest_cache(tmp_path) == second
