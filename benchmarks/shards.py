@@ -25,8 +25,10 @@ class Pair:
 
     Attributes:
         whole_s: the extraction in one piece.
+        whole_cpu_s: processor seconds of its process, of all threads together.
         whole_peak_bytes: the most memory of its process.
         shards_s: the shards, one after the other; or on Ray, with its start.
+        shards_cpu_s: processor seconds of the shards' processes and the merge's; None on Ray.
         start_s: of that, the starts of the processes and their imports.
         prepare_s: of that, checking, scanning the data and making the network.
         shard_peak_bytes: the most memory of a shard's process; on Ray, of the driver's.
@@ -37,8 +39,10 @@ class Pair:
     """
 
     whole_s: float
+    whole_cpu_s: float
     whole_peak_bytes: int
     shards_s: float
+    shards_cpu_s: float | None
     start_s: float
     prepare_s: float
     shard_peak_bytes: int
@@ -51,6 +55,11 @@ class Pair:
     def ratio(self) -> float:
         """Time in shards, merge included, over that in one piece."""
         return (self.shards_s + self.merge_s) / self.whole_s
+
+    @property
+    def cpu_ratio(self) -> float | None:
+        """The same of processor time; None on Ray."""
+        return None if self.shards_cpu_s is None else self.shards_cpu_s / self.whole_cpu_s
 
 
 @dataclass(frozen=True)
@@ -127,6 +136,7 @@ def _pair(
         whole = next(target.glob("*.h5"))
         pair = Pair(
             whole_s=whole_s,
+            whole_cpu_s=about["cpu_s"],
             whole_peak_bytes=about["peak_bytes"],
             **in_shards,
             file_bytes=merged.stat().st_size,
@@ -147,6 +157,7 @@ def _in_turn(config: ExtractConfig, count: int, folder: Path) -> tuple[dict[str,
         merging = one.run()
     found = {
         "shards_s": sum(seconds for _, seconds in parts),
+        "shards_cpu_s": sum(one["cpu_s"] for one, _ in parts) + merging["cpu_s"],
         "start_s": sum(seconds - one["seconds"] for one, seconds in parts),
         "prepare_s": sum(one["clocks"]["prepare"] for one, _ in parts),
         "shard_peak_bytes": max(one["peak_bytes"] for one, _ in parts),
@@ -162,6 +173,7 @@ def _on_ray(config: ExtractConfig, count: int, folder: Path) -> tuple[dict[str, 
     merge_s = answer["clocks"]["write"]
     found = {
         "shards_s": seconds - merge_s,
+        "shards_cpu_s": None,
         "start_s": seconds - answer["seconds"],
         "prepare_s": answer["clocks"]["prepare"],
         "shard_peak_bytes": answer["peak_bytes"],
@@ -184,11 +196,12 @@ def show_shards(measured: MeasuredShards) -> None:
             f"{one.merge_peak_bytes / 2**20:,.0f}",
             f"{one.file_bytes / 1e6:,.0f}",
             f"{one.ratio:.3f}",
+            "–" if one.cpu_ratio is None else f"{one.cpu_ratio:.3f}",
             "yes" if one.equal else "no",
         ]
         for place, one in enumerate(measured.pairs, start=1)
     ]
     columns = ["pair", "one piece s", "MiB", f"{measured.shards} shards s", "start s", "prepare s"]
-    columns += ["MiB", "merge s", "MiB", "file MB", "ratio", "same"]
+    columns += ["MiB", "merge s", "MiB", "file MB", "ratio", "CPU", "same"]
     title = f"{measured.rows:,} rows; {measured.engine}; median ratio {measured.ratio:.3f}"
     table(columns, rows, title=title)

@@ -47,6 +47,7 @@ class WholeExtraction:
             "rows": done.rows,
             "seconds": time.perf_counter() - begun,
             "clocks": done.seconds,
+            "cpu_s": time.process_time(),
             "peak_bytes": peak_bytes(),
         }
 
@@ -70,4 +71,9 @@ class Merging:
         begun = time.perf_counter()
         merged = merge_shards([self._folder], self._out)
         seconds = time.perf_counter() - begun
-        return {"rows": merged.rows, "seconds": seconds, "peak_bytes": peak_bytes()}
+        return {
+            "rows": merged.rows,
+            "seconds": seconds,
+            "cpu_s": time.process_time(),
+            "peak_bytes": peak_bytes(),
+        }
