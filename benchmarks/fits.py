@@ -115,17 +115,12 @@ def _fit(path: Path, head: str, *, limit_s: float) -> Fit:
 
 def show_fits(measured: Fits) -> None:
     """Print a line for each fit."""
-    written = f"written in {measured.cache_s:.1f} s"
-    memory = f"{measured.cache_peak_bytes / 2**20:,.0f} MiB"
     rows = [
         [one.head, f"{one.seconds:.1f}", f"{one.peak_bytes / 2**20:,.0f}", one.outcome]
         for one in measured.fits
     ]
     columns = ["head", "s", "peak MiB", "outcome"]
-    table(
-        columns,
-        rows,
-        title=f"{measured.rows:,} rows, {written} with {memory}",
-        text_columns=["head", "outcome"],
-    )
+    table(columns, rows, title=f"{measured.rows:,} rows", text_columns=["head", "outcome"])
+    memory = f"{measured.cache_peak_bytes / 2**20:,.0f} MiB"
+    print_line(f"the cache was written in {measured.cache_s:.1f} s, with {memory}")
     print_line(f"machine: {measured.machine['cpu']}, {measured.machine['cores']} cores")

@@ -189,8 +189,12 @@ def show_shards(measured: MeasuredShards) -> None:
         [
             str(place),
             f"{one.whole_s:.2f}",
+            f"{one.whole_cpu_s:.1f}",
             f"{one.whole_peak_bytes / 2**20:,.0f}",
-            *(f"{seconds:.2f}" for seconds in (one.shards_s, one.start_s, one.prepare_s)),
+            f"{one.shards_s:.2f}",
+            "–" if one.shards_cpu_s is None else f"{one.shards_cpu_s:.1f}",
+            f"{one.start_s:.2f}",
+            f"{one.prepare_s:.2f}",
             f"{one.shard_peak_bytes / 2**20:,.0f}",
             f"{one.merge_s:.2f}",
             f"{one.merge_peak_bytes / 2**20:,.0f}",
@@ -201,7 +205,17 @@ def show_shards(measured: MeasuredShards) -> None:
         ]
         for place, one in enumerate(measured.pairs, start=1)
     ]
-    columns = ["pair", "one piece s", "MiB", f"{measured.shards} shards s", "start s", "prepare s"]
-    columns += ["MiB", "merge s", "MiB", "file MB", "ratio", "CPU", "same"]
+    columns = ["pair", "one piece s", "CPU s", "MiB", f"{measured.shards} shards s", "CPU s"]
+    columns += [
+        "start s",
+        "prepare s",
+        "MiB",
+        "merge s",
+        "MiB",
+        "file MB",
+        "ratio",
+        "of CPU",
+        "same",
+    ]
     title = f"{measured.rows:,} rows; {measured.engine}; median ratio {measured.ratio:.3f}"
     table(columns, rows, title=title)
