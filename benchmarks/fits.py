@@ -30,12 +30,14 @@ class Fit:
     Attributes:
         head: the head.
         seconds: of the whole process.
+        cpu_s: its processor seconds, of all threads together.
         peak_bytes: the most memory that it has held.
         outcome: ``done``, ``out of time``, or what the process said last.
     """
 
     head: str
     seconds: float
+    cpu_s: float
     peak_bytes: int
     outcome: str
 
@@ -110,16 +112,23 @@ def _fit(path: Path, head: str, *, limit_s: float) -> Fit:
         outcome = next((one for one in lines if one.startswith("error")), "".join(lines[-1:]))
     else:
         outcome = "done"
-    return Fit(head, seconds, used.ru_maxrss * 1024, outcome)
+    cpu_s = used.ru_utime + used.ru_stime
+    return Fit(head, seconds, cpu_s, used.ru_maxrss * 1024, outcome)
 
 
 def show_fits(measured: Fits) -> None:
     """Print a line for each fit."""
     rows = [
-        [one.head, f"{one.seconds:.1f}", f"{one.peak_bytes / 2**20:,.0f}", one.outcome]
+        [
+            one.head,
+            f"{one.seconds:.1f}",
+            f"{one.cpu_s:.1f}",
+            f"{one.peak_bytes / 2**20:,.0f}",
+            one.outcome,
+        ]
         for one in measured.fits
     ]
-    columns = ["head", "s", "peak MiB", "outcome"]
+    columns = ["head", "s", "CPU s", "peak MiB", "outcome"]
     table(columns, rows, title=f"{measured.rows:,} rows", text_columns=["head", "outcome"])
     memory = f"{measured.cache_peak_bytes / 2**20:,.0f} MiB"
     print_line(f"the cache was written in {measured.cache_s:.1f} s, with {memory}")
