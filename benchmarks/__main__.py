@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.config import (
+    FitsConfig,
     HeadsConfig,
     PrecisionConfig,
     PredictSpeedConfig,
@@ -69,6 +70,14 @@ def heads(config: HeadsConfig, *, json: Json = False) -> None:
     emit_json(measured.to_dict()) if json else show_heads(measured)
 
 
+def fits(config: FitsConfig, *, json: Json = False) -> None:
+    """Time and memory of `fer fit` on many rows, those of a cache repeated with noise."""
+    from benchmarks.fits import measure_fits, show_fits
+
+    measured = measure_fits(config)
+    emit_json(measured.to_dict()) if json else show_fits(measured)
+
+
 def predict(config: PredictSpeedConfig, *, json: Json = False) -> None:
     """Pictures and faces a second of `fer predict`, beside the package fer of PyPI."""
     from benchmarks.predict import measure_predict, show_predict
@@ -100,7 +109,7 @@ def results(
         write_text(readme, with_short_table(readme.read_text(encoding="utf-8"), runs))
 
 
-for _function in (speed, extract, shards, precision, heads, predict, results):
+for _function in (speed, extract, shards, precision, heads, fits, predict, results):
     add_command(app, _function)
 
 if __name__ == "__main__":

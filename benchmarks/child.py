@@ -16,6 +16,10 @@ def make_contender(job: Message) -> Contender:
         from benchmarks.whole_child import WholeExtraction
 
         return WholeExtraction(job)
+    if kind == "merge":
+        from benchmarks.whole_child import Merging
+
+        return Merging(job)
     if kind == "head":
         from benchmarks.heads_child import HeadContender
 

@@ -105,6 +105,25 @@ class HeadsConfig:
 
 
 @dataclass(frozen=True)
+class FitsConfig:
+    """Time and memory of `fer fit` by the number of rows."""
+
+    cache: Annotated[
+        Path | None,
+        Flag("A cache with pooled features; by default the one extracted last.", argument=True),
+    ] = None
+    _: KW_ONLY
+    heads: Annotated[tuple[str, ...], Flag("A head; repeatable.", name="--head")] = (
+        "ridge",
+        "logreg",
+        "mlp",
+        "svm",
+    )
+    rows: Annotated[int, Flag("How many rows.", min=60)] = 100_000
+    limit_s: Annotated[float, Flag("Seconds after which a fit is ended.", min=1)] = 480
+
+
+@dataclass(frozen=True)
 class PredictSpeedConfig:
     """Pictures and faces a second of `fer predict`, beside a peer."""
 

@@ -1,4 +1,4 @@
-"""One whole extraction in the child, as `fer extract` does it."""
+"""One whole extraction in the child, as `fer extract` does it, or the merge of its shards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.contenders import peak_bytes
 from benchmarks.protocol import Message
+from fer_features.cache.merge import merge_shards
 from fer_features.config import ExtractConfig
 from fer_features.extract.run import run_extraction
 
@@ -46,5 +47,33 @@ class WholeExtraction:
             "rows": done.rows,
             "seconds": time.perf_counter() - begun,
             "clocks": done.seconds,
+            "cpu_s": time.process_time(),
+            "peak_bytes": peak_bytes(),
+        }
+
+
+class Merging:
+    """A contender that merges the shards of a folder once.
+
+    Args:
+        job: ``folder`` of the shards, and the file ``out``.
+    """
+
+    def __init__(self, job: Message) -> None:
+        self._folder, self._out = Path(job["folder"]), Path(job["out"])
+
+    def describe(self) -> Message:
+        """What it is: nothing is known before it runs."""
+        return {}
+
+    def run(self) -> Message:
+        """Merge; the seconds of the call."""
+        begun = time.perf_counter()
+        merged = merge_shards([self._folder], self._out)
+        seconds = time.perf_counter() - begun
+        return {
+            "rows": merged.rows,
+            "seconds": seconds,
+            "cpu_s": time.process_time(),
             "peak_bytes": peak_bytes(),
         }

@@ -30,6 +30,8 @@ from fer_features.errors import FerError, reason_of
 from fer_features.runtime.progress import Advance, no_advance
 
 CHUNK_BYTES = 1 << 20
+TABLE_ROWS = 1 << 25
+"""Rows of a chunk of the row metadata: HDF5 takes no chunk of 4 GiB."""
 # The oldest file format in which all metadata carry checksums.
 _LIBVER = (h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
 
@@ -230,7 +232,8 @@ def _write_header(file: Any, contents: Contents, compression: str) -> None:
         file.attrs[name] = value
     file.attrs["header_sha256"] = file_format.header_digest(text, tables)
     for name, array in tables.items():
-        file.create_dataset(name, data=array, chunks=array.shape, fletcher32=True)
+        chunks = (min(len(array), TABLE_ROWS), *array.shape[1:])
+        file.create_dataset(name, data=array, chunks=chunks, fletcher32=True)
 
 
 def _write_column(

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from fer_features.config import EMOTIONS, USAGES
 from fer_features.errors import FerError
@@ -124,6 +123,8 @@ def _check_agreement(votes: Votes, rows: NDArray[np.int64], emotion: NDArray[np.
             f"{odd.usual:.0%}: the votes of these rows are of others",
             hint=f"look for a row that is missing or twice near row {first:,}; {_ORDER_HINT}",
         )
+    from scipy.stats import binom  # imported by every extraction, it would take a second
+
     if share < least and binom.cdf(share * known.sum(), known.sum(), usual) < _FEW_ROWS:
         raise FerError(
             f"only {share:.0%} of the voters' majorities agree with the labels: the votes are "
@@ -186,6 +187,8 @@ def find_stretch(voted: NDArray[np.int8], emotion: NDArray[np.int8]) -> Stretch 
     images = np.bincount(code[start:stop], minlength=len(EMOTIONS))
     hits = np.bincount(code[start:stop][inside], minlength=len(EMOTIONS))
     near = (own > other) & (hits > images * (own + other) / 2)
+    from scipy.stats import binom
+
     if (near & (binom.sf(hits - 1, images, other) < _OWN)).any():
         return None  # the votes on some label are surely on their own images
     return Stretch(

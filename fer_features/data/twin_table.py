@@ -120,14 +120,22 @@ def make_table(
     """Search images for copies, and keep what is found at `path`."""
     twins = find_twins(images, sha256=sha256, family=family, progress=progress)
     # a plain dtype: that of HDF5 carries metadata, which NumPy does not save
-    plain = np.array(sha256.tolist(), "S64")
-    table = TwinTable(row=row, sha256=plain, twins=twins)
-    found = {name: array for name, array in vars(twins).items() if name != "groups"}
-    arrays = {"row": row, "sha256": plain, **vars(twins.groups), **found}
-    # Where nothing can be written, the search is repeated next time.
-    with suppress(FerError), atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, about=np.array(json.dumps(about())), **arrays)
+    table = TwinTable(row=row, sha256=np.array(sha256.tolist(), "S64"), twins=twins)
+    with suppress(FerError):  # where nothing can be written, the search is repeated next time
+        write_table(path, table)
     return table
+
+
+def write_table(path: Path, table: TwinTable) -> None:
+    """Keep a table at `path`.
+
+    Raises:
+        FerError: nothing can be written there.
+    """
+    found = {name: array for name, array in vars(table.twins).items() if name != "groups"}
+    arrays = {"row": table.row, "sha256": table.sha256, **vars(table.twins.groups), **found}
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, about=np.array(json.dumps(about())), **arrays)
 
 
 def table_path(folder: Path, digest: str) -> Path:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from fer_features.heads.base import Candidates
-from fer_features.heads.checks import Array, check_above_zero
+from fer_features.heads.base import Candidates, Tried
+from fer_features.heads.checks import Array, HeadError, check_above_zero
 from fer_features.heads.choice import Part, fold_pairs, platt
 from fer_features.heads.skops_head import CalibratedHead
 from fer_features.heads.solvers import Machine, solve_svms, solver
@@ -44,6 +44,7 @@ class SupportVectorHead(CalibratedHead):
             1 / (number of features × their variance).
         max_kernel_gb: most memory for kernel values. scikit-learn-intelex recomputes what does not
             fit; without it the kernel matrix, 8 bytes × training rows², must fit.
+        max_rows: most training rows; the time of a fit grows with their square.
         validation_fraction: share of the training rows held out where none are given.
         n_jobs: values of C that plain scikit-learn fits at once (joblib's meaning: -1 is one for
             each core); scikit-learn-intelex uses all cores for one after another.
@@ -57,10 +58,21 @@ class SupportVectorHead(CalibratedHead):
     Cs: Sequence[float] = (3.0, 10.0, 30.0)
     gammas: Sequence[float] = (0.3, 1.0, 3.0)
     max_kernel_gb: float = 4.0
+    max_rows: int = 100_000
     n_jobs: int = -1
 
     def _check_parameters(self) -> None:
         check_above_zero(Cs=self.Cs, gammas=self.gammas)
+
+    def _try_candidates(self, training: Part, valid: Part) -> Tried:
+        rows = len(training.X)  # with those held out, to which the last fit is made too
+        if rows > self.max_rows:
+            raise HeadError(
+                f"{rows:,} training rows, more than max_rows = {self.max_rows:,}: the time of "
+                "the svm head grows with their square",
+                hint="use the logreg or mlp head, fit to fewer rows, or raise max_rows",
+            )
+        return super()._try_candidates(training, valid)
 
     def _candidates(self) -> list[dict[str, Any]]:
         return [{"C": float(C), "gamma": float(gamma)} for gamma in self.gammas for C in self.Cs]

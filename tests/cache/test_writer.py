@@ -2,11 +2,12 @@ import os
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from examples import HEADER, features, journal, make_cache, merge, rows, selection
 
-from fer_features.cache import Cache, Header, journal_path, open_writer
+from fer_features.cache import Cache, Header, journal_path, open_writer, verify
 from fer_features.errors import FerError
 
 
@@ -69,6 +70,23 @@ def test_in_how_many_pieces_it_was_written_leaves_no_trace(tmp_path: Path) -> No
         journal(pieces, [[number]], selection(*numbers))
         merge(pieces)
     assert pieces.read_bytes() == whole.read_bytes()
+
+
+def test_row_metadata_of_several_chunks_are_read_as_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HDF5 takes no chunk of 4 GiB, which the hashes of 67 million rows are."""
+    path, numbers = tmp_path / "one.h5", [2, 3, 5, 7, 11]
+    monkeypatch.setattr("fer_features.cache.writer.TABLE_ROWS", 2)
+    journal(path, [numbers], selection(*numbers))
+    merge(path)
+    with h5py.File(path) as file:
+        assert file["rows/sha256"].chunks == (2,)
+        assert file["rows/done"].chunks == (2, 2)
+    with Cache(path) as cache:
+        assert cache.complete
+        np.testing.assert_array_equal(cache.rows.sha256, rows(*numbers).sha256)
+    assert verify(path) == path.stat().st_size
 
 
 def test_folding_twice_changes_nothing(tmp_path: Path) -> None:

@@ -429,6 +429,13 @@ def test_import_and_help_load_nothing_heavy() -> None:
     assert not loaded(CALL.format(args=["fit", "--help"])) & (heavy | {"numpy"})
 
 
+def test_an_extraction_that_needs_no_statistics_loads_none() -> None:
+    """Each shard is a process: a second of imports is a second of each."""
+    modules = loaded("import fer_features.extract.extract")
+    assert "h5py" in modules
+    assert not modules & {"tensorflow", "keras", "jax", "matplotlib", "sklearn", "scipy"}
+
+
 def test_a_light_head_loads_no_tensorflow(tiny_cache: Path) -> None:
     modules = loaded(CALL.format(args=["fit", str(tiny_cache), "--head", "logreg"]))
     assert "sklearn" in modules

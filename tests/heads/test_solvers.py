@@ -120,6 +120,15 @@ def test_a_kernel_matrix_that_is_too_large_is_refused(monkeypatch):
         make_head("svm", max_kernel_gb=1e-6).fit(*overlapping(60, n_classes=2))
 
 
+def test_more_rows_than_an_svm_can_be_fitted_to_are_refused_before_it_starts(monkeypatch):
+    X, y = overlapping(60, n_classes=2)
+    make_head("svm", max_rows=60).fit(X, y)
+    monkeypatch.setattr("fer_features.heads.svm.solve_svms", None)  # nothing is solved
+    with pytest.raises(HeadError, match="60 training rows, more than max_rows = 59") as error:
+        make_head("svm", max_rows=59).fit(X, y)  # a part is held out, and fitted to at the end
+    assert "logreg" in error.value.hint
+
+
 # --- files and processes
 
 
