@@ -329,6 +329,7 @@ class TrainConfig(DataConfig):
             "learnt beside the labels (distillation); repeatable: their mean.",
             name="--teacher",
             metavar="FILE",
+            verbatim=True,
         ),
     ] = ()
     teacher_weight: Annotated[
@@ -537,8 +538,8 @@ class EvaluateConfig:
     data: Annotated[
         str,
         Flag(
-            "Labelled faces: a folder of class folders, or a CSV file with the columns emotion and "
-            "pixels.",
+            "Labelled faces: a folder of class folders, a CSV file with the columns emotion and "
+            "pixels, or a Parquet file.",
             argument=True,
         ),
     ] = "sample"

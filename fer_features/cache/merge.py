@@ -200,13 +200,14 @@ def _of_one_extraction(found: Sequence[_Shard], problems: list[str]) -> list[_Sh
 
 def _facts(shard: _Shard) -> dict[str, Any]:
     """All that the shards of one extraction have in common."""
-    facts: dict[str, Any] = {"number of shards": shard.part.count}
-    facts |= {f"spec.{k}": v for k, v in shard.header.spec.items() if k not in LABELS}
-    facts["dataset.sha256"] = shard.header.dataset["sha256"]
+    facts = {k: v for k, v in shard.header.spec.items() if k not in LABELS}
+    facts["data"] = shard.header.dataset["sha256"]
+    facts["number of shards"] = shard.part.count
     for place, one in enumerate(shard.selections):
         info = {**one.to_dict(), "id": one.info["whole"]["id"], "rows": one.info["whole"]["rows"]}
         del info["shard"], info["whole"]
-        facts |= {f"selections[{place}].{k}": v for k, v in sorted(info.items(), key=_id_last)}
+        which = f" of selection {place + 1}" if place else ""
+        facts |= {f"{k}{which}": v for k, v in sorted(info.items(), key=_id_last)}
     return facts | {"columns": list(shard.columns), "compression": shard.compression}
 
 

@@ -9,6 +9,7 @@ import typer
 
 from fer_features.cli.flags import CacheDir, Json, Size
 from fer_features.config import CACHE_DIR, ExtractConfig
+from fer_features.errors import FerError
 from fer_features.runtime.console import emit_json, table
 from fer_features.runtime.progress import show_progress
 
@@ -28,9 +29,12 @@ def bench(
     json: Json = False,
 ) -> None:
     """Images a second of each engine and precision on this machine."""
+    from fer_features.backbones import get_backbone
     from fer_features.cache import GRAPHS
     from fer_features.engines.speed import measure_engines
 
+    if get_backbone(backbone).descriptors is not None:
+        raise FerError(f"{backbone} is no network: no engine runs it", hint="--backbone fernet")
     found = measure_engines(
         backbone,
         size=size,

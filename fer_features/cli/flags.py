@@ -138,6 +138,7 @@ def _parsed(
             value = flag.parse(value)
         elif _is_repeatable(kind):
             parts = [part.strip() for text in value for part in text.split(",")]
-            value = tuple(value if flag.verbatim else parts)
+            of = Path if Path in typing.get_args(kind) else str
+            value = tuple(map(of, value if flag.verbatim else parts))
         found[field.name] = value
     return found

@@ -107,10 +107,19 @@ def open_faces(
         return FolderFaces(path, **options)
     if path.is_file():
         from fer_features.data.csv import CsvFaces
+        from fer_features.data.pictures import suffixes
+
+        if path.suffix.lower() in suffixes():
+            raise FerError(
+                f"{data} is a picture, and no data set",
+                hint="a folder of class folders is one; fer predict answers for a picture",
+            )
 
         return CsvFaces(path, **options)
     if path.exists():
         raise FerError(f"{data} is neither a regular file nor a folder")
+    if "://" in str(data):
+        raise FerError(f"{data} is a URI", hint="fer extract --on ray reads those; copy the data")
     raise FerError(
         f"no such file or folder: {data}",
         hint="give the path of fer2013.csv, of a folder of class folders or of a Parquet file, or "

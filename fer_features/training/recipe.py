@@ -195,7 +195,9 @@ def check(config: TrainConfig) -> None:
         )
     for path in config.teachers:
         if not is_weights_file(path):
-            raise FerError(f"--teacher {path}: no weights file of fer train")
+            raise FerError(
+                f"--teacher {path}: no weights file of fer train", hint="fer train makes one"
+            )
     for name, (low, high) in RANGES.items():
         value = getattr(config, name)
         if not low <= value <= high:

@@ -452,3 +452,21 @@ def test_a_clone_runs_without_being_installed() -> None:
         env={**os.environ, "PYTHONPATH": ""},
     )
     assert done.stdout.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("extract", "face.JPG"), "fer predict"),
+        (("extract", "s3://bucket/fer2013.csv"), "--on ray"),
+        (("bench", "--backbone", "hog"), "--backbone fernet"),
+    ],
+)
+def test_a_hint_names_the_command_that_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], hint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "face.JPG").write_bytes(b"\xff\xd8\xff")
+    result = fer(*words)
+    assert result.exit_code == 2
+    assert hint in result.stderr.partition("hint: ")[2]

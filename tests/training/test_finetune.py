@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import extract_tiny
+from typer.testing import CliRunner
 
 from fer_features.backbones import Backbone, resolve_weights, seen_images
 from fer_features.backbones.loading import load_weights
 from fer_features.backbones.weights import learnt_from
 from fer_features.backbones.weights_file import arrays_of, assign, paths, read_weights
 from fer_features.cache import Cache
+from fer_features.cli import app
 from fer_features.config import ExtractConfig, TrainConfig
 from fer_features.data import open_faces
 from fer_features.data.tasks import BINARY, load_task
@@ -163,6 +165,21 @@ def test_a_student_learns_from_its_teachers_and_remembers_what_they_had_seen(
         train(config)
     with pytest.raises(FerError, match="no weights file"):
         train(replace(config, teachers=(tmp_path / "none.h5",)))
+
+
+@pytest.mark.parametrize("words", [["--teacher", "a,b.h5"], ["--teacher", "a,b.h5"] * 2])
+def test_teachers_are_paths_on_the_command_line(
+    tiny: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    asked: list[TrainConfig] = []
+    monkeypatch.setattr("fer_features.training.run.check", asked.append)
+    result = CliRunner().invoke(app, ["train", "sample", "--out", "/no/such/x.h5", *words])
+    assert result.exit_code == 2
+    assert asked[0].teachers == (Path("a,b.h5"),) * (len(words) // 2)
+    monkeypatch.undo()
+    missing = CliRunner().invoke(app, ["train", "sample", "--teacher", str(tmp_path / "none.h5")])
+    assert missing.exit_code == 2
+    assert "none.h5: no weights file of fer train" in " ".join(missing.stderr.split())
 
 
 def test_copies_are_kept_only_when_asked_for(tmp_path: Path) -> None:
