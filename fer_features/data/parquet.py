@@ -256,15 +256,16 @@ class ParquetFaces(PictureSource):
         counts = labels.counts()
         yield from self._labels.notes(counts, source=self.name, unit="row")
         numbers = [text for text in counts if NUMBER.fullmatch(text)]
-        if all(self._labels.has_rule(text) for text in numbers):
+        unnamed = [text for text in numbers if not self._labels.has_rule(text)]
+        if not unnamed:
             return
         others = [text for text in numbers if not 0 <= float(text) < len(EMOTIONS)]
         column = plain_text(self._columns.label)
         if others:
             raise FerError(
                 f"{self.name}: column {column} holds numbers beyond FER2013's 0 to 6, such as "
-                f"{others[0]}, and nothing names them",
-                hint="say what each number means: --map 0=neutral, or --ignore 7, for all of them",
+                f"{others[0]}, and nothing says what {', '.join(unnamed[:10])} mean",
+                hint=f"say it for each: --map {unnamed[0]}=neutral, or --ignore {unnamed[0]}",
             )
         yield f"numbers in column {column} are read in FER2013's order: {ORDER}"
 

@@ -259,6 +259,7 @@ def _draw(units: Rows, unit_label: Rows, share: float, seed: int) -> list[Rows]:
         counts = ", ".join(map(str, np.unique(label, return_counts=True)[1]))
         raise FerError(
             f"too few images to cut {share:.0%} from them: {counts} in the classes",
-            hint="take more images of each class (--per-class)",
+            hint="take more images of each class (--per-class); copies of one photograph, which a "
+            "grouped split keeps together, count as one",
         ) from error
     return parts

@@ -54,9 +54,9 @@ class GroupScore:
         balanced_accuracy: the mean over the classes that occur.
         balanced_interval: its 95 % interval.
         p: of a group, whether it is as good on it as on the others, class by class
-            (Mantel-Haenszel), Holm-corrected for the number of groups; None of others.
-        outcome: of a group ``better`` or ``worse`` than the others, ``open``, or ``few`` for fewer
-            than `LEAST` faces; empty of others.
+            (Mantel-Haenszel), Holm-corrected for the number of groups; None without others.
+        outcome: of a group ``better`` or ``worse`` than the others, ``open``, ``few`` for fewer
+            than `LEAST` faces, or ``alone`` if it has all faces; empty of others.
         against: the other model on the same faces, where there is one.
     """
 
@@ -216,6 +216,7 @@ WORDS = {
     "worse": "worse",
     "open": "no difference shown",
     "few": "too few to say",
+    "alone": "no others",
     "ahead": "ahead",
     "behind": "behind",
 }

@@ -80,7 +80,10 @@ def score_groups(
     ):
         score = score_faces(GROUP, str(name), y, rights, rows)
         outcome = _outcome(rows, own, "better" if test.excess > 0 else "worse")
-        found.append(replace(score, p=own, outcome=outcome, against=against))
+        if len(names) == 1:
+            found.append(replace(score, outcome="alone", against=against))
+        else:
+            found.append(replace(score, p=own, outcome=outcome, against=against))
     return found
 
 

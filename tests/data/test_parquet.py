@@ -19,7 +19,7 @@ from fer_features.data import open_faces, read_all
 from fer_features.data.audit import audit
 from fer_features.data.summary import summarize
 from fer_features.errors import FerError
-from fer_features.extract.extract import extract_features
+from fer_features.extract.run import extract_features
 from fer_features.fit.fit import fit_each
 from fer_features.model.evaluate import read_groups
 

@@ -87,7 +87,8 @@ def source(tmp_path: Path) -> FaceSource:
 
 def evaluated(source: FaceSource, *models: Fake, **options: Any) -> Evaluation:
     first, *others = models or (Fake(),)
-    groups = read_groups(source, "age group")
+    groups = options.pop("groups", None)
+    groups = read_groups(source, "age group") if groups is None else groups
     other: Any = others[0] if others else None
     model: Any = first
     return evaluate_model(model, source, groups=groups, group="age group", other=other, **options)
@@ -130,6 +131,13 @@ def test_a_small_group_has_an_interval_and_no_verdict(source: FaceSource) -> Non
     # "a" holds all happy faces: there is no face outside to compare it with, class by class
     assert (named(found, "group", "a").outcome, named(found, "group", "a").p) == ("open", 1)
     assert named(found, "group", "b").outcome == "better"  # than the angry faces of "c"
+
+
+def test_a_group_of_all_faces_has_no_others(source: FaceSource) -> None:
+    found = evaluated(source, groups=np.full(len(source.index()), "every"))
+    one = named(found, "group", "every")
+    assert (one.n, one.outcome, one.p) == (84, "alone", None)
+    assert "no others" in found.to_markdown()
 
 
 def test_two_models_on_the_same_faces(source: FaceSource) -> None:
