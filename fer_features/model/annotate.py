@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from fer_features.errors import FerError
+from fer_features.errors import FerError, reason_of
 from fer_features.model.decoding import Picture
 from fer_features.model.predictions import Prediction
 
@@ -24,7 +24,7 @@ class Annotator:
         inputs: the files and folders that are predicted.
 
     Raises:
-        FerError: the folder is, or is in, an input folder.
+        FerError: the folder is, or is in, an input folder, or cannot be made.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[Path]) -> None:
@@ -39,6 +39,12 @@ class Annotator:
                 f"--annotate {folder} is a folder of the inputs",
                 hint="name another: nothing there is overwritten",
             )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FerError(
+                f"--annotate {folder} cannot be made: {reason_of(error)}", hint="name another"
+            ) from error
         self._folder, self._base = folder, Path(os.path.commonpath(within))
 
     def write(self, picture: Picture, rows: Sequence[Prediction]) -> None:

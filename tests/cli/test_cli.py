@@ -460,6 +460,7 @@ def test_a_clone_runs_without_being_installed() -> None:
         (("extract", "face.JPG"), "fer predict"),
         (("extract", "s3://bucket/fer2013.csv"), "--on ray"),
         (("bench", "--backbone", "hog"), "--backbone fernet"),
+        (("predict", "other", "--annotate", "face.JPG/seen"), "name another"),
     ],
 )
 def test_a_hint_names_the_command_that_does_it(
@@ -467,6 +468,7 @@ def test_a_hint_names_the_command_that_does_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "face.JPG").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "other").mkdir()
     result = fer(*words)
     assert result.exit_code == 2
     assert hint in result.stderr.partition("hint: ")[2]
