@@ -70,6 +70,15 @@ class Seen:
     keys: NDArray[np.uint64]
     signatures: NDArray[np.uint8] | None
 
+    @classmethod
+    def union(cls, parts: Sequence[Seen]) -> Seen:
+        """The images of at least one of several parts; signatures of those that have them."""
+        known = [one.signatures for one in parts if one.signatures is not None]
+        return cls(
+            np.unique(np.concatenate([one.keys for one in parts])),
+            np.unique(np.concatenate(known), axis=0) if known else None,
+        )
+
     @property
     def columns(self) -> int:
         """The number of columns of `marks`."""

@@ -142,3 +142,17 @@ def free_bytes(folder: Path) -> int:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
+
+
+def check_space(folder: Path, needed: int, *, hint: str) -> None:
+    """Make sure, before the work, that a disk has room for so many bytes.
+
+    Raises:
+        FerError: it has not.
+    """
+    free = free_bytes(folder)
+    if free < needed:
+        raise FerError(
+            f"{folder}: about {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free",
+            hint=hint,
+        )

@@ -21,7 +21,7 @@ from fer_features.cache.folder import (
     SHARD_NAME,
     SUFFIX,
     cache_path,
-    free_bytes,
+    check_space,
     journal_path,
     list_caches,
     remember,
@@ -81,7 +81,8 @@ def merge_shards(
         for one in shards:
             stack.callback(one.close)
         stack.enter_context(only_writer(path))
-        _check_space(path, shards)
+        needed = sum(one.path.stat().st_size for one in shards)
+        check_space(path.parent, needed, hint="make room, or name a file elsewhere with --out")
         already_there = _write(path, contents, shards[0].compression, progress)
     keys = keys_of(shards[0])
     if len(keys):
@@ -231,15 +232,6 @@ def _ranges(numbers: Sequence[int]) -> str:
         else:
             groups.append([one])
     return ",".join("-".join(map(str, group)) for group in groups)
-
-
-def _check_space(path: Path, shards: Sequence[Cache]) -> None:
-    needed, free = sum(one.path.stat().st_size for one in shards), free_bytes(path.parent)
-    if free < needed:
-        raise FerError(
-            f"{path.parent}: about {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free",
-            hint="make room, or name a file elsewhere with --out",
-        )
 
 
 def _write(path: Path, contents: Contents, compression: str, progress: Progress) -> bool:

@@ -17,11 +17,11 @@ from fer_features import __version__
 from fer_features.cache import (
     CacheWriter,
     Rows,
-    free_bytes,
     journal_path,
     open_writer,
     remember,
 )
+from fer_features.cache.folder import check_space
 from fer_features.cache.journal import row_bytes
 from fer_features.cache.learnt import save_keys
 from fer_features.cache.record import Columns
@@ -271,10 +271,8 @@ def _check_space(plan: Plan, work: Pass, columns: Columns) -> None:
     """
     there = plan.path.stat().st_size if plan.path.exists() else 0
     needed = 2 * len(work.rows) * row_bytes(columns) + there
-    free = free_bytes(plan.path.parent)
-    if free < needed:
-        raise FerError(
-            f"{plan.path.parent}: about {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are "
-            "free",
-            hint="make room, or take another folder with --cache-dir, or less with --output pooled",
-        )
+    check_space(
+        plan.path.parent,
+        needed,
+        hint="make room, or take another folder with --cache-dir, or less with --output pooled",
+    )

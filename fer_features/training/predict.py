@@ -15,6 +15,7 @@ from fer_features.backbones.weights_file import WeightsFile, assign, trained_siz
 from fer_features.data import IMAGE_SIZE
 from fer_features.engines.graph import network_input
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
+from fer_features.runtime.progress import Advance, no_advance
 from fer_features.training.network import tail_of
 
 BATCH = 256
@@ -56,7 +57,12 @@ def model_of(backbone: Backbone, content: WeightsFile, *, layer: str | None = No
 
 @keras_settings()
 def probabilities(
-    logits: Logits, inputs: Inputs, *, classes: int, mirrored: Inputs | None = None
+    logits: Logits,
+    inputs: Inputs,
+    *,
+    classes: int,
+    mirrored: Inputs | None = None,
+    advance: Advance = no_advance,
 ) -> NDArray[np.float64]:
     """Probabilities (N, classes): the mean over an image and its mirror image.
 
@@ -65,6 +71,7 @@ def probabilities(
         inputs: images or maps.
         classes: number of classes, whose logits are the first.
         mirrored: the inputs of the mirror images; None to mirror the images.
+        advance: progress callback, called with the number of images in each batch.
     """
     to_numpy = import_keras().ops.convert_to_numpy
     mirrored = inputs[:, :, ::-1] if mirrored is None else mirrored
@@ -74,4 +81,5 @@ def probabilities(
             # Not `predict`: on JAX it donates the variables' arrays, which others may hold.
             found = to_numpy(logits(view[start : start + BATCH])).astype(np.float64)[:, :classes]
             probability[start : start + BATCH] += softmax(found, axis=1) / 2
+        advance(len(inputs[start : start + BATCH]))
     return probability

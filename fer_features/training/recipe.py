@@ -174,13 +174,7 @@ def seen_before(config: TrainConfig) -> Seen | None:
     seen = [Seen(one.seen, one.signatures) for one in map(read_weights, config.teachers)]
     start = seen_images(weights) if weights else None
     seen += [start] if start else []
-    if not seen:
-        return None
-    signatures = [one.signatures for one in seen if one.signatures is not None]
-    return Seen(
-        np.unique(np.concatenate([one.keys for one in seen])),
-        np.unique(np.concatenate(signatures), axis=0) if signatures else None,
-    )
+    return Seen.union(seen) if seen else None
 
 
 def check(config: TrainConfig) -> None:

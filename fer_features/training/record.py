@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from fer_features import __version__
 from fer_features.backbones.signatures import signature_list
 from fer_features.backbones.weights import learnt_from
-from fer_features.backbones.weights_file import WeightsFile, arrays_of, read_weights, write_weights
+from fer_features.backbones.weights_file import (
+    Seen,
+    WeightsFile,
+    arrays_of,
+    read_weights,
+    write_weights,
+)
 from fer_features.config import TrainConfig
 from fer_features.metrics import Scores, score
 from fer_features.runtime.figures import learning_curves, save_figure
@@ -50,17 +56,15 @@ def write_trained(
     the file.
     """
     top = arrays_of(trainer.top.variables)
-    seen = np.unique(image_keys(data.sha256[data.split.train]))
-    signatures = signature_list(data.images[data.split.train])
-    before = seen_before(config)
-    if before and before.signatures is not None:
-        signatures = np.unique(np.concatenate([signatures, before.signatures]), axis=0)
+    train, before = data.split.train, seen_before(config)
+    own = Seen(image_keys(data.sha256[train]), signature_list(data.images[train]))
+    seen = Seen.union([own, before] if before else [own])
     content = WeightsFile(
         network=arrays_of(trainer.network.weights, unchanged=trainer.unchanged),
         top={name.rpartition("/")[2]: array for name, array in top.items()},
-        seen=np.union1d(seen, before.keys) if before else seen,
+        seen=seen.keys,
         provenance=_provenance(config, data, state, identity),
-        signatures=signatures,
+        signatures=seen.signatures,
     )
     content.provenance["data"]["seen"] = len(content.seen)
     scores = _score_file(config, content, data, data.split.validation)

@@ -18,7 +18,7 @@ from fer_features.backbones.weights_file import WeightsFile, read_weights
 from fer_features.data.tasks import Task
 from fer_features.errors import FerError
 from fer_features.runtime.progress import Progress
-from fer_features.training.predict import BATCH, model_of, probabilities
+from fer_features.training.predict import model_of, probabilities
 
 
 def read_teachers(paths: Sequence[Path], task: Task) -> list[WeightsFile]:
@@ -55,9 +55,6 @@ def soft_labels(
     with progress("asking the teachers", len(images) * len(teachers), "images") as advance:
         for teacher in teachers:
             model: Any = model_of(get_backbone(teacher.provenance["backbone"]), teacher)
-            for start in range(0, len(images), BATCH):
-                batch = images[start : start + BATCH]
-                found = probabilities(model, batch, classes=classes)
-                mean[start : start + BATCH] += found / len(teachers)
-                advance(len(batch))
+            found = probabilities(model, images, classes=classes, advance=advance)
+            mean += found / len(teachers)
     return mean.astype(np.float32)

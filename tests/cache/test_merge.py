@@ -245,7 +245,7 @@ def test_a_full_disk_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shards = make_shards(tmp_path, 2)
-    monkeypatch.setattr(merging, "free_bytes", lambda folder: 1000)
+    monkeypatch.setattr("fer_features.cache.folder.free_bytes", lambda folder: 1000)
     with pytest.raises(FerError, match="GB are needed") as caught:
         merge_shards(shards)
     assert "--out" in caught.value.hint

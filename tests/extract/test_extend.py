@@ -233,7 +233,7 @@ def test_auto_takes_what_is_there_in_another_precision(
 def test_a_full_disk_is_an_error_before_the_work(
     config: ExtractConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fer_features.extract.extract.free_bytes", lambda folder: 1000)
+    monkeypatch.setattr("fer_features.cache.folder.free_bytes", lambda folder: 1000)
     passes = Passes()
     with pytest.raises(FerError, match=" GB") as caught:
         extract(config, progress=passes)
