@@ -167,18 +167,26 @@ INCEPTION_RESNET_V2 = Backbone(
 )
 
 
-def _described(module: ModuleType, *, name: str, channels: int = 3, **facts: Any) -> Backbone:
+def _described(
+    module: ModuleType,
+    *,
+    name: str,
+    channels: int = 3,
+    network: Network | None = None,
+    **facts: Any,
+) -> Backbone:
     """A backbone whose network this package describes, in a module of its own."""
+    network = network or module.network
 
     def build(size: int) -> Any:
-        return keras_network(module.network, name=name, size=size, channels=channels)
+        return keras_network(network, name=name, size=size, channels=channels)
 
     return Backbone(
         name=name,
         channels=channels,
         layers=module.LAYERS,
         build=build,
-        network=module.network,
+        network=network,
         preprocess=module.preprocess,
         **facts,
     )
@@ -196,6 +204,18 @@ FERNET = _described(
         "fernet.h5", sha256="f932c8700c5a5a07fb031554090874bb1f291ab40030ad3b378054af1c4a9a35"
     ),
     gflop=0.256,  # counted as above, with the gates
+)
+
+FERNET_WIDE = _described(
+    fernet,
+    name="fernet_wide",
+    network=fernet.wide_network,
+    channels=1,
+    summary="fernet with twice the channels, to be trained: a teacher for it",
+    default_size=fernet.SIZE,
+    min_size=fernet.SIZE,
+    default_layer=fernet.LAYERS[-1],
+    gflop=0.995,  # counted as above
 )
 
 EFFICIENTNET_LITE0 = _described(
@@ -273,6 +293,7 @@ BACKBONES: dict[str, Backbone] = {
         INCEPTION_RESNET_V2,
         EFFICIENTNET_LITE0,
         FERNET,
+        FERNET_WIDE,
         RESNET50_VGGFACE2,
         *map(_application, APPLICATIONS.values()),
         _descriptors("hog", "histograms of oriented gradients", HOG, default_layer="hog_8"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fer_features.backbones import Backbone
 from fer_features.errors import FerError
-from fer_features.runtime.keras_runtime import import_keras
+from fer_features.runtime.keras_runtime import backend_name, import_keras
 
 
 def tail_of(backbone: Backbone, network: Any, layer: str) -> Any:
@@ -56,3 +56,35 @@ def rate_shares(network: Any, variables: Sequence[Any], *, decay: float) -> list
         for one in layer.weights
     }
     return [share.get(id(one), 1.0) for one in variables]
+
+
+def compiled_call(model: Any, *, training: bool = False) -> Callable[[Any], Any]:
+    """A Keras model's call, compiled where the backend compiles: on a GPU many times faster."""
+    match backend_name():
+        case "tensorflow":
+            import tensorflow as tf
+
+            function: Callable[[Any], Any] = tf.function(lambda x: model(x, training=training))
+            return function
+        case "jax":
+            return _compiled_by_jax(model, training)
+        case _:
+            return lambda x: model(x, training=training)
+
+
+def _compiled_by_jax(model: Any, training: bool) -> Callable[[Any], Any]:
+    import jax
+
+    function = jax.jit(
+        lambda trained, others, x: model.stateless_call(trained, others, x, training=training)
+    )
+
+    def run(x: Any) -> Any:
+        trained, others = model.trainable_variables, model.non_trainable_variables
+        found, new = function([v.value for v in trained], [v.value for v in others], x)
+        if training:
+            for variable, value in zip(others, new, strict=True):
+                variable.assign(value)
+        return found
+
+    return run

@@ -38,21 +38,47 @@ def model_of(backbone: Backbone, content: WeightsFile, *, layer: str | None = No
         layer: start from this layer's maps instead of images.
     """
     keras: Any = import_keras()
-    size = trained_size(content) or backbone.default_size
-    network = backbone.build(size)
-    assign(network.weights, content.network)
-    finalize(network)
     if layer is None:
         inputs = keras.Input((IMAGE_SIZE,) * 2, dtype="uint8")
-        x = keras.ops.expand_dims(keras.ops.cast(inputs, "float32"), -1)
-        last = network(network_input(backbone, x, size), training=False)
-    else:
-        tail = tail_of(backbone, network, layer)
-        inputs = keras.Input(tail.input.shape[1:], dtype="float16")
-        last = tail(keras.ops.cast(inputs, "float32"), training=False)
-    pooled = keras.ops.mean(last, axis=(1, 2))
+        grey = keras.ops.expand_dims(keras.ops.cast(inputs, "float32"), -1)
+        return keras.Model(inputs, logits_of(backbone, content, grey))
+    tail = tail_of(backbone, _network_of(backbone, content), layer)
+    inputs = keras.Input(tail.input.shape[1:], dtype="float16")
+    last = tail(keras.ops.cast(inputs, "float32"), training=False)
+    return keras.Model(inputs, _classified(content, last))
+
+
+def logits_of(backbone: Backbone, content: WeightsFile, grey: Any, *, name: str = "") -> Any:
+    """A part of a Keras model: grey levels 0 to 255, float32 (N, 48, 48, 1), to logits.
+
+    Args:
+        backbone: the file's.
+        content: of the file.
+        grey: the images.
+        name: of the network in the model; empty for the backbone's.
+    """
+    keras: Any = import_keras()
+    network = _network_of(backbone, content)
+    named = keras.Model(network.inputs, network.output, name=name or network.name)
+    x = network_input(backbone, grey, trained_size(content) or backbone.default_size)
+    return _classified(content, named(x, training=False))
+
+
+def _network_of(backbone: Backbone, content: WeightsFile) -> Any:
+    """The frozen network."""
+    network = backbone.build(trained_size(content) or backbone.default_size)
+    assign(network.weights, content.network)
+    finalize(network)
+    network.trainable = False
+    return network
+
+
+def _classified(content: WeightsFile, last: Any) -> Any:
+    """Logits of the network's last maps."""
+    ops: Any = import_keras().ops
+    pooled = ops.mean(ops.cast(last, "float32"), axis=(1, 2))
     kernel, bias = (content.top[name].astype(np.float32) for name in ("kernel", "bias"))
-    return keras.Model(inputs, keras.ops.matmul(pooled, kernel) + bias)
+    return ops.matmul(pooled, kernel) + bias
 
 
 @keras_settings()

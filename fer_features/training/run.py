@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.backbones.weights_file import is_weights_file, read_weights
+from fer_features.backbones.weights_file import WeightsFile, is_weights_file, read_weights
 from fer_features.cache import Cache, free_bytes
 from fer_features.config import TrainConfig
 from fer_features.data import FaceSource, open_source
@@ -117,10 +117,12 @@ def _train_on(
             f"validate on (split {data.split.name}, copies "
             f"{'kept' if config.keep_copies else 'removed'})"
         )
-        images = data.images[data.split.train]
-        soft = soft_labels(teachers, images, progress=progress) if teachers else None
+        soft = None
+        if data.maps and teachers:
+            soft = soft_labels(teachers, data.images[data.split.train], progress=progress)
+            teachers = []
         targets = data.targets(config.smoothing, config.balance, soft, config.teacher_weight)
-        found = _train(config, data, targets, own, progress, log)
+        found = _train(config, data, targets, teachers, own, progress, log)
     return Trained(out, add_test_scores(config, data) if config.test else found)
 
 
@@ -168,6 +170,7 @@ def _train(
     config: TrainConfig,
     data: TrainingData,
     targets: NDArray[np.float32],
+    teachers: list[WeightsFile],
     identity: dict[str, Any],
     progress: Progress,
     log: Log,
@@ -184,6 +187,7 @@ def _train(
         classes=len(data.task.classes),
         steps=steps * epochs,
         precision=identity["precision"],
+        teachers=teachers,
     )
     checkpoint = checkpoint_path(out)
     state = load_checkpoint(checkpoint, trainer.variables, identity=identity)
@@ -228,6 +232,7 @@ def _train_epoch(trainer: Trainer, data: Any, on_batch: Callable[[], None]) -> d
     callback = import_keras().callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: on_batch()
     )
+    callback.async_safe = True  # the device need not wait for the loss that it does not look at
     history = trainer.model.fit(data, epochs=1, shuffle=False, verbose=0, callbacks=[callback])
     found = {name: float(history.history[name][-1]) for name in ("loss", "accuracy")}
     if not np.isfinite(found["loss"]):

@@ -7,21 +7,23 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.backbones import fetch_weights, load_weights
+from fer_features.backbones.weights_file import WeightsFile
 from fer_features.config import TrainConfig
 from fer_features.data import IMAGE_SIZE
 from fer_features.engines.graph import network_input
 from fer_features.runtime.keras_runtime import import_keras, keras_settings, suppressed_native_logs
 from fer_features.training.augment import DRAWS, IMAGES, MAPS, MIRROR
-from fer_features.training.network import freeze_before, rate_shares, tail_of
+from fer_features.training.network import compiled_call, freeze_before, rate_shares, tail_of
 from fer_features.training.optimizer import make_optimizer
 from fer_features.training.recipe import backbone_of, is_cache, starting_weights
+from fer_features.training.teachers import answers
 
 STATISTICS_BATCHES = 40
 """Batches for new statistics; with a moving average of 0.9 the last 20 count."""
@@ -34,20 +36,31 @@ class Trainer:
     Attributes:
         network: the backbone.
         top: the classifier, a dense layer on the backbone's pooled last layer.
-        model: uint8 images (N, 48, 48) or float16 maps, and draws (N, `DRAWS`), to logits
-            (N, outputs); compiled.
+        student: uint8 images (N, 48, 48) or float16 maps, and draws (N, `DRAWS`), to logits
+            (N, outputs).
+        model: the same, with the teachers' mean probabilities (N, classes) behind the logits if
+            there are teachers; compiled, with the optimiser.
         moves: whether batch normalisation's statistics move.
     """
 
     network: Any
     top: Any
+    student: Any
     model: Any
     moves: bool = True
+
+    @cached_property
+    def _forward(self) -> Any:
+        return compiled_call(self.student)
+
+    @cached_property
+    def _forward_training(self) -> Any:
+        return compiled_call(self.student, training=True)
 
     @property
     def unchanged(self) -> set[int]:
         """The `id` of each of the network's weights that the training does not change."""
-        trained = {id(one) for one in self.model.trainable_variables}
+        trained = {id(one) for one in self.student.trainable_variables}
         if self.moves:
             layers = (layer for layer in self.network.layers if layer.trainable)
             trained |= {id(one) for layer in layers for one in layer.weights}
@@ -56,12 +69,12 @@ class Trainer:
     @property
     def variables(self) -> list[Any]:
         """The variables of a checkpoint, in a fixed order."""
-        return [*self.model.variables, *self.model.optimizer.variables]
+        return [*self.student.variables, *self.model.optimizer.variables]
 
     def logits(self, inputs: NDArray[np.uint8 | np.float16]) -> Any:
         """Logits (N, outputs) of images or maps without augmentation."""
         draws = np.zeros((len(inputs), DRAWS), np.float32)  # unused
-        return self.model([inputs, draws], training=False)
+        return self._forward([inputs, draws])
 
     @contextmanager
     def averaged(self, data: Any) -> Iterator[None]:
@@ -75,12 +88,12 @@ class Trainer:
         Args:
             data: `batches`, of which the first are used for the statistics.
         """
-        variables = self.model.variables
+        variables = self.student.variables
         to_numpy = import_keras().ops.convert_to_numpy
         before = [to_numpy(one.value).copy() for one in variables]
         self.model.optimizer.put_averages(self.model.trainable_variables)
         for number in range(min(len(data), STATISTICS_BATCHES) if self.moves else 0):
-            self.model(list(data[number][0]), training=True)
+            self._forward_training(list(data[number][0]))
         try:
             yield
         finally:
@@ -90,7 +103,13 @@ class Trainer:
 
 @keras_settings()
 def make_trainer(
-    config: TrainConfig, *, outputs: int, classes: int, steps: int, precision: str
+    config: TrainConfig,
+    *,
+    outputs: int,
+    classes: int,
+    steps: int,
+    precision: str,
+    teachers: Sequence[WeightsFile] = (),
 ) -> Trainer:
     """Build and compile.
 
@@ -100,6 +119,7 @@ def make_trainer(
         classes: number of classes.
         steps: number of steps of the training.
         precision: ``float32`` or ``bfloat16``; variables are float32 either way.
+        teachers: they are asked about each image as it has been augmented.
 
     Raises:
         FerError: the weights to start from cannot be loaded, or there is no such layer.
@@ -118,26 +138,29 @@ def make_trainer(
     if weights is not None:
         load_weights(network, weights, backbone, path)
         network.trainable = True
-    inputs, last = _body(config, network, moves)
+    inputs, front, last = _body(config, network, moves)
     pooled = keras.ops.mean(keras.ops.cast(last, "float32"), axis=(1, 2))
-    model = keras.Model(inputs, top(dropout(pooled) if config.dropout else pooled))
+    logits = top(dropout(pooled) if config.dropout else pooled)
+    student = model = keras.Model(inputs, logits)
+    if teachers:
+        answer = answers(teachers, front, precision=precision)
+        model = keras.Model(inputs, keras.ops.concatenate([logits, answer], axis=1))
     trained = model.trainable_variables
     shares = rate_shares(network, trained, decay=config.layer_decay or 0)
     optimizer = make_optimizer(config, steps=steps, shares=shares)
     optimizer.build(trained)  # a checkpoint needs its variables to be there
-    loss, accuracy = _loss(classes, votes_weight=config.votes_weight), _accuracy(classes)
     model.compile(
         optimizer=optimizer,
-        loss=loss,
-        metrics=[keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
+        loss=_loss(config, classes, outputs),
+        metrics=[keras.metrics.MeanMetricWrapper(_accuracy(classes), name="accuracy")],
         # XLA does not use the CPU's bfloat16 instructions; JAX is very slow without it.
         jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )
-    return Trainer(network, top, model, moves)
+    return Trainer(network, top, student, model, moves)
 
 
-def _body(config: TrainConfig, network: Any, moves: bool) -> tuple[list[Any], Any]:
-    """Inputs (images or maps, and draws), and the network's last maps."""
+def _body(config: TrainConfig, network: Any, moves: bool) -> tuple[list[Any], Any, Any]:
+    """Inputs (images or maps, and draws), what augmentation makes of them, and the last maps."""
     keras: Any = import_keras()
     backbone = backbone_of(config)
     on_maps = is_cache(config.data)
@@ -149,19 +172,20 @@ def _body(config: TrainConfig, network: Any, moves: bool) -> tuple[list[Any], An
         def call(self, inputs: Any, draws: Any, training: bool = False) -> Any:
             x = keras.ops.cast(inputs, "float32")
             x = x if on_maps else keras.ops.expand_dims(x, -1)
-            x = augmentation(x, draws) if training else x
-            return x if on_maps else network_input(backbone, x, int(config.size or 0))
+            return augmentation(x, draws) if training else x
 
         def compute_output_spec(self, inputs: Any, draws: Any, training: bool = False) -> Any:
-            return keras.KerasTensor((None, *body.input.shape[1:]), "float32")
+            channel = () if on_maps else (1,)
+            return keras.KerasTensor((None, *shape, *channel), "float32")
 
     body = tail if on_maps else network
     shape = body.input.shape[1:] if on_maps else (IMAGE_SIZE, IMAGE_SIZE)
     inputs = keras.Input(shape, dtype="float16" if on_maps else "uint8", name="images")
     draws = keras.Input((DRAWS,), dtype="float32", name="draws")
     front = Front(name="front")(inputs, draws)
+    x = front if on_maps else network_input(backbone, front, int(config.size or 0))
     # with fixed statistics, batch normalisation's scale and offset are still trained
-    return [inputs, draws], body(front) if moves else body(front, training=False)
+    return [inputs, draws], front, body(x) if moves else body(x, training=False)
 
 
 @contextmanager
@@ -175,13 +199,21 @@ def _seeded(seed: int) -> Iterator[None]:
         random.setstate(before)
 
 
-def _loss(classes: int, *, votes_weight: float) -> Any:
-    cross_entropy = partial(import_keras().losses.categorical_crossentropy, from_logits=True)
+def _loss(config: TrainConfig, classes: int, outputs: int) -> Any:
+    """Of targets (N, outputs), and of the model's logits and its teachers' answers behind them."""
+    keras: Any = import_keras()
+    cross_entropy = partial(keras.losses.categorical_crossentropy, from_logits=True)
+    share = config.teacher_weight
 
-    def loss(true: Any, logits: Any) -> Any:
-        total = cross_entropy(true[:, :classes], logits[:, :classes])
-        if logits.shape[-1] > classes:
-            total = total + votes_weight * cross_entropy(true[:, classes:], logits[:, classes:])
+    def loss(true: Any, found: Any) -> Any:
+        wanted = true[:, :classes]
+        if found.shape[-1] > outputs:
+            weight = keras.ops.sum(wanted, axis=1, keepdims=True)  # 1 unless classes are balanced
+            wanted = (1 - share) * wanted + share * weight * found[:, outputs:]
+        total = cross_entropy(wanted, found[:, :classes])
+        if outputs > classes:
+            votes = cross_entropy(true[:, classes:], found[:, classes:outputs])
+            total = total + config.votes_weight * votes
         return total
 
     return loss
