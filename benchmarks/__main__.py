@@ -18,10 +18,12 @@ from benchmarks.config import (
     SpeedConfig,
     WholeConfig,
 )
-from fer_features.cli.flags import Json, add_command
+from fer_features.cli.flags import Json, PlainGroup, add_command
 from fer_features.runtime.console import emit_json, print_message
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, cls=PlainGroup
+)
 
 
 def speed(config: SpeedConfig, *, json: Json = False) -> None:

@@ -62,6 +62,7 @@ def test_every_command_explains_itself(command: list[str]) -> None:
     result = fer(*command, "--help")
     assert result.exit_code == 0
     assert "Usage" in result.stdout
+    assert not re.search(r"<\w", result.stdout)  # a Python type in place of what to give
 
 
 def test_the_version_is_printed() -> None:
