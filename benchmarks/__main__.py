@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.config import (
+    AccuracyConfig,
     FitsConfig,
     HeadsConfig,
     PrecisionConfig,
@@ -17,10 +18,12 @@ from benchmarks.config import (
     SpeedConfig,
     WholeConfig,
 )
-from fer_features.cli.flags import Json, add_command
+from fer_features.cli.flags import Json, PlainGroup, add_command
 from fer_features.runtime.console import emit_json, print_message
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, cls=PlainGroup
+)
 
 
 def speed(config: SpeedConfig, *, json: Json = False) -> None:
@@ -86,6 +89,14 @@ def predict(config: PredictSpeedConfig, *, json: Json = False) -> None:
     emit_json(measured) if json else show_predict(measured)
 
 
+def accuracy(config: AccuracyConfig, *, json: Json = False) -> None:
+    """Accuracy of a model on FER2013's PrivateTest, beside the package fer of PyPI."""
+    from benchmarks.accuracy import measure_accuracy, show_accuracy
+
+    measured = measure_accuracy(config)
+    emit_json(measured) if json else show_accuracy(measured)
+
+
 def results(
     runs_dir: Annotated[Path, typer.Argument(help="Folder of runs.")],
     *,
@@ -109,7 +120,7 @@ def results(
         write_text(readme, with_short_table(readme.read_text(encoding="utf-8"), runs))
 
 
-for _function in (speed, extract, shards, precision, heads, fits, predict, results):
+for _function in (speed, extract, shards, precision, heads, fits, predict, accuracy, results):
     add_command(app, _function)
 
 if __name__ == "__main__":

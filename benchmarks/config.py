@@ -134,3 +134,16 @@ class PredictSpeedConfig:
     peer_python: Annotated[
         Path | None, Flag("A Python with the package fer of PyPI, to be measured beside ours.")
     ] = None
+
+
+@dataclass(frozen=True)
+class AccuracyConfig:
+    """Accuracy on FER2013's PrivateTest, beside a peer."""
+
+    data: Annotated[str, Flag("Kaggle's fer2013.csv.", argument=True)] = "fer2013.csv"
+    _: KW_ONLY
+    model: Annotated[str, Flag("As for `fer predict`, of the seven classes.")] = "fernet"
+    peer_python: Annotated[
+        Path | None, Flag("A Python with the package fer of PyPI, to be scored beside ours.")
+    ] = None
+    cache_dir: Annotated[Path, Flag("Folder of the table of copies.")] = CACHE_DIR

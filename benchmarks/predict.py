@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.config import PredictSpeedConfig
+from benchmarks.fer_package import run_fer_package
 from benchmarks.machine import describe_machine
 from fer_features.detect.detector import Detector
 from fer_features.detect.sources import list_sources
@@ -24,7 +24,6 @@ from fer_features.model.model import Model
 from fer_features.model.pictures import predict_pictures
 from fer_features.runtime.console import table
 
-_PEER = Path(__file__).parent / "peers" / "fer_package.py"
 _ALONE = 100
 _TOGETHER = 512
 _ROUNDS = 9
@@ -67,12 +66,7 @@ def _pictures(model: Model, detector: Detector, sources: list[Path]) -> dict[str
 
 
 def _peer(python: Path, folder: Path) -> dict[str, Any]:
-    done = subprocess.run(  # noqa: S603  the user's own Python
-        [str(python), str(_PEER), str(folder)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise FerError(f"{python} cannot run the package fer: {done.stderr.strip()[-300:]}")
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    answer: dict[str, Any] = json.loads(run_fer_package(python, "fer_package.py", folder))
     return answer
 
 

@@ -298,8 +298,9 @@ class TrainConfig(DataConfig):
     layer_decay: Annotated[
         float | None,
         Flag(
-            "Rate of the network's first layer as a share of the classifier's, geometric between: "
-            "1, or 0.1 to fine-tune."
+            "Learning rate of the first layer as a share of the classifier's, above 0 to 1; layers "
+            "between in equal ratios. The smaller, the nearer early layers stay to the "
+            "weights started from. By default 1, or 0.1 to fine-tune."
         ),
     ] = None
     warm_up: Annotated[float, Flag("Share of the training in which the rate rises.")] = 0.2
@@ -312,14 +313,21 @@ class TrainConfig(DataConfig):
     ] = None
     balance: Annotated[
         float,
-        Flag("Weight classes by their number of images to this power, negated: 1 balances them."),
+        Flag(
+            "How much more images of rare classes count, 0 to 1: 0, all images count the same; 1, "
+            "all classes do; 0.5 is between."
+        ),
     ] = 0.0
     move_statistics: Annotated[
         bool,
         Flag("Let batch normalisation's statistics move in fine-tuning too, where they are fixed."),
     ] = False
     average: Annotated[
-        float, Flag("Momentum a step of the moving average of the weights, which is kept.")
+        float,
+        Flag(
+            "The weights kept are a moving average over the steps, and this is how slowly it "
+            "follows, 0 to below 1: 0.998 averages over about the last 500 steps, 0 takes the last."
+        ),
     ] = 0.998
     votes_weight: Annotated[float, Flag("Weight of FER+'s votes beside the labels.")] = 0.5
     teachers: Annotated[
@@ -348,7 +356,13 @@ class TrainConfig(DataConfig):
         bool,
         Flag("Score the test part too and record it in the file; when nothing is left to choose."),
     ] = False
-    cache_dir: Annotated[Path, Flag("Folder of the table of copies, for images.")] = CACHE_DIR
+    cache_dir: Annotated[
+        Path,
+        Flag(
+            "Folder where the copies found among the images are kept, so that the next training "
+            "need not look for them: that of fer extract has them already."
+        ),
+    ] = CACHE_DIR
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def _local(text: str) -> Weights:
     path = Path(text).expanduser()
     if not path.is_file():
         raise FerError(
-            f"no such weights: {text}",
+            f"{text} is a folder" if path.is_dir() else f"no such weights: {text}",
             hint="give imagenet, shipped, random:SEED, or the path of a .h5, .weights.h5 or .keras "
             "file",
         )

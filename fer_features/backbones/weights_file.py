@@ -153,7 +153,7 @@ def read_weights(path: Path) -> WeightsFile:
     head, raw = content[:USERBLOCK], content[USERBLOCK:]
     version = re.match(rf"{MAGIC} (\d+)".encode(), head)
     if version is None:
-        raise FerError(f"{path}: no weights file of fer train")
+        raise FerError(f"{path}: no weights file of fer train", hint="fer train makes one")
     if int(version[1]) > FORMAT_VERSION:
         raise FerError(
             f"{path}: weights format {int(version[1])} is newer than this program's "

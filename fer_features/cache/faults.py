@@ -32,8 +32,11 @@ def unreadable(path: Path, error: OSError) -> FerError:
         return unreadable(path, other)
     if foreign:
         return FerError(
-            f"{path}: not a readable HDF5 file: {text}", hint="give a cache that fer extract wrote"
+            f"{path} is no HDF5 file, or only a part of one",
+            hint="give a cache that fer extract wrote",
         )
+    if "truncated" in text:
+        return damaged(path, "it is truncated, its end is missing")
     return damaged(path, text)
 
 

@@ -37,6 +37,8 @@ def only_writer(path: Path) -> Iterator[None]:
             f"another extraction is writing {path}: {_holder(lock_path)}",
             hint=f"wait until it has finished; if it no longer runs, delete {lock_path}",
         ) from None
+    except FileExistsError as error:
+        raise FerError(f"{path.parent} is no folder", hint="--cache-dir takes a folder") from error
     except OSError as error:
         raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
     try:

@@ -27,7 +27,7 @@ from fer_features.cli import (
     serve,
     train,
 )
-from fer_features.cli.flags import add_command
+from fer_features.cli.flags import PlainGroup, add_command
 from fer_features.runtime.console import print_line
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    cls=PlainGroup,
 )
 _GROUPS: dict[str, tuple[str, tuple[Callable[..., None], ...]]] = {
     "data": (
@@ -59,7 +60,7 @@ def _version(
 
 
 for _name, (_help, _functions) in _GROUPS.items():
-    _group = typer.Typer(help=_help, no_args_is_help=True)
+    _group = typer.Typer(help=_help, no_args_is_help=True, cls=PlainGroup)
     app.add_typer(_group, name=_name)
     for _function in _functions:
         add_command(_group, _function, name=_function.__name__.partition("_")[0])

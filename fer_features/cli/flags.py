@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.models import OptionInfo
 
 from fer_features.errors import FerError
 from fer_features.runtime.console import print_message
@@ -35,6 +37,30 @@ RunFolders = Annotated[
 Size = Annotated[
     int | None, typer.Option(min=1, help="Height and width that images are resized to.")
 ]
+
+_METAVARS = {str: "TEXT", Path: "PATH", int: "N", float: "NUMBER"}
+
+
+class _PlainHelp:
+    """Help without Python's types: none for arguments and switches, whose texts say enough."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, with what their help calls their values."""
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for one in params:
+            if one.param_type_name == "argument":
+                one.display_type_rich = lambda ctx: None
+            elif one.is_flag:
+                one.metavar = ""
+        return params
+
+
+class PlainCommand(_PlainHelp, TyperCommand):
+    """A command with plain help."""
+
+
+class PlainGroup(_PlainHelp, TyperGroup):
+    """A group of commands with plain help."""
 
 
 def add_command(app: typer.Typer, function: Callable[..., None], *, name: str = "") -> None:
@@ -61,7 +87,23 @@ def add_command(app: typer.Typer, function: Callable[..., None], *, name: str = 
     command.__doc__ = "\n\n".join(" ".join(one.split()) for one in paragraphs)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters}
-    app.command(name or function.__name__)(command)
+    for one in parameters:
+        _name_value(one.annotation)
+    app.command(name or function.__name__, cls=PlainCommand)(command)
+
+
+def _name_value(annotation: Any) -> None:
+    """Give an option a metavar by its type, if it has none."""
+    kind, info = typing.get_args(annotation)
+    if isinstance(info, OptionInfo) and info.metavar is None:
+        info.metavar = next(filter(None, map(_METAVARS.get, _types(kind))), None)
+
+
+def _types(kind: Any) -> Iterator[Any]:
+    """A type and those in it: ``list[str] | None``, ``list[str]``, ``str``, ``None``."""
+    yield kind
+    for one in typing.get_args(kind):
+        yield from _types(one)
 
 
 @contextmanager

@@ -117,7 +117,10 @@ def open_faces(
 
         return CsvFaces(path, **options)
     if path.exists():
-        raise FerError(f"{data} is neither a regular file nor a folder")
+        raise FerError(
+            f"{data} is neither a regular file nor a folder",
+            hint="a CSV file is read more than once: save what a pipe gives, and give that file",
+        )
     if "://" in str(data):
         raise FerError(f"{data} is a URI", hint="fer extract --on ray reads those; copy the data")
     raise FerError(

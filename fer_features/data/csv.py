@@ -24,7 +24,14 @@ from fer_features.data.csv_rows import (
 )
 from fer_features.data.faces import IMAGE_SIZE, BadRow, FaceIndex, Faces, FileSource
 from fer_features.data.labels import IGNORED
-from fer_features.data.unpack import Member, file_errors, find_member, open_csv, read_columns
+from fer_features.data.unpack import (
+    AGAIN,
+    Member,
+    file_errors,
+    find_member,
+    open_csv,
+    read_columns,
+)
 from fer_features.errors import FerError
 from fer_features.runtime.text import plain_text
 
@@ -101,7 +108,7 @@ class CsvFaces(FileSource):
             lines = _lines(file, hasher, name=self.name)
             header = next(lines, None)
             if header is None:
-                raise FerError(f"{self.name} is empty")
+                raise FerError(f"{self.name} is empty", hint=AGAIN)
             table = Table(header[2], self._labels, name=self.name)
             found, bad = self._check_rows(lines, table)
         ignored = found[:, 1] == IGNORED
@@ -157,7 +164,7 @@ class CsvFaces(FileSource):
             return FerError(text, hint=bad[row].hint)
         if ignored:
             return FerError(f"{self.name}: all {ignored:,} rows are left out by --ignore")
-        return FerError(f"{self.name} has a header and no rows")
+        return FerError(f"{self.name} has a header and no rows", hint=AGAIN)
 
     def _version(self) -> tuple[int, int]:
         with file_errors(self._path):

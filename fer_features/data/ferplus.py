@@ -212,7 +212,9 @@ def read_ferplus(path: Path) -> Votes:
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             lines = [[field.strip().lower() for field in line] for line in csv.reader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise FerError(f"{path} is not a text file in UTF-8", hint=_FILE_HINT) from error
+    except (OSError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise FerError(f"{path}: the votes cannot be read: {reason}", hint=_FILE_HINT) from error
     header, *table = [line for line in lines if any(line)] or [[]]
@@ -221,7 +223,7 @@ def read_ferplus(path: Path) -> Votes:
             number = "more than one" if n else "no"
             raise FerError(f"{path} has {number} column {name} of FER+'s", hint=_FILE_HINT)
     if not table:
-        raise FerError(f"{path}: a header and no votes")
+        raise FerError(f"{path}: a header and no votes", hint=_FILE_HINT)
     places = [header.index(name.lower()) for name in ("Usage", *COLUMNS)]
     votes = [
         _parse(line, places, width=len(header), where=f"{path}, row {row}")

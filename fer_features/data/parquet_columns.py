@@ -111,6 +111,8 @@ def open_parquet(path: Path) -> Iterator[Any]:
             yield file
     except (ArrowException, OSError) as error:
         reason = plain_text(shortened(str(error).splitlines()[0], 200))
+        if "magic bytes" in reason or "Parquet file size" in reason:
+            reason = "its end is not that of one"
         raise FerError(
             f"{path.name} is no Parquet file, or damaged: {reason}",
             hint="get the file again; the download may be incomplete",

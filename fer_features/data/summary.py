@@ -8,6 +8,8 @@ https://doi.org/10.1145/1281100.1281133): the 1,024 smallest of the `image_keys`
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -25,6 +27,13 @@ SKETCH_SIZE = 1024
 
 LONG = 1.5
 """A picture whose longer side is more than this many times its shorter side is reported."""
+
+LARGE = 4
+"""A picture with a side of more than this many times 48 pixels, or of half as many if it is long,
+may be a whole photograph."""
+
+LOOKED_AT = 100
+"""Pictures of which `photograph_notes` reads the headers."""
 
 _KNOWN_SHARE = 0.5
 _FEWEST = 5
@@ -170,6 +179,33 @@ def picture_forms(source: PictureSource) -> PictureForms | None:
         if max(size) > LONG * min(size):
             long.append(source.file_name(row) or f"row {row}")
     return PictureForms(sizes=dict(sizes.most_common()), colour=colour, long=tuple(long))
+
+
+def photograph_notes(source: FaceSource, *, option: str) -> Iterator[str]:
+    """A note if most of a source's first pictures may be whole photographs, read as faces.
+
+    Args:
+        source: the source; only a `PictureSource` has pictures.
+        option: the command's option that finds the faces in them.
+    """
+    if not isinstance(source, PictureSource) or not source.has_pictures:
+        return
+    sizes = []
+    for file in source.files(source.index().row[:LOOKED_AT]):
+        with suppress(ValueError):  # reading the picture says what is wrong with it
+            sizes.append(read_form(file)[0])
+    large = [one for one in sizes if _may_be_photograph(*one)]
+    if 2 * len(large) > len(sizes):
+        width, height = max(large)
+        yield (
+            f"pictures of up to {width}×{height} pixels are each squashed whole to "
+            f"{IMAGE_SIZE}×{IMAGE_SIZE}, as faces; in photographs {option} finds the faces instead"
+        )
+
+
+def _may_be_photograph(width: int, height: int) -> bool:
+    short, long = sorted((width, height))
+    return long > IMAGE_SIZE * (LARGE / 2 if long > LONG * short else LARGE)
 
 
 def sample_rows(index: FaceIndex, *, per_emotion: int, seed: int) -> NDArray[np.int64]:

@@ -125,6 +125,9 @@ def load_task(task: str) -> Task:
     )
 
 
+_TASK_HINT = "it takes a table [classes] of lists of emotions, and a name and positive"
+
+
 class _TaskFile(msgspec.Struct, forbid_unknown_fields=True):
     classes: dict[str, list[str]]
     name: str | None = None
@@ -137,10 +140,12 @@ def _read_task(path: Path) -> Task:
         file = msgspec.convert(tomllib.loads(text), _TaskFile)
     except OSError as error:
         raise FerError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise FerError(f"{path} is not a text file in UTF-8", hint=_TASK_HINT) from error
     except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise FerError(
             f"{path} does not describe a task: {_short(error)}",
-            hint="it takes a table [classes] of lists of emotions, and a name and positive",
+            hint=_TASK_HINT,
         ) from error
     name = checked_name(path.stem if file.name is None else file.name, f"{path}: name")
     names = [checked_name(one, f"{path}: a class's name") for one in file.classes]
@@ -152,7 +157,10 @@ def _read_task(path: Path) -> Task:
                 f"{path}: {_short(emotion)} {wrong}", hint=f"known are {', '.join(EMOTIONS)}"
             )
     if len(names) < 2 or not all(file.classes.values()):
-        raise FerError(f"{path}: a task has two classes or more, each with an emotion or more")
+        raise FerError(
+            f"{path}: a task has two classes or more, each with an emotion or more",
+            hint="as in [classes], then happy = ['happy'] and other = ['sad', 'angry'], say",
+        )
     positive = names[-1] if file.positive is None and len(names) == 2 else file.positive
     if positive is not None and (len(names) != 2 or positive not in names):
         raise FerError(

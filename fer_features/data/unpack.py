@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from fer_features.errors import FerError
-from fer_features.runtime.text import plain_text
+from fer_features.runtime.text import plain_text, shortened
 
 Member = str | tarfile.TarInfo | None
 """A CSV file's name in a zip archive, its place in a tar archive, or None without an archive."""
@@ -26,7 +26,7 @@ _PACKED = (".gz", ".tgz", ".xz", ".txz", ".bz2", ".zip", ".tar")
 _PREFERRED = ("fer2013.csv", "icml_face_data.csv")  # the tables of Kaggle's archives
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 _BUFFER = 1 << 16  # measured: fastest for lines of 8 kB; fits a core's own cache
-_AGAIN = "get the file again; the download may be incomplete"
+AGAIN = "get the file again; the download may be incomplete"
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (gzip.BadGzipFile, *_DAMAGE) as error:
-        raise FerError(f"{path.name} is truncated or corrupt: {error}", hint=_AGAIN) from error
+        raise FerError(f"{path.name} is truncated or corrupt: {error}", hint=AGAIN) from error
     except OSError as error:
         raise FerError(f"{path.name} cannot be read: {error.strerror or error}") from error
     except (RuntimeError, NotImplementedError) as error:  # a zip's password or rare compression
@@ -64,7 +64,7 @@ def find_member(path: Path) -> Member:
                     pass
             return members[_select_member(members, path)]
         if head and path.suffix.lower() in _PACKED and not head.startswith(tuple(_OPENERS)):
-            raise FerError(f"{path.name} is not a {path.suffix.lower()} file", hint=_AGAIN)
+            raise FerError(f"{path.name} is not a {path.suffix.lower()} file", hint=AGAIN)
     return None
 
 
@@ -106,7 +106,10 @@ def _select_member(members: Iterable[str], path: Path) -> str:
         if len(matching) == 1:
             return matching[0]
     if not tables:
-        raise FerError(f"{path.name} holds no .csv file")
+        raise FerError(
+            f"{path.name} holds no .csv file",
+            hint="if it has pictures in class folders, unpack it, and give their folder",
+        )
     if len(tables) > 1:
         raise FerError(
             f"{path.name} holds several .csv files: {', '.join(sorted(tables))}",
@@ -133,7 +136,7 @@ def read_columns(path: Path, *names: str) -> Iterator[tuple[str, ...]]:
             if header.count(name.lower()) != 1:
                 raise FerError(
                     f"{path.name} has no column {plain_text(name)}, or more than one",
-                    hint=f"it has {plain_text(', '.join(header))}",
+                    hint=f"its first line: {shortened(plain_text(', '.join(header)), 100)}",
                 )
         places = [header.index(name.lower()) for name in names]
         for row in rows:

@@ -29,7 +29,9 @@ def check_inputs(inputs: Sequence[Path]) -> None:
         if not path.exists():
             raise FerError(f"{path} does not exist", hint="name pictures, folders or videos")
         if not (path.is_file() or path.is_dir()):
-            raise FerError(f"{path} is neither a file nor a folder")
+            raise FerError(
+                f"{path} is neither a file nor a folder", hint="name pictures, folders or videos"
+            )
         if path.is_file() and is_video(path):
             check_video_support()
 

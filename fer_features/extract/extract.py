@@ -85,7 +85,7 @@ class Extraction:
             precision=plan.spec.precision,
             why=plan.engine.why,
             bad=plan.index.bad,
-            notes=plan.index.notes,
+            notes=plan.notes,
         )
 
     @property
@@ -126,7 +126,7 @@ def extract(
     """
     begun = time.perf_counter()
     plan = plan_extraction(config, progress=progress)
-    for text in plan.index.notes:
+    for text in plan.notes:
         log(f"note: {text}")
     prepare = time.perf_counter() - begun
     with closing(KeptEngine()) as kept:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from fer_features.cache.format import filters
 from fer_features.cache.shard import Shard
 from fer_features.config import OUTPUTS, VIEWS, ExtractConfig
 from fer_features.data import IMAGE_SIZE, FaceIndex, FaceSource, open_source
+from fer_features.data.summary import photograph_notes
 from fer_features.data.tasks import Task, choose_rows, load_task
 from fer_features.engines import PRECISIONS, EngineChoice, GraphSpec, choose_for
 from fer_features.engines.engine import check_batch
@@ -57,6 +59,11 @@ class Plan:
     selection: RowSelection
     path: Path
     complete: bool = False
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks on how the source is read, for the user."""
+        return (*self.index.notes, *photograph_notes(self.source, option="--detect"))
 
     @property
     def header(self) -> Header:

@@ -99,7 +99,8 @@ def fit_each(
             if config.operate and dataset.task.positive is None:
                 raise FerError(
                     f"--threshold-for needs a task of two classes, and {dataset.task.name} has "
-                    f"{len(dataset.task.classes)}"
+                    f"{len(dataset.task.classes)}",
+                    hint="leave it out, or fit to two classes: --task binary",
                 )
             names = _fittable(heads, dataset, config, log)
             for seed in range(config.seed, config.seed + config.seeds):

@@ -19,6 +19,7 @@ from fer_features.data.faces import pixel_sha256
 from fer_features.data.folder import FolderFaces
 from fer_features.data.parquet import ParquetFaces
 from fer_features.data.pictures import PictureSource
+from fer_features.data.summary import photograph_notes
 from fer_features.data.tasks import OUTSIDE, Task
 from fer_features.data.unpack import read_columns
 from fer_features.detect.crop import check_crop_rule
@@ -82,7 +83,7 @@ def evaluate_model(
             left, or, where each picture is a face, one cannot be read.
     """
     models = [model] if other is None else [model, other]
-    notes = _fitted_on(models, source, allow_seen=allow_seen)
+    notes = _notes(models, source, allow_seen=allow_seen, whole=whole)
     index = source.index()
     label = _check(models, whole=whole).labels(index.emotion)
     known = np.flatnonzero(label != OUTSIDE)
@@ -117,7 +118,7 @@ def evaluate_model(
         unanswered=None if whole else unanswered,
         left_out=LeftOut(dict(outside), int(learnt.sum()), int(copies.sum()), len(index.bad)),
         allowed=allow_seen,
-        notes=(*notes, *index.notes),
+        notes=tuple(notes),
     )
 
 
@@ -143,6 +144,13 @@ def _check(models: Sequence[Model], *, whole: bool) -> Task:
 
 def _task(model: Model) -> Task:
     return Task.from_dict(msgspec.to_builtins(model.record.task))
+
+
+def _notes(
+    models: Sequence[Model], source: FaceSource, *, allow_seen: bool, whole: bool
+) -> list[str]:
+    large = photograph_notes(source, option="--faces found") if whole else ()
+    return [*_fitted_on(models, source, allow_seen=allow_seen), *large, *source.index().notes]
 
 
 def _fitted_on(models: Sequence[Model], source: FaceSource, *, allow_seen: bool) -> list[str]:

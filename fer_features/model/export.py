@@ -104,7 +104,10 @@ def export_model(
     if target.suffix != chosen.suffix:
         target = target.with_name(target.name + chosen.suffix)
     if model.graph.backbone.descriptors is not None:
-        raise FerError(f"{model.graph.backbone.name} is no network, and cannot be exported")
+        raise FerError(
+            f"{model.graph.backbone.name} is no network, and cannot be exported",
+            hint="export a model on a network's features: fer extract --backbone fernet, say",
+        )
     _check_requirements(format_)
     log(f"building {model.name} with Keras and converting it to {format_}")
     with keras_settings():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -116,7 +117,8 @@ def read_model(path: Path, folder: Path) -> tuple[ModelRecord, Head]:
     except OSError as error:
         raise FerError(f"{path} cannot be read: {reason_of(error)}") from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise FerError(f"{path} is no model, or damaged: {error}", hint=_HINT) from error
+        reason = "its record is no JSON" if isinstance(error, json.JSONDecodeError) else error
+        raise FerError(f"{path} is no model, or damaged: {reason}", hint=_HINT) from error
 
 
 def _unpack(path: Path, folder: Path) -> ModelRecord:

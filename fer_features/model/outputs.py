@@ -123,7 +123,9 @@ class FileOutput:
         self, path: Path, command: dict[str, Any], classes: Sequence[str], *, force: bool
     ) -> None:
         if path.suffix.lower() not in SUFFIXES:
-            raise FerError(f"--out {path}: neither .csv nor .jsonl")
+            raise FerError(
+                f"--out {path}: neither .csv nor .jsonl", hint=f"--out {path.stem}.csv, say"
+            )
         self.path, self._command, self._classes = path, command, classes
         self._suffix = path.suffix.lower()
         self._about = path.with_name(f"{path.name}.json")

@@ -219,7 +219,9 @@ def parse_params(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not (name and equals):
-            raise FerError(f"--set {pair}: not of the form NAME=VALUE")
+            raise FerError(
+                f"--set {pair}: not of the form NAME=VALUE", hint="--set dense.epochs=20, say"
+            )
         try:
             params[name] = ast.literal_eval(words.get(text, text))
         except (ValueError, SyntaxError):

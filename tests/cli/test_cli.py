@@ -62,6 +62,7 @@ def test_every_command_explains_itself(command: list[str]) -> None:
     result = fer(*command, "--help")
     assert result.exit_code == 0
     assert "Usage" in result.stdout
+    assert not re.search(r"<\w", result.stdout)  # a Python type in place of what to give
 
 
 def test_the_version_is_printed() -> None:
@@ -472,3 +473,40 @@ def test_a_hint_names_the_command_that_does_it(
     result = fer(*words)
     assert result.exit_code == 2
     assert hint in result.stderr.partition("hint: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("content", "command", "said"),
+    [
+        (
+            b"\xff",
+            ["extract", "--backbone", "pixels", "--task", "FILE"],
+            "not a text file in UTF-8",
+        ),
+        (b"\xff", ["data", "audit", "--ferplus", "FILE"], "not a text file in UTF-8"),
+        (
+            b"[classes]\na = []",
+            ["extract", "--backbone", "pixels", "--task", "FILE"],
+            "two classes",
+        ),
+        (b"", ["data", "info", "FILE"], "empty"),
+        (b"emotion,pixels\n", ["data", "info", "FILE"], "no rows"),
+        (b"PAR1 and no more", ["data", "info", "FILE.parquet"], "its end"),
+        (b"no cache", ["extract", "--backbone", "pixels", "--cache-dir", "FILE"], "no folder"),
+        (None, ["extract", "--backbone", "fernet", "--weights", "FILE"], "is a folder"),
+        (b"", ["predict", "FILE.png", "--out", "rows.txt"], "neither .csv nor .jsonl"),
+        (None, ["fit", "--set", "x"], "NAME=VALUE"),
+    ],
+)
+def test_wrong_input_is_told_in_plain_words_and_with_a_hint(
+    folder: Path, content: bytes | None, command: list[str], said: str
+) -> None:
+    path = folder / next((one for one in command if one.startswith("FILE")), "FILE")
+    path.mkdir() if content is None else path.write_bytes(content)
+    result = fer(*command)
+    assert result.exit_code == 2
+    error, hint = result.stderr.strip().splitlines()[-2:]
+    assert said in error
+    assert "codec" not in error
+    assert "magic" not in error
+    assert hint.startswith("hint: ")

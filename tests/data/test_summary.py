@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from fer_features.data import BadRow, FaceIndex, Faces
-from fer_features.data.faces import pixel_sha256
+from fer_features.data.faces import SampleFaces, pixel_sha256
 from fer_features.data.folder import FolderFaces
-from fer_features.data.summary import picture_forms, sample_rows, summarize
+from fer_features.data.summary import photograph_notes, picture_forms, sample_rows, summarize
 from fer_features.errors import FerError
 
 
@@ -121,6 +121,37 @@ def test_a_folder_s_pictures_are_described_as_they_are_stored(tmp_path: Path) ->
     }
     (note,) = found["notes"]
     assert "happy/notes.txt" in note
+
+
+@pytest.mark.parametrize(
+    ("sizes", "noted"),
+    [
+        (((48, 48),), False),
+        (((192, 192),), False),  # a face cut out in another size
+        (((193, 193),), True),
+        (((96, 48),), False),
+        (((97, 64),), True),  # 1 : 1.52
+        (((97, 65),), False),
+        (((640, 480), (48, 48)), False),  # one of two
+        (((640, 480), (500, 600), (48, 48)), True),
+    ],
+)
+def test_most_pictures_as_large_as_photographs_are_noted(
+    tmp_path: Path, sizes: tuple[tuple[int, int], ...], noted: bool
+) -> None:
+    (tmp_path / "happy").mkdir()
+    for number, size in enumerate(sizes):
+        Image.new("L", size).save(tmp_path / "happy" / f"{number}.png")
+    (tmp_path / "happy" / "damaged.png").write_bytes(b"not a picture")
+    notes = list(photograph_notes(FolderFaces(tmp_path), option="--detect"))
+    assert len(notes) == noted
+    if len(sizes) == 3:
+        assert "up to 640×480 pixels are each squashed whole to 48×48" in notes[0]
+        assert notes[0].endswith("in photographs --detect finds the faces instead")
+
+
+def test_a_source_without_pictures_has_no_photographs() -> None:
+    assert not list(photograph_notes(SampleFaces(), option="--detect"))
 
 
 def test_sizes_leave_out_what_skip_bad_leaves_out(tmp_path: Path) -> None:

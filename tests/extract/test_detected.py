@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,14 @@ def config(path: Path, **options: Any) -> ExtractConfig:
 def images(cache: Path) -> NDArray[np.uint8]:
     with Cache(cache) as opened:
         return opened.images(np.arange(len(opened)))
+
+
+def test_whole_photographs_that_are_read_as_faces_are_noted_once(folder: Path) -> None:
+    told: list[str] = []
+    done = extract(replace(config(folder), detect=False), log=told.append)
+    (note,) = done.notes
+    assert note.startswith("pictures of up to 1024×512 pixels are each squashed whole to 48×48")
+    assert told.count(f"note: {note}") == 1
 
 
 def test_a_cache_holds_the_crops_that_predict_sees(

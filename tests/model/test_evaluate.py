@@ -233,6 +233,20 @@ def test_the_largest_face_of_each_photograph(photographs: FaceSource) -> None:
     assert "that of the 4 faces answered; 3 pictures have no answer (no_face 1," in found.texts()[0]
 
 
+def test_whole_photographs_that_are_scored_as_faces_are_noted(tmp_path: Path) -> None:
+    save(tmp_path / "own" / "happy" / "a.png", drawn((10, 10, 60, 50)))
+    Image.new("L", (640, 480)).save(tmp_path / "own" / "happy" / "b.png")
+    Image.new("L", (400, 480)).save(tmp_path / "own" / "happy" / "c.png")
+    model: Any = Fake()
+    found = evaluate_model(model, open_faces(tmp_path / "own"))
+    assert "up to 640×480 pixels" in found.texts()[-1]
+    assert "--faces found finds the faces" in found.texts()[-1]
+    found = evaluate_model(
+        model, open_faces(tmp_path / "own"), whole=False, detector=FakeDetector()
+    )
+    assert not found.notes
+
+
 def test_two_models_on_the_faces_that_are_found(photographs: FaceSource) -> None:
     model: Any = Fake()
     other: Any = Fake(least=80, name="other")
