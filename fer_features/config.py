@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fer_features.runtime.flags import (
     Flag,
@@ -311,6 +311,17 @@ class TrainConfig(DataConfig):
     dropout: Annotated[
         float | None, Flag("Dropout before the classifier: 0, or 0.3 to fine-tune.")
     ] = None
+    mixup: Annotated[
+        float,
+        Flag(
+            "Blend pairs of images and their labels by shares drawn from a Beta distribution with "
+            "this for both parameters; 0.2 to 0.4 is usual, 0 for none."
+        ),
+    ] = 0.0
+    augment: Annotated[
+        float,
+        Flag("Strength of rotation, scale, shift, contrast and light; at 0 there are none."),
+    ] = 1.0
     balance: Annotated[
         float,
         Flag(
@@ -343,6 +354,10 @@ class TrainConfig(DataConfig):
     teacher_weight: Annotated[
         float, Flag("Share of the teachers' answers in what is learnt; the rest is the label's.")
     ] = 0.5
+    keep: Annotated[
+        Literal["last", "best"],
+        Flag("The weights kept: of the last epoch, or of the one with the best validation loss."),
+    ] = "last"
     keep_copies: Annotated[
         bool,
         Flag(

@@ -7,16 +7,19 @@ NumPy, so that each step's are known from its number, on every Keras backend ali
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fer_features.runtime.keras_runtime import import_keras
 
-DRAWS = 9
+DRAWS = 10
 """Random numbers from 0 to 1 for each image."""
 
 MIRROR = 2
 """The column of the one that exchanges left and right."""
+
+BLEND = 9
+"""The column of an image's own share where two are blended, which is not drawn uniformly."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Augmentation:
     light: float = 0.15
     hole: int = 14
     mirror: float = 0.5
+
+    def times(self, strength: float) -> Augmentation:
+        """Other ranges of all but the hole and the mirror."""
+        names = ("degrees", "scale", "shift", "contrast", "light")
+        return replace(self, **{name: strength * getattr(self, name) for name in names})
 
     def __call__(self, images: Any, draws: Any) -> Any:
         """Augment images.
@@ -91,6 +99,15 @@ class Augmentation:
 IMAGES = Augmentation()
 MAPS = Augmentation(degrees=0, scale=0, shift=0, contrast=0, light=0, hole=3, mirror=0)
 """Of maps: the mirrored ones are in the cache."""
+
+
+def blend(values: Any, others: Any, share: Any) -> Any:
+    """Blend images, maps or targets with others: mixup.
+
+    Zhang and others, *mixup: Beyond Empirical Risk Minimization*, 2018
+    (https://arxiv.org/abs/1710.09412).
+    """
+    return share * values + (1 - share) * others
 
 
 def _signed(draws: Any, column: int) -> Any:

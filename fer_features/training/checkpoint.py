@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_features.errors import FerError
 from fer_features.runtime.files import atomic_path
@@ -27,11 +28,13 @@ class State:
         seconds: their duration.
         history: a value per epoch for each of ``loss``, ``accuracy``, ``val_loss`` and
             ``val_accuracy``.
+        kept: the values to write at the end, if they are not the last epoch's.
     """
 
     epoch: int = 0
     seconds: float = 0.0
     history: dict[str, list[float]] = field(default_factory=dict)
+    kept: list[NDArray[Any]] = field(default_factory=list)
 
 
 def checkpoint_path(out: Path) -> Path:
@@ -52,7 +55,9 @@ def save_checkpoint(
     """
     to_numpy = import_keras().ops.convert_to_numpy
     arrays = {f"v{number}": to_numpy(one.value) for number, one in enumerate(variables)}
-    note = json.dumps({"identity": identity, "state": vars(state)}, allow_nan=False)
+    arrays |= {f"kept{number}": array for number, array in enumerate(state.kept)}
+    numbers = {name: value for name, value in vars(state).items() if name != "kept"}
+    note = json.dumps({"identity": identity, "state": numbers}, allow_nan=False)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, note=np.array(note), **arrays)
 
@@ -69,6 +74,7 @@ def load_checkpoint(path: Path, variables: Sequence[Any], *, identity: dict[str,
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             content = json.loads(str(file["note"]))
             arrays = [file[f"v{number}"] for number in range(len(variables))]
+            kept = [file[f"kept{n}"] for n in range(len(file.files)) if f"kept{n}" in file]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise FerError(
             f"{path}: the checkpoint cannot be read", hint="remove it, and start again"
@@ -82,4 +88,4 @@ def load_checkpoint(path: Path, variables: Sequence[Any], *, identity: dict[str,
             )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
-    return State(**content["state"])
+    return State(**content["state"], kept=kept)

@@ -194,7 +194,13 @@ def _train(
     if state.epoch:
         log(f"resuming after epoch {state.epoch} of {epochs}")
     of_epoch = partial(
-        batches, data.inputs, data.split.train, targets, size=config.batch_size, seed=config.seed
+        batches,
+        data.inputs,
+        data.split.train,
+        targets,
+        size=config.batch_size,
+        seed=config.seed,
+        mixup=config.mixup,
     )
     while state.epoch < epochs:
         started = time.perf_counter()
@@ -204,6 +210,9 @@ def _train(
             values = _train_epoch(trainer, training, partial(advance, config.batch_size))
         with trainer.averaged(training):
             scores = score_rows(trainer.logits, data, data.split.validation)
+            best = min(state.history.get("val_loss", ()), default=np.inf)
+            if config.keep == "best" and scores.log_loss < best:
+                state.kept = trainer.values
         values |= {"val_loss": scores.log_loss, "val_accuracy": scores.accuracy}
         for name, value in values.items():
             state.history.setdefault(name, []).append(value)
@@ -212,6 +221,8 @@ def _train(
         save_checkpoint(checkpoint, state, trainer.variables, identity=identity)
         log(_line(state, epochs))
     with trainer.averaged(of_epoch(epoch=epochs - 1)):
+        if state.kept:
+            trainer.assign(state.kept)
         provenance = write_trained(config, data, trainer, state, identity)
     checkpoint.unlink(missing_ok=True)
     return provenance

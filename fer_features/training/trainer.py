@@ -19,7 +19,7 @@ from fer_features.config import TrainConfig
 from fer_features.data import IMAGE_SIZE
 from fer_features.engines.graph import network_input
 from fer_features.runtime.keras_runtime import import_keras, keras_settings, suppressed_native_logs
-from fer_features.training.augment import DRAWS, IMAGES, MAPS, MIRROR
+from fer_features.training.augment import BLEND, DRAWS, IMAGES, MAPS, MIRROR, blend
 from fer_features.training.network import compiled_call, freeze_before, rate_shares, tail_of
 from fer_features.training.optimizer import make_optimizer
 from fer_features.training.recipe import backbone_of, is_cache, starting_weights
@@ -71,6 +71,17 @@ class Trainer:
         """The variables of a checkpoint, in a fixed order."""
         return [*self.student.variables, *self.model.optimizer.variables]
 
+    @property
+    def values(self) -> list[NDArray[Any]]:
+        """The values of the student's variables, copied."""
+        to_numpy = import_keras().ops.convert_to_numpy
+        return [to_numpy(one.value).copy() for one in self.student.variables]
+
+    def assign(self, values: Sequence[NDArray[Any]]) -> None:
+        """Give the student's variables these values."""
+        for one, value in zip(self.student.variables, values, strict=True):
+            one.assign(value)
+
     def logits(self, inputs: NDArray[np.uint8 | np.float16]) -> Any:
         """Logits (N, outputs) of images or maps without augmentation."""
         draws = np.zeros((len(inputs), DRAWS), np.float32)  # unused
@@ -88,17 +99,14 @@ class Trainer:
         Args:
             data: `batches`, of which the first are used for the statistics.
         """
-        variables = self.student.variables
-        to_numpy = import_keras().ops.convert_to_numpy
-        before = [to_numpy(one.value).copy() for one in variables]
+        before = self.values
         self.model.optimizer.put_averages(self.model.trainable_variables)
         for number in range(min(len(data), STATISTICS_BATCHES) if self.moves else 0):
             self._forward_training(list(data[number][0]))
         try:
             yield
         finally:
-            for one, value in zip(variables, before, strict=True):
-                one.assign(value)
+            self.assign(before)
 
 
 @keras_settings()
@@ -166,13 +174,17 @@ def _body(config: TrainConfig, network: Any, moves: bool) -> tuple[list[Any], An
     on_maps = is_cache(config.data)
     tail = tail_of(backbone, network, config.tail_from) if config.tail_from else network
     freeze_before(network, tail)
-    augmentation = MAPS if on_maps else IMAGES
+    augmentation = (MAPS if on_maps else IMAGES).times(config.augment)
 
     class Front(keras.layers.Layer):  # type: ignore[misc]  # keras has no types here
         def call(self, inputs: Any, draws: Any, training: bool = False) -> Any:
             x = keras.ops.cast(inputs, "float32")
             x = x if on_maps else keras.ops.expand_dims(x, -1)
-            return augmentation(x, draws) if training else x
+            if not training:
+                return x
+            x = augmentation(x, draws)
+            share = keras.ops.reshape(draws[:, BLEND], (-1, 1, 1, 1))
+            return blend(x, keras.ops.flip(x, axis=0), share) if config.mixup else x
 
         def compute_output_spec(self, inputs: Any, draws: Any, training: bool = False) -> Any:
             channel = () if on_maps else (1,)
@@ -236,6 +248,7 @@ def batches(
     size: int,
     seed: int,
     epoch: int,
+    mixup: float = 0.0,
 ) -> Any:
     """One epoch's batches as a Keras data set of ((inputs, draws), targets).
 
@@ -249,6 +262,8 @@ def batches(
         size: rows in a batch.
         seed: of the training.
         epoch: its number, from 0.
+        mixup: the parameter of the Beta distribution of each image's share, where images are
+            blended with the batch in reverse order; 0 for none.
     """
     keras: Any = import_keras()
     order = np.random.default_rng([seed, epoch]).permutation(len(rows))
@@ -260,11 +275,16 @@ def batches(
         def __getitem__(self, index: int) -> Any:
             chosen = order[index * size : (index + 1) * size]
             rng = np.random.default_rng([seed, epoch, index])
-            draws = rng.random((len(chosen), DRAWS), dtype=np.float32)
+            draws = np.ones((len(chosen), DRAWS), np.float32)
+            draws[:, :BLEND] = rng.random((len(chosen), BLEND), dtype=np.float32)
             batch = inputs[0][rows[chosen]]
             if len(inputs) > 1:
                 mirrored = draws[:, MIRROR] < IMAGES.mirror
                 batch[mirrored] = inputs[1][rows[chosen[mirrored]]]
-            return (batch, draws), targets[chosen]
+            wanted = targets[chosen]
+            if mixup:
+                draws[:, BLEND] = rng.beta(mixup, mixup, len(chosen))
+                wanted = blend(wanted, wanted[::-1], draws[:, BLEND:])
+            return (batch, draws), wanted
 
     return Batches()
