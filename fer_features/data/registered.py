@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -21,6 +22,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # i
 from fer_features.config import REGISTERED
 from fer_features.data.faces import IMAGE_SIZE
 from fer_features.runtime.progress import Advance
+from fer_features.runtime.vector_search import InvertedLists, earlier_pairs
 
 WINDOW = 36
 """Side of the middle part of an image that is looked for in the others."""
@@ -49,6 +51,9 @@ ESTIMATE = 0.6
 """Pairs of which every fourth pixel correlates less are not compared in full. Of 2,000 poses of
 FER2013's pairs above 0.7 none was estimated more than 0.133 too low."""
 
+EVERY_PAIR = 50_000
+"""Of more images not all pairs are compared, but those that share an inverted list."""
+
 _BLOCK = 1024
 _SEARCH_SHARE = 0.9  # of the progress shown; the rest is the alignment
 
@@ -57,7 +62,18 @@ Ints = NDArray[np.int64]
 
 
 POSES = tuple(product(SCALES, (False, True), SHIFTS, SHIFTS))
-"""How the second image of a pair is moved onto the first: scale, mirrored, down, across."""
+"""How the first image of a pair is moved onto the second: scale, mirrored, down, across."""
+
+INVERSE = tuple(
+    POSES.index((SCALES[scale == SCALES[0]], mirrored, -down, across if mirrored else -across))
+    for scale, mirrored, down, across in POSES
+)
+"""For each pose the place of that which moves the second image onto the first."""
+
+
+def is_indexed(images: int) -> bool:
+    """Whether so many different images are searched through inverted lists, not pair by pair."""
+    return images > EVERY_PAIR
 
 
 def registered_pairs(
@@ -65,8 +81,8 @@ def registered_pairs(
 ) -> tuple[Ints, Floats]:
     """Pairs of images that show one photograph, shifted by up to 8 pixels, scaled or mirrored.
 
-    Every pair is compared; about half of the images' pixels have to show the same. Memory grows
-    with the images (10 kB each) and not with the pairs.
+    About half of the images' pixels have to show the same. Up to `EVERY_PAIR` images each pair is
+    compared; of more, those that inverted lists bring together.
 
     Args:
         images: uint8 (N, 48, 48), all different.
@@ -106,48 +122,36 @@ def _search(images: NDArray[np.uint8], report: _Progress) -> tuple[Ints, Ints]:
     """Candidates, int64 (P, 2), and for each the place in `POSES` that fits best."""
     flat = images.astype(np.float32).reshape(-1, IMAGE_SIZE)
     fixed = next(_descriptions(flat, 1.0, False, 0, (0,)))
-    keys, scores, number = [], [], 0
+    find = InvertedLists(fixed).pairs if is_indexed(len(fixed)) else partial(earlier_pairs, fixed)
+    key, score, number = np.empty(0, np.int64), np.empty(0, np.float32), 0
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for scale, mirrored in product(SCALES, (False, True)):
+            keys, scores = [key], [score]
             by_shift = {
                 across: tuple(_descriptions(flat, scale, mirrored, across, SHIFTS))
                 for across in SHIFTS
             }
             for down, across in product(range(len(SHIFTS)), SHIFTS):
-                for key, score in _compare(fixed, by_shift[across][down], pool):
-                    keys.append(key * len(POSES) + number)
-                    scores.append(score)
+                moved = by_shift[across][down]
+                for one, other, r in find(moved, threshold=CANDIDATE, pool=pool):
+                    pair = np.maximum(one, other) * len(images) + np.minimum(one, other)
+                    pose = np.where(other < one, number, INVERSE[number])
+                    keys.append(pair * len(POSES) + pose)
+                    scores.append(r)
                 number += 1
                 report.add(_SEARCH_SHARE / len(POSES))
-    key, score = np.concatenate([*keys, np.empty(0, np.int64)]), np.concatenate([*scores, [0]])
-    order = np.lexsort((-score[: len(key)], key // len(POSES)))
-    key = key[order].astype(np.int64)
+            key, score = _best_poses(np.concatenate(keys), np.concatenate(scores))
     pair, pose = np.divmod(key, len(POSES))
-    first = np.flatnonzero(np.diff(pair, prepend=-1))  # the best pose of each pair
-    # `fixed` is the later image of a pair, so that key = later * N + earlier
-    later, earlier = np.divmod(pair[first], len(images))
-    return np.stack([earlier, later], axis=1), pose[first]
+    later, earlier = np.divmod(pair, len(images))
+    return np.stack([earlier, later], axis=1), pose
 
 
-def _compare(
-    fixed: Floats, moved: Floats, pool: ThreadPoolExecutor
-) -> Iterator[tuple[Ints, Floats]]:
-    """Pairs of a fixed image and an earlier moved one that may be copies: keys and scores."""
-    n = len(fixed)
-
-    def block(start: int) -> tuple[Ints, Floats]:
-        stop = min(start + _BLOCK, n)
-        keys, scores = [], []
-        for left in range(0, stop, _BLOCK):
-            score = (fixed[start:stop] @ moved[left : min(left + _BLOCK, stop)].T).ravel()
-            hit = np.flatnonzero(score > CANDIDATE)
-            later, earlier = np.divmod(hit, min(left + _BLOCK, stop) - left)
-            later, earlier = later + start, earlier + left
-            keys.append((later * n + earlier)[earlier < later])
-            scores.append(score[hit][earlier < later])
-        return np.concatenate(keys), np.concatenate(scores)
-
-    yield from pool.map(block, range(0, n, _BLOCK))
+def _best_poses(key: Ints, score: Floats) -> tuple[Ints, Floats]:
+    """Of each pair the pose with the highest score; keys are pair × number of poses + pose."""
+    pair = key // len(POSES)
+    order = np.lexsort((-score, pair))
+    first = order[np.flatnonzero(np.diff(pair[order], prepend=-1))]
+    return key[first], score[first]
 
 
 def _descriptions(
@@ -236,7 +240,7 @@ def _correlate(region: Floats, target: Floats) -> Floats:
     sums = [_box_sums(power) for power in (region, region.astype(np.float64) ** 2)]
     variance = sums[1] - sums[0] ** 2 / WINDOW**2
     length = np.sqrt(np.maximum(variance, LEAST_VARIANCE))
-    best: Floats = (product / length).reshape(len(region), -1).max(axis=1).astype(np.float32)
+    best: Floats = (product / length).max(axis=(1, 2)).astype(np.float32)
     return best
 
 
