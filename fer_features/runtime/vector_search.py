@@ -56,13 +56,13 @@ class InvertedLists:
     """Unit vectors in lists, about √(16 N) of them, so that a search takes some N^1.5 products.
 
     Args:
-        vectors: float32 (N, D), of length 1 or 0.
+        vectors: float32 (N, D), of length 1 or 0; at least `PROBES`.
     """
 
     def __init__(self, vectors: Floats) -> None:
         from sklearn.cluster import KMeans
 
-        count = max(1, round((PROBES * len(vectors)) ** 0.5))
+        count = round((PROBES * len(vectors)) ** 0.5)
         lists = KMeans(count, init="random", n_init=1, max_iter=_ROUNDS, random_state=0)
         with threadpool_limits(1):  # sums of several threads differ from run to run
             label = lists.fit(vectors).labels_
@@ -87,7 +87,7 @@ class InvertedLists:
         def search(number: int) -> list[Found]:
             members, found = self._members[number], []
             here = self._vectors[members]
-            some = visitors[number] // probes.shape[1]
+            some = visitors[number] // PROBES
             for start in range(0, len(some), _BLOCK):
                 there = some[start : start + _BLOCK]
                 row, column, score = _above(here, others[there], threshold)
@@ -100,9 +100,8 @@ class InvertedLists:
             yield from found
 
     def _probe(self, vectors: Floats) -> Ints:
-        """The nearest lists of some vectors: (N, at most `PROBES`)."""
-        probes = min(PROBES, len(self._centres))
-        nearest: Ints = np.argpartition(vectors @ self._centres.T, -probes, axis=1)[:, -probes:]
+        """The nearest lists of some vectors: (N, `PROBES`)."""
+        nearest: Ints = np.argpartition(vectors @ self._centres.T, -PROBES, axis=1)[:, -PROBES:]
         return nearest
 
 
