@@ -69,7 +69,7 @@ class Twins:
         correlation: float32 (P,), Pearson's r of the pixels (of the aligned middles, without
             the light, where the kind is registered).
         indexed: whether registered copies were searched for through inverted lists, which miss some
-            2 in 1,000 (`fer_features.data.registered`).
+            2 in 100 (`fer_features.data.registered`).
     """
 
     groups: Groups
