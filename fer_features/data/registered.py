@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,27 +123,22 @@ class _Progress:
 
 def _search(images: NDArray[np.uint8], report: _Progress) -> tuple[Ints, Ints]:
     """Candidates, int64 (P, 2), and for each the place in `POSES` that fits best."""
-    flat = images.astype(np.float32).reshape(-1, IMAGE_SIZE)
-    fixed = next(_descriptions(flat, 1.0, False, 0, (0,)))
+    fixed = next(_descriptions(images, 1.0, False, 0, (0,)))
     find = partial(earlier_pairs, fixed, threshold=CANDIDATE)
     if is_indexed(len(images)):
         find = partial(InvertedLists(fixed).pairs, threshold=INDEXED_CANDIDATE)
-    key, score, number = np.empty(0, np.int64), np.empty(0, np.float32), 0
+    key, score = np.empty(0, np.int64), np.empty(0, np.float32)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for scale, mirrored in product(SCALES, (False, True)):
             keys, scores = [key], [score]
-            by_shift = {
-                across: tuple(_descriptions(flat, scale, mirrored, across, SHIFTS))
-                for across in SHIFTS
-            }
-            for down, across in product(range(len(SHIFTS)), SHIFTS):
-                moved = by_shift[across][down]
+            every = (_descriptions(images, scale, mirrored, across, SHIFTS) for across in SHIFTS)
+            for (across, down), moved in zip(product(SHIFTS, SHIFTS), chain(*every), strict=True):
+                number = POSES.index((scale, mirrored, down, across))
                 for one, other, r in find(moved, pool=pool):
                     pair = np.maximum(one, other) * len(images) + np.minimum(one, other)
                     pose = np.where(other < one, number, INVERSE[number])
                     keys.append(pair * len(POSES) + pose)
                     scores.append(r)
-                number += 1
                 report.add(_SEARCH_SHARE / len(POSES))
             key, score = _best_poses(np.concatenate(keys), np.concatenate(scores))
     pair, pose = np.divmod(key, len(POSES))
@@ -154,13 +149,13 @@ def _search(images: NDArray[np.uint8], report: _Progress) -> tuple[Ints, Ints]:
 def _best_poses(key: Ints, score: Floats) -> tuple[Ints, Floats]:
     """Of each pair the pose with the highest score; keys are pair × number of poses + pose."""
     pair = key // len(POSES)
-    order = np.lexsort((-score, pair))
+    order = np.lexsort((key, -score, pair))
     first = order[np.flatnonzero(np.diff(pair[order], prepend=-1))]
     return key[first], score[first]
 
 
 def _descriptions(
-    flat: Floats, scale: float, mirrored: bool, across: int, downs: tuple[int, ...]
+    images: NDArray[np.uint8], scale: float, mirrored: bool, across: int, downs: tuple[int, ...]
 ) -> Iterator[Floats]:
     """Unit vectors (N, 63) of the window of each image, moved; one array for each shift down.
 
@@ -175,9 +170,13 @@ def _descriptions(
         windows = {shift: blurred[MARGIN + shift :][:WINDOW] for shift in (across, *downs)}
         right = columns @ windows[across]
         left = np.concatenate([waves @ windows[down] for down in downs])
-        rows = (flat @ right.T).reshape(-1, IMAGE_SIZE, WAVES)
-        found.append(np.tensordot(left, rows, axes=(1, 1)).transpose(1, 0, 2))
-    band = (found[0] - found[1]).reshape(len(flat) // IMAGE_SIZE, len(downs), WAVES * WAVES)
+        described = np.empty((len(images), len(left), WAVES), np.float32)
+        for start in range(0, len(images), _BLOCK):
+            some = images[start : start + _BLOCK].astype(np.float32).reshape(-1, IMAGE_SIZE)
+            rows = (some @ right.T).reshape(-1, IMAGE_SIZE, WAVES)
+            described[start : start + _BLOCK] = np.tensordot(left, rows, (1, 1)).transpose(1, 0, 2)
+        found.append(described)
+    band = (found[0] - found[1]).reshape(len(images), len(downs), WAVES * WAVES)
     for place in range(len(downs)):
         yield _unit(np.ascontiguousarray(band[:, place, 1:]))  # without the mean
 
