@@ -184,9 +184,12 @@ def _descriptions(
 def _align(images: NDArray[np.uint8], pairs: Ints, pose: Ints, report: _Progress) -> Floats:
     """The highest correlation of each pair near its pose, -1 where an estimate is low: (P,)."""
     best = np.full(len(pairs), -1, np.float32)
-    fixed = _bands(images, 1.0)[:, MARGIN : MARGIN + WINDOW, MARGIN : MARGIN + WINDOW]
-    fixed = fixed.reshape(len(images), WINDOW * WINDOW)
-    fixed = _unit(fixed - fixed.mean(axis=1, keepdims=True)).reshape(-1, WINDOW, WINDOW)
+    fixed = np.empty((len(images), WINDOW, WINDOW), np.float32)
+    middle = slice(MARGIN, MARGIN + WINDOW)
+    for start in range(0, len(images), _BLOCK):
+        flat = _bands(images[start : start + _BLOCK], 1.0)[:, middle, middle].reshape(-1, WINDOW**2)
+        flat = _unit(flat - flat.mean(axis=1, keepdims=True))
+        fixed[start : start + _BLOCK] = flat.reshape(-1, WINDOW, WINDOW)
     scale, mirrored = np.array(POSES)[pose, :2].T
     shifts = np.array(POSES)[pose, 2:].astype(np.int64)
     corner = np.clip(MARGIN + shifts - REACH, 0, IMAGE_SIZE - WINDOW - 2 * REACH)
@@ -206,6 +209,7 @@ def _align(images: NDArray[np.uint8], pairs: Ints, pose: Ints, report: _Progress
             report.add((1 - _SEARCH_SHARE) * len(some) / work)
             some = some[fits]
             best[some] = np.maximum(best[some], _correlate(region[fits], target[fits]))
+        del moved, lengths  # before those of the next scale are made
     return best
 
 
@@ -270,8 +274,7 @@ def _bands(images: NDArray[np.uint8], scale: float) -> Floats:
 def _waves() -> Floats:
     from scipy.fft import dct
 
-    waves: Floats = dct(np.eye(WINDOW), axis=0, norm="ortho")[:WAVES].astype(np.float32)
-    return waves
+    return np.asarray(dct(np.eye(WINDOW), axis=0, norm="ortho")[:WAVES], np.float32)
 
 
 def _gaussian(deviation: float) -> Floats:
@@ -279,8 +282,7 @@ def _gaussian(deviation: float) -> Floats:
     from scipy.ndimage import gaussian_filter1d
 
     blur = gaussian_filter1d(np.eye(IMAGE_SIZE), deviation, axis=0, mode="nearest")
-    matrix: Floats = blur.astype(np.float32)
-    return matrix
+    return np.asarray(blur, np.float32)
 
 
 def _zoom(scale: float) -> Floats:
@@ -288,8 +290,7 @@ def _zoom(scale: float) -> Floats:
     middle = (IMAGE_SIZE - 1) / 2
     source = np.clip((np.arange(IMAGE_SIZE) - middle) / scale + middle, 0, IMAGE_SIZE - 1)
     distance = np.abs(source[:, None] - np.arange(IMAGE_SIZE))
-    matrix: Floats = np.maximum(1 - distance, 0).astype(np.float32)
-    return matrix
+    return np.asarray(np.maximum(1 - distance, 0), np.float32)
 
 
 def _unit(vectors: Floats) -> Floats:
