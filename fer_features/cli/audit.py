@@ -13,7 +13,7 @@ import typer
 from fer_features.cli.data import show_notes
 from fer_features.cli.extract import bad_dicts, show_bad
 from fer_features.cli.flags import CacheDir, Json
-from fer_features.config import CACHE_DIR, EMOTIONS, NEAR, USAGES, DataConfig
+from fer_features.config import CACHE_DIR, COPIES_INDEXED, EMOTIONS, NEAR, USAGES, DataConfig
 from fer_features.runtime.console import emit_json, print_line, print_wrapped, table
 from fer_features.runtime.files import write_text
 from fer_features.runtime.progress import show_progress
@@ -120,6 +120,8 @@ def twins(
     )
     for kind, n in counts["pairs"].items():
         print_line(f"{kind + ' pairs':22} {n:,}")
+    if found.twins.indexed:
+        print_line(COPIES_INDEXED)
     print_line(f"largest group          {counted(counts['largest_group'], 'image')}\n")
     _show_leaks(leaks)
     if written:
@@ -144,6 +146,8 @@ def show_audit(found: Audit) -> None:
     print_line(f"surplus exact copies   {found.copies:,}")
     for kind, name in list(enumerate(KINDS))[1:]:
         print_line(f"{name + ' pairs':22} {found.twins.count(kind):,}")
+    if found.twins.indexed:
+        print_line(COPIES_INDEXED)
     print_line(f"largest group          {counted(found.largest_group, 'image')}")
     print_line(f"images in a group      {int((found.group > 0).sum()):,}\n")
     _show_leaks(found.leaks)
@@ -215,6 +219,7 @@ def _count_twins(found: TwinTable) -> dict[str, Any]:
     return {
         "rows": len(linked),
         "pairs": dict(zip(KINDS, kinds.tolist(), strict=True)),
+        "indexed": found.twins.indexed,
         "in_a_group": int((size[linked] > 1).sum()),
         "largest_group": int(size.max(initial=0)),
     }

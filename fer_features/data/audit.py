@@ -131,6 +131,7 @@ class Audit:
             "rows": len(self),
             "surplus_copies": self.copies,
             "pairs": {name: self.twins.count(kind) for kind, name in enumerate(KINDS) if kind},
+            "indexed": self.twins.indexed,
             "largest_group": self.largest_group,
             "findings": {
                 name: {"images": int(found.sum()), "groups": self.groups(name)}

@@ -151,7 +151,9 @@ def read_table(path: Path) -> TwinTable | None:
                 return None
             groups = Groups(**{name: file[name] for name in ("exact", "near", "linked")})
             found = {name: file[name] for name in ("pairs", "kind", "correlation")}
-            table = TwinTable(file["row"], file["sha256"], Twins(groups=groups, **found))
+            indexed = "indexed" in file and bool(file["indexed"])
+            twins = Twins(groups=groups, **found, indexed=indexed)
+            table = TwinTable(file["row"], file["sha256"], twins)
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         return None
     same = {len(table.row), len(table.sha256), *map(len, vars(groups).values())}

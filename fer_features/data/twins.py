@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fer_features.config import NEAR
 from fer_features.data.faces import pixel_sha256
-from fer_features.data.registered import registered_pairs
+from fer_features.data.registered import is_indexed, registered_pairs
 from fer_features.runtime.progress import Advance, Progress, no_progress
 
 _WAVES = 8
@@ -68,12 +68,15 @@ class Twins:
         kind: uint8 (P,), a place in `KINDS`.
         correlation: float32 (P,), Pearson's r of the pixels (of the aligned middles, without
             the light, where the kind is registered).
+        indexed: whether registered copies were searched for through inverted lists, which miss some
+            2 in 100 (`fer_features.data.registered`).
     """
 
     groups: Groups
     pairs: NDArray[np.int64]
     kind: NDArray[np.uint8]
     correlation: NDArray[np.float32]
+    indexed: bool = False
 
     def count(self, kind: int) -> int:
         """How many pairs of a kind there are."""
@@ -88,7 +91,7 @@ def find_twins(
     threshold: float = NEAR,
     progress: Progress = no_progress,
 ) -> Twins:
-    """Find all copies among images. Every pair is compared.
+    """Find all copies among images. Every pair is compared, but see `Twins.indexed`.
 
     Args:
         images: uint8 (N, 48, 48).
@@ -122,6 +125,7 @@ def find_twins(
         pairs=pairs,
         kind=kind,
         correlation=correlation.astype(np.float32),
+        indexed=is_indexed(len(order)),
     )
 
 

@@ -36,6 +36,7 @@ class Dataset:
         y: int64 (N,), class codes.
         metadata: emotion, usage, hash and source row.
         groups: groups of copies, linked through other rows of the source too.
+        copies_indexed: whether not all pairs were compared to find them (`Twins.indexed`).
         seen: the backbone's training images; None if its weights do not record them.
         learnt: bool (N,), training images, and copies of them, of any backbone in the cache's
             folder.
@@ -65,6 +66,7 @@ class Dataset:
     pooling: str
     views: tuple[str, ...]
     combine: str = "features"
+    copies_indexed: bool = False
     arrays: dict[tuple[str, str | None], NDArray[Any]] = field(default_factory=dict)
 
     @property
@@ -119,6 +121,7 @@ def load_dataset(cache: Cache, config: FitConfig, *, progress: Progress = no_pro
         y=y[kept],
         metadata=metadata,
         groups=table.groups(metadata.source_row),
+        copies_indexed=table.twins.indexed,
         seen=seen_rows(cache, rows, table),
         learnt=learnt_rows(cache, rows, table),
         labels=config.labels,

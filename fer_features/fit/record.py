@@ -71,6 +71,7 @@ def _record(fitted: Fitted, config: FitConfig, command: str) -> RunRecord:
             test=len(split.test),
             leaked=runs.Leaked(**split.leaked),
             validation_from=split.validation_from,
+            copies_indexed=dataset.copies_indexed,
         ),
         head=runs.HeadRecord(
             name=head.name,

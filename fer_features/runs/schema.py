@@ -101,7 +101,10 @@ class Leaked(Record, frozen=True, kw_only=True):
 
 
 class Split(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """The split, and the number of rows of each part."""
+    """The split, and the number of rows of each part.
+
+    `copies_indexed`: registered copies were searched for through an index, which misses a few.
+    """
 
     name: str
     seed: Count | None
@@ -110,6 +113,7 @@ class Split(Record, frozen=True, kw_only=True, omit_defaults=True):
     test: Count
     leaked: Leaked
     validation_from: str = ""
+    copies_indexed: bool = False
 
 
 class HeadRecord(Record, frozen=True, kw_only=True, omit_defaults=True):

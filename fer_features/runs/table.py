@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from fer_features.config import COPIES_INDEXED
 from fer_features.metrics import NUMBERS
 from fer_features.metrics.intervals import WITH_INTERVAL
 from fer_features.runs.published import PUBLISHED_ROW, is_published_task
@@ -200,6 +201,8 @@ class ComparisonTable:
                 f"near and {registered:,} shifted or scaled, of {split.test:,}. That raises the "
                 "scores of every row; --split grouped avoids it."
             )
+        if split.copies_indexed:
+            notes.append(f"{COPIES_INDEXED}.")
         if ids := ", ".join(record.id for record in records if record.calibration):
             notes.append(f"calibrated on the validation rows, which improves their scores: {ids}.")
         shown = {row["run"] for row in rows}

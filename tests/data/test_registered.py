@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
 
-from fer_features.data.registered import registered_pairs
+from fer_features.data.registered import INVERSE, POSES, registered_pairs
 
 
 def photograph(seed: int) -> NDArray[np.float64]:
@@ -30,6 +30,7 @@ def cut(
 OTHERS = np.stack([cut(photograph(seed)) for seed in range(10, 40)])
 
 
+@pytest.mark.parametrize("every_pair", [50_000, 0], ids=["every pair", "inverted lists"])
 @pytest.mark.parametrize(
     "moved",
     [
@@ -44,11 +45,21 @@ OTHERS = np.stack([cut(photograph(seed)) for seed in range(10, 40)])
     ],
     ids=["shift", "far", "larger", "smaller", "both", "mirror", "faint", "lit from one side"],
 )
-def test_a_copy_is_found_and_nothing_else(moved: NDArray[np.uint8]) -> None:
+def test_a_copy_is_found_and_nothing_else(
+    moved: NDArray[np.uint8], every_pair: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_features.data.registered.EVERY_PAIR", every_pair)
     images = np.concatenate([OTHERS[:7], [cut(photograph(0))], OTHERS[7:], [moved]])
     pairs, correlation = registered_pairs(images)
     assert pairs.tolist() == [[7, len(images) - 1]]
     assert 0.84 < correlation[0] <= 1.001
+
+
+def test_a_pose_and_its_inverse() -> None:
+    place = POSES.index((0.93, True, 3, -6))
+    assert POSES[INVERSE[place]] == (1.08, True, -3, -6)  # mirrored again, left is left
+    assert POSES[INVERSE[POSES.index((1.08, False, 0, 3))]] == (0.93, False, 0, -3)
+    assert [INVERSE[INVERSE[place]] for place in range(len(POSES))] == [*range(len(POSES))]
 
 
 def test_images_without_content_are_copies_of_nothing() -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from fer_features.cli import app
+from fer_features.config import COPIES_INDEXED
 from fer_features.data import open_faces, twin_table
 from fer_features.data.csv import CsvFaces
 from fer_features.data.twin_table import TwinTable, read_table, table_path
@@ -114,6 +115,19 @@ def test_the_command_writes_every_pair(source: CsvFaces, tmp_path: Path) -> None
     hashes = make(source, tmp_path).sha256.tolist()
     assert lines[2]["sha256_a"] == hashes[1].decode()
     assert 0.84 < float(lines[1]["correlation"]) <= 1
+
+
+def test_a_search_through_an_index_stands_in_the_table_and_is_said(
+    source: CsvFaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fer_features.data.twins.is_indexed", lambda images: images > 4)  # it has 5
+    assert make(source, tmp_path).twins.indexed
+    monkeypatch.undo()
+    assert make(source, tmp_path).twins.indexed
+    args = ["data", "twins", str(tmp_path / "six.csv"), "--cache-dir", str(tmp_path)]
+    assert COPIES_INDEXED in CliRunner().invoke(app, args).stdout.splitlines()
+    assert json.loads(CliRunner().invoke(app, [*args, "--json"]).stdout)["indexed"] is True
+    assert not make(source, tmp_path / "another").twins.indexed
 
 
 def test_the_command_counts_copies_by_part(source: CsvFaces, tmp_path: Path) -> None:

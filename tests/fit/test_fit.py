@@ -11,6 +11,7 @@ from fer_features.cache import Cache
 from fer_features.config import FitConfig
 from fer_features.data.splits import Split
 from fer_features.data.tasks import BINARY
+from fer_features.data.twin_table import TwinTable, table_of_rows
 from fer_features.errors import FerError
 from fer_features.fit.dataset import Dataset, load_dataset
 from fer_features.fit.fit import fit_each
@@ -76,6 +77,18 @@ def test_a_run_records_where_it_came_from(config: FitConfig) -> None:
     assert record.head.chosen["C"] in record.head.params["Cs"]
     assert record.seconds.fit > 0
     assert record.history is None
+
+
+def test_a_run_records_that_copies_were_searched_for_through_an_index(
+    config: FitConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def indexed(*args: Any, **kwargs: Any) -> TwinTable:
+        table = table_of_rows(*args, **kwargs)
+        return replace(table, twins=replace(table.twins, indexed=True))
+
+    assert not one(config).record.split.copies_indexed
+    monkeypatch.setattr("fer_features.fit.dataset.table_of_rows", indexed)
+    assert one(config).record.split.copies_indexed
 
 
 def test_the_same_fit_replaces_its_run_and_another_does_not(config: FitConfig) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from run_examples import run
 
+from fer_features.config import COPIES_INDEXED
 from fer_features.data.tasks import BINARY, SEVEN
 from fer_features.errors import FerError
 from fer_features.metrics import score
@@ -150,6 +151,11 @@ def test_random_weights_are_said_aloud() -> None:
 def test_a_leak_is_said_aloud() -> None:
     (note,) = one_table(run(leaked={"exact": 1, "near": 0})).notes
     assert "1 exact, 0 near and 0 shifted or scaled, of 2" in note
+
+
+def test_a_search_for_copies_through_an_index_is_said_aloud() -> None:
+    (note,) = one_table(run(copies_indexed=True)).notes
+    assert note == f"{COPIES_INDEXED}."
 
 
 def test_only_runs_about_the_newest_ones_images_are_taken() -> None:
