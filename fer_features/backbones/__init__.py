@@ -1,8 +1,9 @@
 """Frozen networks and descriptors: input, layers, preprocessing, and where weights come from."""
 
-from fer_features.backbones.backbone import BACKBONES, Backbone, get_backbone
+from fer_features.backbones.backbone import Backbone
 from fer_features.backbones.listing import BackboneInfo, list_backbones
 from fer_features.backbones.loading import load_weights
+from fer_features.backbones.registry import BACKBONES, get_backbone
 from fer_features.backbones.weights import (
     Weights,
     fetch_weights,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fer_features.backbones.backbone import BACKBONES
+from fer_features.backbones.registry import BACKBONES
 from fer_features.backbones.sources import PublishedFile, WheelFile
 from fer_features.backbones.weights import keras_path
 

@@ -13,8 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from fer_features.backbones.backbone import BACKBONES, Backbone
+from fer_features.backbones.backbone import Backbone
 from fer_features.backbones.descriptors import recipes_sha256
+from fer_features.backbones.registry import BACKBONES
 from fer_features.backbones.sources import PublishedFile, WheelFile
 from fer_features.backbones.weights_file import (
     Seen,
@@ -103,9 +104,8 @@ def _shipped(backbone: Backbone) -> Weights:
     file = backbone.shipped
     if file is None:
         having = ", ".join(one.name for one in BACKBONES.values() if one.shipped)
-        raise FerError(
-            f"no weights of {backbone.name} come with this package", hint=f"{having} has"
-        )
+        text = f"no weights of {backbone.name} come with this package"
+        raise FerError(text, hint=f"{having} has")
     return Weights("shipped", "shipped", file.sha256, path=_checked(file))
 
 

@@ -36,6 +36,12 @@ class State:
     history: dict[str, list[float]] = field(default_factory=dict)
     kept: list[NDArray[Any]] = field(default_factory=list)
 
+    def append(self, values: dict[str, float]) -> None:
+        """Count an epoch that has ended with these values."""
+        for name, value in values.items():
+            self.history.setdefault(name, []).append(value)
+        self.epoch += 1
+
 
 def checkpoint_path(out: Path) -> Path:
     """The checkpoint of a training whose weights go to `out`."""

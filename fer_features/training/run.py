@@ -178,9 +178,8 @@ def _train(
     n, out, epochs = len(data.split.train), out_of(config), int(config.epochs or 0)
     steps = n // config.batch_size
     if not steps:
-        raise FerError(
-            f"{n} images fill no batch of {config.batch_size}", hint="lower --batch-size"
-        )
+        hint = "lower --batch-size"
+        raise FerError(f"{n} images fill no batch of {config.batch_size}", hint=hint)
     trainer = make_trainer(
         config,
         outputs=data.outputs,
@@ -193,15 +192,8 @@ def _train(
     state = load_checkpoint(checkpoint, trainer.variables, identity=identity)
     if state.epoch:
         log(f"resuming after epoch {state.epoch} of {epochs}")
-    of_epoch = partial(
-        batches,
-        data.inputs,
-        data.split.train,
-        targets,
-        size=config.batch_size,
-        seed=config.seed,
-        mixup=config.mixup,
-    )
+    options = {"size": config.batch_size, "seed": config.seed, "mixup": config.mixup}
+    of_epoch = partial(batches, data.inputs, data.split.train, targets, **options)
     while state.epoch < epochs:
         started = time.perf_counter()
         training = of_epoch(epoch=state.epoch)
@@ -209,14 +201,8 @@ def _train(
         with progress(title, steps * config.batch_size, "images") as advance:
             values = _train_epoch(trainer, training, partial(advance, config.batch_size))
         with trainer.averaged(training):
-            scores = score_rows(trainer.logits, data, data.split.validation)
-            best = min(state.history.get("val_loss", ()), default=np.inf)
-            if config.keep == "best" and scores.log_loss < best:
-                state.kept = trainer.values
-        values |= {"val_loss": scores.log_loss, "val_accuracy": scores.accuracy}
-        for name, value in values.items():
-            state.history.setdefault(name, []).append(value)
-        state.epoch += 1
+            values |= _validate(config, trainer, data, state)
+        state.append(values)
         state.seconds += time.perf_counter() - started
         save_checkpoint(checkpoint, state, trainer.variables, identity=identity)
         log(_line(state, epochs))
@@ -226,6 +212,17 @@ def _train(
         provenance = write_trained(config, data, trainer, state, identity)
     checkpoint.unlink(missing_ok=True)
     return provenance
+
+
+def _validate(
+    config: TrainConfig, trainer: Trainer, data: TrainingData, state: State
+) -> dict[str, float]:
+    """Loss and accuracy of the validation part; its weights are kept where they are to be."""
+    scores = score_rows(trainer.logits, data, data.split.validation)
+    best = min(state.history.get("val_loss", ()), default=np.inf)
+    if config.keep == "best" and scores.log_loss < best:
+        state.kept = trainer.values
+    return {"val_loss": scores.log_loss, "val_accuracy": scores.accuracy}
 
 
 def _line(state: State, epochs: int) -> str:
