@@ -192,7 +192,7 @@ def _train(
     state = load_checkpoint(checkpoint, trainer.variables, identity=identity)
     if state.epoch:
         log(f"resuming after epoch {state.epoch} of {epochs}")
-    options = {"size": config.batch_size, "seed": config.seed, "mixup": config.mixup}
+    options: Any = {"size": config.batch_size, "seed": config.seed, "mixup": config.mixup}
     of_epoch = partial(batches, data.inputs, data.split.train, targets, **options)
     while state.epoch < epochs:
         started = time.perf_counter()
