@@ -86,7 +86,7 @@ FERNET = _described(
     min_size=fernet.SIZE,
     default_layer=fernet.LAYERS[-1],
     shipped=PublishedFile(
-        "fernet.h5", sha256="f932c8700c5a5a07fb031554090874bb1f291ab40030ad3b378054af1c4a9a35"
+        "fernet.h5", sha256="181bf95bc4c80d8f73825a2985ef3c787d055c1176c208175ae21ed031022ec6"
     ),
     gflop=0.256,  # counted as above, with the gates
 )

@@ -147,7 +147,7 @@ def test_the_packaged_models_are_what_their_cards_say() -> None:
     seven, binary = fer.load_model("fernet"), fer.load_model("fernet-binary")
     assert seven.classes == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
     assert binary.classes == ("not happy", "happy")
-    for model, accuracy in ((seven, 0.6905), (binary, 0.9456)):
+    for model, accuracy in ((seven, 0.6815), (binary, 0.9512)):
         assert model.record.test.accuracy == pytest.approx(accuracy, abs=1e-4)
         table = model.record.uncertain
         assert table is not None
