@@ -42,5 +42,5 @@ def test_a_fit_of_several_saves_no_model(words: list[str]) -> None:
 def test_the_default_card_is_that_of_fernet() -> None:
     found = run("model", "show")
     assert found.stdout.startswith("# fernet\n")
-    assert "0.6905" in found.stdout
+    assert "0.6815" in found.stdout
     assert run("model", "show", "nothing").exit_code == 2
