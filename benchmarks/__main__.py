@@ -104,6 +104,9 @@ def results(
     readme: Annotated[
         Path | None, typer.Option(help="A document whose marked table becomes the short form.")
     ] = None,
+    weights: Annotated[
+        list[Path] | None, typer.Option(help="A file of fer train, seven classes; repeatable.")
+    ] = None,
 ) -> None:
     """Write the page of results, from all runs of a folder."""
     from benchmarks.results_page import results_page, with_short_table
@@ -114,7 +117,7 @@ def results(
     runs = list_runs(runs_dir, log=print_message)
     if not runs:
         raise FerError(f"no runs in {runs_dir}", hint="fer fit --runs-dir makes some")
-    page = results_page(runs, date=datetime.now(UTC).date().isoformat())
+    page = results_page(runs, date=datetime.now(UTC).date().isoformat(), weights=weights or [])
     print_message(f"{write_text(out, page)}: {len(runs):,} runs")
     if readme:
         write_text(readme, with_short_table(readme.read_text(encoding="utf-8"), runs))

@@ -30,7 +30,6 @@ class NotRun:
 
 
 _NO_FILE = "Keras's file of ImageNet weights could not be had on the machine that made these runs."
-_NO_TUNING = "This package keeps backbones frozen; the commands run the network frozen."
 
 NOT_RUN = (
     NotRun(
@@ -56,20 +55,18 @@ NOT_RUN = (
     ),
     NotRun(
         "`resnet50` on VGGFace2's weights, fine-tuned to seven classes",
-        f"Those weights could not be had either. {_NO_TUNING}",
+        "Those weights could not be had either.",
         (
-            "fer extract fer2013.csv --task seven --per-class all --backbone resnet50_vggface2 "
-            "--weights rcmalli_vggface_tf_notop_resnet50.h5",
-            "fer fit --head all --split usage",
+            "fer train fer2013.csv --backbone resnet50_vggface2 "
+            "--from rcmalli_vggface_tf_notop_resnet50.h5 --test",
         ),
     ),
     NotRun(
         "`inception_resnet_v2` and `inception_v3` on ImageNet weights, fine-tuned to seven classes",
-        f"{_NO_FILE} {_NO_TUNING}",
-        (
-            "fer extract fer2013.csv --task seven --per-class all --backbone inception_v3 "
-            "--weights imagenet",
-            "fer fit --head all --split usage",
+        _NO_FILE,
+        tuple(
+            f"fer train fer2013.csv --backbone {name} --from imagenet --test"
+            for name in ("inception_resnet_v2", "inception_v3")
         ),
     ),
 )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean, stdev
 
 import msgspec
 
+from benchmarks.markdown import markdown_table
 from benchmarks.results_commands import extract_command, not_run_section, shown_command
+from benchmarks.trained import trained_section
 from fer_features.config import SEEN_COPIES, TWINS
 from fer_features.data.tasks import BINARY, SEVEN
 from fer_features.errors import FerError
@@ -166,7 +169,7 @@ class Section:
         rows = [one.cells() for one in self.systems]
         if is_published_task(self.record):
             rows.append(["", *_PUBLISHED_CELLS, *["–"] * (len(_SCORES) + 1)])
-        lines = _table([*_HEADINGS, *_SCORES.values(), "fit s"], rows, n_text=3)
+        lines = markdown_table([*_HEADINGS, *_SCORES.values(), "fit s"], rows, n_text=3)
         notes = ComparisonTable(tuple(one.runs[0] for one in self.systems)).notes
         if self.record.task.name == SEVEN.name and self.record.data.fer2013:
             notes.append(f"Accuracies of fine-tuned networks: [{PUBLISHED_MARK}](#published).")
@@ -192,12 +195,16 @@ def _place(family: Sequence[Sequence[Run]]) -> tuple[str, str, str, int]:
     return record.task.name, record.data.labels, record.split.name, len(record.data.dropped)
 
 
-def results_page(runs: Sequence[Run], *, date: str) -> str:
+def results_page(runs: Sequence[Run], *, date: str, weights: Sequence[Path] = ()) -> str:
     """The page as Markdown.
 
     Args:
         runs: at least one run.
         date: the day on which it is made.
+        weights: files of `fer train`, of the seven classes.
+
+    Raises:
+        FerError: a file of weights cannot be read.
     """
     sections = sections_of(runs)
     count = sum(len(system.runs) for one in sections for system in one.systems)
@@ -208,6 +215,7 @@ def results_page(runs: Sequence[Run], *, date: str) -> str:
         f"## In short\n\nThe head that is best on validation, for each backbone.\n\n"
         f"{short_table(sections)}",
         *(one.to_markdown() for one in sections),
+        *([trained_section(weights)] if weights else []),
         _published(),
         not_run_section({run.record.base_features for run in runs}),
         _commands(sections),
@@ -226,7 +234,7 @@ def short_table(sections: Iterable[Section]) -> str:
             [section.title, one.features, one.head, *one.accuracies()] for one in best.values()
         ]
     rows.append([f"{BINARY.name}, published 60/20/20", *_PUBLISHED_CELLS])
-    return _table(["task and split", *_HEADINGS[1:]], rows, n_text=3)
+    return markdown_table(["task and split", *_HEADINGS[1:]], rows, n_text=3)
 
 
 def with_short_table(text: str, runs: Iterable[Run]) -> str:
@@ -259,7 +267,7 @@ def _published() -> str:
         f"The first is of {PUBLISHED['n']:,} validation images, on which its training was stopped "
         f"too: {scores}. The others are as they were reported."
     )
-    return "\n\n".join(["## Published", _table(headings, rows, n_text=3), note])
+    return "\n\n".join(["## Published", markdown_table(headings, rows, n_text=3), note])
 
 
 def _commands(sections: Iterable[Section]) -> str:
@@ -290,10 +298,3 @@ def _mean_of(scores: Sequence[Scores], name: str) -> str:
 def _span(numbers: Iterable[int]) -> str:
     found = sorted(set(numbers))
     return "–".join(f"{one:,}" for one in dict.fromkeys((found[0], found[-1])))
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, n_text: int) -> str:
-    """A Markdown table; all columns but the first `n_text` are set to the right."""
-    marks = ["---"] * n_text + ["---:"] * (len(headings) - n_text)
-    lines = [headings, marks, *([cell.replace("|", r"\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from run_examples import record, run, write_record
 from typer.testing import CliRunner
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 from benchmarks.__main__ import app
 from benchmarks.results_commands import NOT_RUN, extract_command, shown_command
 from benchmarks.results_page import SHORT_MARKS, results_page, sections_of, with_short_table
+from fer_features.backbones.weights_file import WeightsFile, write_weights
 from fer_features.data.tasks import SEVEN
 from fer_features.errors import FerError
 from fer_features.runs.published import PUBLISHED_FINE_TUNED, PUBLISHED_MARK
@@ -160,3 +162,37 @@ def test_the_command_writes_the_page_and_the_short_table(tmp_path: Path) -> None
     nothing = CliRunner().invoke(app, ["results", str(tmp_path / "none"), "--out", str(out)])
     assert nothing.exit_code == 2
     assert "no runs" in nothing.output
+
+
+def test_trained_networks_stand_with_their_records(tmp_path: Path) -> None:
+    scores = {"accuracy": 0.7, "balanced_accuracy": 0.6}
+
+    def weights(name: str, **change: Any) -> Path:
+        provenance = {
+            "backbone": "fernet",
+            "command": f"fer train faces.csv --seed {len(name)}",
+            "identity": {},
+            "data": {"train": 1234},
+            "seconds": 90.0,
+            "software": {"backend": "jax"},
+            "scores": {"validation": scores, "test": scores},
+            **change,
+        }
+        path = tmp_path / f"{name}.h5"
+        write_weights(path, WeightsFile({}, {}, np.empty(0, np.uint64), provenance))
+        return path
+
+    better = {"validation": {"accuracy": 0.8, "balanced_accuracy": 0.5}}
+    files = [
+        weights("plain"),
+        weights("all", identity={"keep_copies": True}, teachers=[{"name": "plain.h5"}]),
+        weights("tuned", start={"label": "imagenet"}, scores=better),
+    ]
+    text = results_page([run()], date="2026-01-31", weights=files)
+    first, plain, copies = table(text, "seven, trained networks")
+    assert first[0] == "`fernet` (tuned)<br>from imagenet"
+    assert first[3:] == ["0.8000", "0.5000", "–", "–"]
+    assert plain[1:] == ["1,234 images, without copies", "jax, 1.5", *["0.7000", "0.6000"] * 2]
+    assert copies[:2] == ["`fernet` (all)<br>teachers plain", "1,234 images, with copies"]
+    assert "$ fer train faces.csv --seed 5 --out plain.h5" in text
+    assert "trained networks" not in page(run())
