@@ -26,10 +26,13 @@ def trained_section(files: Sequence[Path]) -> str:
     note = (
         "By each network's own classifier, the mean over an image and its mirror image, one "
         "training each. Validation is without images that have a copy in the test part. Minutes "
-        "are of the whole training, up to four at a time on one GPU."
+        "are of the whole training, up to four at a time on one GPU. A row with copies is no rival "
+        "of the others: it is scored on images whose copies it has learnt."
     )
     commands = "\n".join(f"$ {one['command']} --out {name}.h5" for name, one in found)
+    notes = "\n".join(f"- {name}: {one['note']}." for name, one in found if "note" in one)
     parts = ["## seven, trained networks", note, markdown_table(headings, rows, n_text=3)]
+    parts += [notes] if notes else []
     return "\n\n".join([*parts, f"```console\n{commands}\n```"])
 
 

@@ -186,7 +186,7 @@ def test_trained_networks_stand_with_their_records(tmp_path: Path) -> None:
     files = [
         weights("plain"),
         weights("all", identity={"keep_copies": True}, teachers=[{"name": "plain.h5"}]),
-        weights("tuned", start={"label": "imagenet"}, scores=better),
+        weights("tuned", start={"label": "imagenet"}, scores=better, note="stopped early"),
     ]
     text = results_page([run()], date="2026-01-31", weights=files)
     first, plain, copies = table(text, "seven, trained networks")
@@ -195,4 +195,5 @@ def test_trained_networks_stand_with_their_records(tmp_path: Path) -> None:
     assert plain[1:] == ["1,234 images, without copies", "jax, 1.5", *["0.7000", "0.6000"] * 2]
     assert copies[:2] == ["`fernet` (all)<br>teachers plain", "1,234 images, with copies"]
     assert "$ fer train faces.csv --seed 5 --out plain.h5" in text
+    assert "\n- tuned: stopped early.\n" in text
     assert "trained networks" not in page(run())
