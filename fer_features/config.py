@@ -325,7 +325,10 @@ class TrainConfig(DataConfig):
     ] = 0.0
     augment: Annotated[
         float,
-        Flag("Strength of rotation, scale, shift, contrast and light; at 0 there are none."),
+        Flag(
+            "Strength of rotation, scale, shift, contrast and light; at 0 only the mirror and the "
+            "hole are left."
+        ),
     ] = 1.0
     balance: Annotated[
         float,
@@ -361,7 +364,10 @@ class TrainConfig(DataConfig):
     ] = 0.5
     keep: Annotated[
         Literal["last", "best"],
-        Flag("The weights kept: of the last epoch, or of the one with the best validation loss."),
+        Flag(
+            "The weights kept: of the last epoch, or of the one with the best validation loss.",
+            metavar="last|best",
+        ),
     ] = "last"
     keep_copies: Annotated[
         bool,

@@ -100,6 +100,7 @@ def not_of(backbone: Backbone, path: Path | None, error: Exception) -> FerError:
     """The error for a file that does not hold the weights of a backbone's network."""
     hints = {
         "fernet": "fer train writes them",
+        "fernet_wide": "fer train --backbone fernet_wide writes them",
         "resnet50": f"{KERAS_APPLICATIONS}; those of VGGFace2 are for --backbone resnet50_vggface2",
         "resnet50_vggface2": "keras-vggface has them: rcmalli_vggface_tf_notop_resnet50.h5",
     }

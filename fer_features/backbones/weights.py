@@ -92,7 +92,7 @@ def resolve_weights(text: str | None, backbone: Backbone) -> Weights:
 def _imagenet(backbone: Backbone) -> Weights:
     file = backbone.imagenet
     if file is None:
-        hint = "leave --weights out" if backbone.shipped else "name a file with --weights FILE"
+        hint = "leave --weights out" if backbone.shipped else "fer train makes a --weights FILE"
         raise FerError(f"{backbone.name} has no ImageNet weights", hint=hint)
     if isinstance(file, PublishedFile):
         return Weights("imagenet", "imagenet", file.identity, learnt_from=file.learnt_from)

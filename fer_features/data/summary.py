@@ -198,7 +198,7 @@ def photograph_notes(source: FaceSource, *, option: str) -> Iterator[str]:
     if 2 * len(large) > len(sizes):
         width, height = max(large)
         yield (
-            f"pictures of up to {width}×{height} pixels are each squashed whole to "
+            f"pictures (the largest {width}×{height} pixels) are each squashed whole to "
             f"{IMAGE_SIZE}×{IMAGE_SIZE}, as faces; in photographs {option} finds the faces instead"
         )
 

@@ -194,14 +194,28 @@ def check(config: TrainConfig) -> None:
         )
     for path in config.teachers:
         if not is_weights_file(path):
-            raise FerError(
-                f"--teacher {path}: no weights file of fer train", hint="fer train makes one"
-            )
+            known = "no weights file of fer train" if path.is_file() else "no such file"
+            raise FerError(f"--teacher {path}: {known}", hint="fer train makes one")
+    _check_used(config)
     for name, (low, high) in RANGES.items():
         value = getattr(config, name)
         if not low <= value <= high:
             flag = name.replace("_", "-")
             raise FerError(f"--{flag} {value!s:.20} is not from {low:g} to {high:.8g}")
+
+
+def _check_used(config: TrainConfig) -> None:
+    """Raise a `FerError` for an option that would change nothing."""
+    usual = TrainConfig()
+    on_maps = is_cache(config.data)
+    for name, used, without in (
+        ("teacher_weight", bool(config.teachers), "without --teacher"),
+        ("votes_weight", config.ferplus is not None, "without --ferplus"),
+        ("augment", not on_maps, "on a cache's maps, which are not moved"),
+    ):
+        if not used and getattr(config, name) != getattr(usual, name):
+            flag = name.replace("_", "-")
+            raise FerError(f"--{flag} changes nothing {without}", hint=f"leave --{flag} out")
 
 
 def identity_of(config: TrainConfig, digest: str, *, cache_key: str = "") -> dict[str, Any]:

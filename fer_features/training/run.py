@@ -208,6 +208,8 @@ def _train(
         log(_line(state, epochs))
     with trainer.averaged(of_epoch(epoch=epochs - 1)):
         if state.kept:
+            best = int(np.argmin(state.history["val_loss"])) + 1
+            log(f"kept: the weights of epoch {best}, which has the lowest validation loss")
             trainer.assign(state.kept)
         provenance = write_trained(config, data, trainer, state, identity)
     checkpoint.unlink(missing_ok=True)

@@ -103,7 +103,7 @@ def test_whole_photographs_that_are_read_as_faces_are_noted_once(folder: Path) -
     told: list[str] = []
     done = extract(replace(config(folder), detect=False), log=told.append)
     (note,) = done.notes
-    assert note.startswith("pictures of up to 1024×512 pixels are each squashed whole to 48×48")
+    assert note.startswith("pictures (the largest 1024×512 pixels) are each squashed whole to 48")
     assert told.count(f"note: {note}") == 1
 
 

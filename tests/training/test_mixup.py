@@ -11,10 +11,11 @@ from scipy.special import softmax
 from fer_features.backbones import Backbone
 from fer_features.backbones.weights_file import read_weights
 from fer_features.config import TrainConfig
+from fer_features.errors import FerError
 from fer_features.runtime.keras_runtime import import_keras
 from fer_features.training.augment import BLEND, DRAWS, IMAGES, blend
 from fer_features.training.predict import model_of
-from fer_features.training.recipe import settled
+from fer_features.training.recipe import check, settled
 from fer_features.training.run import train
 from fer_features.training.trainer import batches, make_trainer
 from tests.training.interrupting import stop_in_epoch
@@ -82,9 +83,11 @@ def test_the_strength_of_augmentation_leaves_mirror_and_hole() -> None:
 
 def test_the_best_epoch_is_kept_through_an_interruption(tiny: Backbone, tmp_path: Path) -> None:
     noisy = replace(SMALL, epochs=4, learning_rate=0.5, average=0.0, dropout=0.0, keep="best")
-    whole = train(replace(noisy, out=tmp_path / "whole.h5"))
+    told: list[str] = []
+    whole = train(replace(noisy, out=tmp_path / "whole.h5"), log=told.append)
     losses = whole.provenance["history"]["val_loss"]
     assert losses[-1] > min(losses) * 1.01, losses
+    assert told[-1].startswith(f"kept: the weights of epoch {np.argmin(losses) + 1},")
     kept = whole.provenance["scores"]["validation"]["log_loss"]
     assert kept == pytest.approx(min(losses), rel=5e-3)
     with pytest.raises(KeyboardInterrupt):
@@ -117,3 +120,14 @@ def test_teachers_see_what_the_student_sees(
     expected = -(wanted * np.log(softmax(found[:, :2], axis=1))).sum(axis=1)
     loss = trainer.model.loss(import_keras().ops.convert_to_tensor(twice), found)
     np.testing.assert_allclose(to_numpy(loss), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change", [{"teacher_weight": 0.3}, {"votes_weight": 0.2}, {"data": "none.h5", "augment": 1.2}]
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    tiny: Backbone, change: dict[str, Any]
+) -> None:
+    name = list(change)[-1].replace("_", "-")
+    with pytest.raises(FerError, match=f"--{name} changes nothing"):
+        check(replace(settled(SMALL), **change))
