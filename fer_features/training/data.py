@@ -160,6 +160,13 @@ def load_cached_data(
     )
     if not len(rows):
         raise FerError(f"{cache.path} has no maps of {layer} of the task {task.name}")
+    found = set(task.labels(cache.rows.emotion[rows]).tolist())
+    lacking = [name for code, name in enumerate(task.class_names) if code not in found]
+    if lacking:
+        raise FerError(
+            f"{cache.path} has no image of {', '.join(lacking)}, which the task {task.name} has",
+            hint="name the task that the cache was made for with --task",
+        )
     about, digest = cache.rows[rows], str(cache.header.dataset["sha256"])
     path = table_path(cache.path.parent, digest)
     every = cache.rows

@@ -303,3 +303,11 @@ def test_a_mistake_about_a_cache_is_named(
     with pytest.raises(FerError, match=named):
         train(replace(on_maps(maps, tmp_path / "mine.h5"), **change))
     assert not list(tmp_path.glob("*.h5"))
+
+
+def test_a_cache_without_a_class_of_the_task_is_refused(
+    tiny: Backbone, maps: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(FerError, match=r"no image of .*surprise.* task seven") as caught:
+        train(on_maps(maps, tmp_path / "mine.h5", task="seven"))
+    assert "--task" in str(caught.value.hint)
