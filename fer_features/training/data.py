@@ -155,18 +155,7 @@ def load_cached_data(
     arguments and the errors are those of `load_training_data`.
     """
     names = (f"{layer}/map", f"{layer}/map_flip")
-    rows = np.flatnonzero(
-        (task.labels(cache.rows.emotion) != OUTSIDE) & cache.done((*names, "image"))
-    )
-    if not len(rows):
-        raise FerError(f"{cache.path} has no maps of {layer} of the task {task.name}")
-    found = set(task.labels(cache.rows.emotion[rows]).tolist())
-    lacking = [name for code, name in enumerate(task.class_names) if code not in found]
-    if lacking:
-        raise FerError(
-            f"{cache.path} has no image of {', '.join(lacking)}, which the task {task.name} has",
-            hint="name the task that the cache was made for with --task",
-        )
+    rows = _rows_with_maps(cache, names, layer, task)
     about, digest = cache.rows[rows], str(cache.header.dataset["sha256"])
     path = table_path(cache.path.parent, digest)
     every = cache.rows
@@ -202,6 +191,25 @@ def load_cached_data(
             maps.append(cache.read(layer, name.rpartition("/")[2], rows))
             advance(len(rows))
     return replace(data, maps=tuple(maps))
+
+
+def _rows_with_maps(
+    cache: Cache, names: tuple[str, ...], layer: str, task: Task
+) -> NDArray[np.int64]:
+    """Places of the rows that have the maps and a class of the task, of which each must occur."""
+    rows = np.flatnonzero(
+        (task.labels(cache.rows.emotion) != OUTSIDE) & cache.done((*names, "image"))
+    )
+    if not len(rows):
+        raise FerError(f"{cache.path} has no maps of {layer} of the task {task.name}")
+    found = set(task.labels(cache.rows.emotion[rows]).tolist())
+    lacking = [name for code, name in enumerate(task.class_names) if code not in found]
+    if lacking:
+        raise FerError(
+            f"{cache.path} has no image of {', '.join(lacking)}, which the task {task.name} has",
+            hint="name the task that the cache was made for with --task",
+        )
+    return rows
 
 
 def _labelled(
