@@ -146,7 +146,7 @@ def test_most_pictures_as_large_as_photographs_are_noted(
     notes = list(photograph_notes(FolderFaces(tmp_path), option="--detect"))
     assert len(notes) == noted
     if len(sizes) == 3:
-        assert "up to 640×480 pixels are each squashed whole to 48×48" in notes[0]
+        assert "the largest 640×480 pixels) are each squashed whole to 48×48" in notes[0]
         assert notes[0].endswith("in photographs --detect finds the faces instead")
 
 

@@ -239,7 +239,7 @@ def test_whole_photographs_that_are_scored_as_faces_are_noted(tmp_path: Path) ->
     Image.new("L", (400, 480)).save(tmp_path / "own" / "happy" / "c.png")
     model: Any = Fake()
     found = evaluate_model(model, open_faces(tmp_path / "own"))
-    assert "up to 640×480 pixels" in found.texts()[-1]
+    assert "the largest 640×480 pixels" in found.texts()[-1]
     assert "--faces found finds the faces" in found.texts()[-1]
     found = evaluate_model(
         model, open_faces(tmp_path / "own"), whole=False, detector=FakeDetector()
