@@ -85,13 +85,21 @@ def load_checkpoint(path: Path, variables: Sequence[Any], *, identity: dict[str,
         raise FerError(
             f"{path}: the checkpoint cannot be read", hint="remove it, and start again"
         ) from error
-    for name, value in identity.items():
-        found = content["identity"].get(name)
-        if found != value:
-            raise FerError(
-                f"{path} is of another training: its {name} is {found!r}, not {value!r}",
-                hint="repeat that command to resume it, or remove the file, or name another --out",
-            )
+    other = difference(content["identity"], identity)
+    if other:
+        raise FerError(
+            f"{path} is of another training: {other}",
+            hint="repeat that command to resume it, or remove the file, or name another --out",
+        )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return State(**content["state"], kept=kept)
+
+
+def difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The first thing in which a training's identity is not the wanted one; empty if in nothing."""
+    for name in {**wanted, **found}:
+        if found.get(name) != wanted.get(name):
+            one, other = (repr(x[name]) if name in x else "the default" for x in (found, wanted))
+            return f"its {name} is {one}, not {other}"
+    return ""

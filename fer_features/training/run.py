@@ -27,6 +27,7 @@ from fer_features.runtime.progress import Log, Progress, clock, no_log, no_progr
 from fer_features.training.checkpoint import (
     State,
     checkpoint_path,
+    difference,
     load_checkpoint,
     save_checkpoint,
 )
@@ -160,8 +161,9 @@ def _finished(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     if not is_weights_file(out):
         raise FerError(f"{out} exists, and is no weights file", hint=elsewhere)
     provenance = read_weights(out).provenance
-    if provenance.get("identity") != identity:
-        raise FerError(f"{out} exists, and is of another training", hint=elsewhere)
+    other = difference(provenance.get("identity") or {}, identity)
+    if other:
+        raise FerError(f"{out} exists, and is of another training: {other}", hint=elsewhere)
     return provenance
 
 

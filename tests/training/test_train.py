@@ -218,8 +218,11 @@ def test_where_nothing_can_be_written_nothing_is_read(
 @pytest.mark.long
 def test_a_file_of_another_training_is_not_overwritten(made: Path, tmp_path: Path) -> None:
     before = made.read_bytes()
-    with pytest.raises(FerError, match=re.escape(str(made))):
+    with pytest.raises(FerError, match=re.escape(str(made))) as caught:
         train(replace(SMALL, out=made, seed=5))
+    assert "its seed is 0, not 5" in str(caught.value)
+    with pytest.raises(FerError, match=r"its mixup is the default, not 0\.3"):
+        train(replace(SMALL, out=made, mixup=0.3))
     assert made.read_bytes() == before
 
     out = tmp_path / "begun.h5"
