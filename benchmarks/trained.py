@@ -25,10 +25,10 @@ def trained_section(files: Sequence[Path]) -> str:
     rows = [_row(name, provenance) for name, provenance in found]
     note = (
         "By each network's own classifier, the mean over an image and its mirror image, one "
-        "training each. Validation is without images that have a copy in the test part. Minutes "
-        "are of the whole training, up to four at a time on one GPU. A row with copies is no rival "
-        "of the others: it is scored on images whose copies it has learnt. [What is without any "
-        "copy, and another package on the same images](fernet.md#scores)."
+        "training each. Minutes are of the whole training, beside whatever else ran there. Without "
+        "copies, validation is without images that have one in the test part, too. A row with "
+        "copies is no rival: it is scored on images whose copies it has learnt. [What is without "
+        "any copy, and another package on the same images](fernet.md#scores)."
     )
     commands = "\n".join(f"$ {one['command']} --out {name}.h5" for name, one in found)
     notes = "\n".join(f"- {name}: {one['note']}." for name, one in found if "note" in one)

@@ -45,7 +45,7 @@ class Augmentation:
     mirror: float = 0.5
 
     def times(self, strength: float) -> Augmentation:
-        """Other ranges of all but the hole and the mirror."""
+        """The same with its ranges multiplied, but for the hole and the mirror."""
         names = ("degrees", "scale", "shift", "contrast", "light")
         return replace(self, **{name: strength * getattr(self, name) for name in names})
 

@@ -17,7 +17,7 @@ from fer_features.data.twin_table import about
 from fer_features.engines import choose_engine
 from fer_features.errors import FerError
 from fer_features.runtime.keras_runtime import backend_name
-from fer_features.training.augment import IMAGES, MAPS
+from fer_features.training.augment import IMAGES, MAPS, Augmentation
 
 SCRATCH = "scratch"
 
@@ -114,6 +114,11 @@ def settled(config: TrainConfig) -> TrainConfig:
     recipe = recipe_of(config)
     missing = {name: value for name, value in recipe.items() if getattr(config, name) is None}
     return replace(config, **missing)
+
+
+def augmentation_of(config: TrainConfig) -> Augmentation:
+    """How the training's images, or a cache's maps, are changed."""
+    return MAPS if is_cache(config.data) else IMAGES.times(config.augment)
 
 
 def recipe_of(config: TrainConfig) -> dict[str, Any]:
@@ -244,6 +249,6 @@ def identity_of(config: TrainConfig, digest: str, *, cache_key: str = "") -> dic
         "ferplus": config.ferplus is not None,
         "data": digest,
         "copies": about(),
-        "augmentation": asdict((MAPS if cache_key else IMAGES).times(config.augment)),
+        "augmentation": asdict(augmentation_of(config)),
         "backend": backend_name(),
     }

@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -194,38 +194,53 @@ def _train(
     state = load_checkpoint(checkpoint, trainer.variables, identity=identity)
     if state.epoch:
         log(f"resuming after epoch {state.epoch} of {epochs}")
-    options: Any = {"size": config.batch_size, "seed": config.seed, "mixup": config.mixup}
-    of_epoch = partial(batches, data.inputs, data.split.train, targets, **options)
+    of_epoch = partial(
+        batches,
+        data.inputs,
+        data.split.train,
+        targets,
+        size=config.batch_size,
+        seed=config.seed,
+        mixup=config.mixup,
+    )
     while state.epoch < epochs:
         started = time.perf_counter()
         training = of_epoch(epoch=state.epoch)
         title = f"epoch {state.epoch + 1} of {epochs}"
         with progress(title, steps * config.batch_size, "images") as advance:
             values = _train_epoch(trainer, training, partial(advance, config.batch_size))
-        with trainer.averaged(training):
-            values |= _validate(config, trainer, data, state)
+        values |= _validate(config, trainer, training, data, state)
         state.append(values)
         state.seconds += time.perf_counter() - started
         save_checkpoint(checkpoint, state, trainer.variables, identity=identity)
         log(_line(state, epochs))
-    with trainer.averaged(of_epoch(epoch=epochs - 1)):
-        if state.kept:
-            best = int(np.argmin(state.history["val_loss"])) + 1
-            log(f"kept: the weights of epoch {best}, which has the lowest validation loss")
-            trainer.assign(state.kept)
+    with _weights_to_keep(trainer, state, of_epoch(epoch=epochs - 1), log):
         provenance = write_trained(config, data, trainer, state, identity)
     checkpoint.unlink(missing_ok=True)
     return provenance
 
 
+def _weights_to_keep(
+    trainer: Trainer, state: State, training: Any, log: Log
+) -> AbstractContextManager[None]:
+    """In the block, the trainer has the weights of the epoch that is kept."""
+    if not state.kept:
+        return trainer.averaged(training)
+    best = int(np.argmin(state.history["val_loss"])) + 1
+    log(f"kept: the weights of epoch {best}, which has the lowest validation loss")
+    trainer.assign(state.kept)
+    return nullcontext()
+
+
 def _validate(
-    config: TrainConfig, trainer: Trainer, data: TrainingData, state: State
+    config: TrainConfig, trainer: Trainer, training: Any, data: TrainingData, state: State
 ) -> dict[str, float]:
-    """Loss and accuracy of the validation part; its weights are kept where they are to be."""
-    scores = score_rows(trainer.logits, data, data.split.validation)
-    best = min(state.history.get("val_loss", ()), default=np.inf)
-    if config.keep == "best" and scores.log_loss < best:
-        state.kept = trainer.values
+    """Loss and accuracy of the averaged weights, which are kept where they are to be."""
+    with trainer.averaged(training):
+        scores = score_rows(trainer.logits, data, data.split.validation)
+        best = min(state.history.get("val_loss", ()), default=np.inf)
+        if config.keep == "best" and scores.log_loss < best:
+            state.kept = trainer.values
     return {"val_loss": scores.log_loss, "val_accuracy": scores.accuracy}
 
 

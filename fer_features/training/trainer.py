@@ -19,10 +19,15 @@ from fer_features.config import TrainConfig
 from fer_features.data import IMAGE_SIZE
 from fer_features.engines.graph import network_input
 from fer_features.runtime.keras_runtime import import_keras, keras_settings, suppressed_native_logs
-from fer_features.training.augment import BLEND, DRAWS, IMAGES, MAPS, MIRROR, blend
+from fer_features.training.augment import BLEND, DRAWS, IMAGES, MIRROR, blend
 from fer_features.training.network import compiled_call, freeze_before, rate_shares, tail_of
 from fer_features.training.optimizer import make_optimizer
-from fer_features.training.recipe import backbone_of, is_cache, starting_weights
+from fer_features.training.recipe import (
+    augmentation_of,
+    backbone_of,
+    is_cache,
+    starting_weights,
+)
 from fer_features.training.teachers import answers
 
 STATISTICS_BATCHES = 40
@@ -174,7 +179,7 @@ def _body(config: TrainConfig, network: Any, moves: bool) -> tuple[list[Any], An
     on_maps = is_cache(config.data)
     tail = tail_of(backbone, network, config.tail_from) if config.tail_from else network
     freeze_before(network, tail)
-    augmentation = (MAPS if on_maps else IMAGES).times(config.augment)
+    augmentation = augmentation_of(config)
 
     class Front(keras.layers.Layer):  # type: ignore[misc]  # keras has no types here
         def call(self, inputs: Any, draws: Any, training: bool = False) -> Any:
