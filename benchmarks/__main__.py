@@ -110,13 +110,10 @@ def results(
 ) -> None:
     """Write the page of results, from all runs of a folder."""
     from benchmarks.results_page import results_page, with_short_table
-    from fer_features.errors import FerError
-    from fer_features.runs.run import list_runs
+    from fer_features.runs.run import read_runs
     from fer_features.runtime.files import write_text
 
-    runs = list_runs(runs_dir, log=print_message)
-    if not runs:
-        raise FerError(f"no runs in {runs_dir}", hint="fer fit --runs-dir makes some")
+    runs = read_runs((), runs_dir, log=print_message)
     page = results_page(runs, date=datetime.now(UTC).date().isoformat(), weights=weights or [])
     print_message(f"{write_text(out, page)}: {len(runs):,} runs")
     if readme:

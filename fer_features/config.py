@@ -139,7 +139,8 @@ class ExtractConfig(DataConfig):
         str,
         Flag(
             "inception_resnet_v2, efficientnet_lite0, fernet, resnet50 or another network of "
-            "keras.applications, resnet50_vggface2, or a descriptor: hog, lbp, pixels."
+            "keras.applications, resnet50_vggface2, fernet_wide (with weights of fer train), or a "
+            "descriptor: hog, lbp, pixels."
         ),
     ] = "inception_resnet_v2"
     weights: Annotated[

@@ -144,6 +144,10 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def _size(count: int) -> str:
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
+
+
 def check_space(folder: Path, needed: int, *, hint: str) -> None:
     """Make sure, before the work, that a disk has room for so many bytes.
 
@@ -153,6 +157,6 @@ def check_space(folder: Path, needed: int, *, hint: str) -> None:
     free = free_bytes(folder)
     if free < needed:
         raise FerError(
-            f"{folder}: about {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free",
+            f"{folder}: about {_size(needed)} are needed, {_size(free)} are free",
             hint=hint,
         )

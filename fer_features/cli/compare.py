@@ -54,12 +54,12 @@ def compare(
     from fer_features.runs.compare import compare as compare_runs
     from fer_features.runs.compare import of_same_data, unseen_only
     from fer_features.runs.figures import write_figures
-    from fer_features.runs.run import list_runs, read_run
+    from fer_features.runs.run import read_runs
 
     format_ = "json" if json else format_
     if format_ not in FORMATS:
         raise FerError(f"no such format: {format_}", hint=f"known are {', '.join(FORMATS)}")
-    found = [read_run(path) for path in run] if run else list_runs(runs_dir, log=print_message)
+    found = read_runs(run or (), runs_dir, log=print_message)
     found = found if allow_seen else unseen_only(found, log=print_message)
     shown = found if run or everything else of_same_data(found)
     every = compare_runs(shown)

@@ -134,18 +134,19 @@ def _is_repeatable(kind: Any) -> bool:
 def _parameters(field: Field[Any], kind: Any, flag: Flag) -> Iterator[inspect.Parameter]:
     """The parameters of a typer command for a field: one, and one for an option's old name."""
     default = field.default
-    shown: bool | str = default is not None and default is not False and default != -1
+    shown = default is not None and default is not False and default != -1
     if default is MISSING and field.default_factory is MISSING:
         kind, default, shown = list[str], inspect.Parameter.empty, False
     elif _is_repeatable(kind):
-        kind, default = list[str] | None, None
-        shown = ",".join(field.default) if isinstance(field.default, tuple) else ""
+        kind, default, shown = list[str] | None, None, False
     elif flag.parse is not None:
         kind = str | None
     about: dict[str, Any] = {
         name: getattr(flag, name) for name in ("help", "metavar", "min", "max")
     }
-    about["show_default"] = shown or False
+    if isinstance(field.default, tuple) and field.default:
+        about["help"] = f"{flag.help.rstrip('.')}; by default {', '.join(field.default)}."
+    about["show_default"] = shown
     info: Any = (
         typer.Argument(**about) if flag.argument else typer.Option(flag.option(field.name), **about)
     )

@@ -38,9 +38,9 @@ def report(
     """
     from fer_features.report import write_report
     from fer_features.runs.compare import of_same_data
-    from fer_features.runs.run import list_runs, read_run
+    from fer_features.runs.run import read_runs
 
-    found = [read_run(path) for path in run] if run else list_runs(runs_dir, log=print_message)
+    found = read_runs(run or (), runs_dir, log=print_message)
     shown = found if run else of_same_data(found)
     faces = partial(find_faces, cache_dir=cache_dir)
     written = write_report(shown, out, every_seed=bool(run), faces=faces, log=print_message)

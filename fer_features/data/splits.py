@@ -134,7 +134,7 @@ def _check_parts(name: str, label: Rows, *parts: Rows) -> None:
         if len(np.unique(label[rows])) < len(np.unique(label)):
             raise FerError(
                 f"split {name}: a class has no image in the {part} part",
-                hint="take more images (--per-class) or another split",
+                hint="take more images of that class, or another split",
             )
 
 
@@ -259,7 +259,7 @@ def _draw(units: Rows, unit_label: Rows, share: float, seed: int) -> list[Rows]:
         counts = ", ".join(map(str, np.unique(label, return_counts=True)[1]))
         raise FerError(
             f"too few images to cut {share:.0%} from them: {counts} in the classes",
-            hint="take more images of each class (--per-class); copies of one photograph, which a "
-            "grouped split keeps together, count as one",
+            hint="take more images of each class; copies of one photograph, which a grouped split "
+            "keeps together, count as one",
         ) from error
     return parts

@@ -164,8 +164,9 @@ class Evaluation:
         if self.unanswered is not None:
             n, counts = self.scores[0].n, self.unanswered
             found.append(
-                f"Of each picture the largest face is scored. Accuracy is that of the {n:,} faces "
-                f"answered; {sum(counts.values()):,} pictures have no answer "
+                "Of each picture the largest face is scored. Accuracy is that of the "
+                f"{counted(n, 'face')} answered; no answer for "
+                f"{counted(sum(counts.values()), 'picture')} "
                 f"({', '.join(f'{status} {count:,}' for status, count in counts.items())})."
             )
         if out.learnt or out.learnt_copies:

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,6 +214,18 @@ def list_runs(folder: Path, *, log: Log | None = None) -> list[Run]:
                 raise
             log(f"left out: {error.message}" + (f"; {error.hint}" if error.hint else ""))
     return sorted(runs.values(), key=lambda run: run.record.created)
+
+
+def read_runs(paths: Sequence[Path], folder: Path, *, log: Log) -> list[Run]:
+    """The runs in `paths`, or if there are none, all in `folder`, as `list_runs`.
+
+    Raises:
+        FerError: one of `paths` cannot be read, or there is no run in `folder`.
+    """
+    found = [read_run(path) for path in paths] or list_runs(folder, log=log)
+    if not found:
+        raise FerError(f"no runs in {folder}", hint="fer fit --head all makes some")
+    return found
 
 
 def _may_be_run(path: Path) -> bool:

@@ -223,15 +223,23 @@ def _check_used(config: TrainConfig) -> None:
             raise FerError(f"--{flag} changes nothing {without}", hint=f"leave --{flag} out")
 
 
-def identity_of(config: TrainConfig, digest: str, *, cache_key: str = "") -> dict[str, Any]:
-    """All that two trainings must have in common to give the same weights.
+SETTLED_LATE = {"cache", "precision", "data", "backend"}
+"""What `identity_of` knows, and `options_of` does not."""
 
-    Args:
-        config: the settled configuration.
-        digest: of the source, which depends on the ignored and mapped classes.
-        cache_key: of a cache that is trained on.
-    """
-    left_out = ("data", "out", "test", "skip_bad", "ignore", "classes", "start", "cache_dir")
+
+def options_of(config: TrainConfig) -> dict[str, Any]:
+    """The part of `identity_of` that a settled configuration alone gives."""
+    left_out = (
+        "data",
+        "out",
+        "test",
+        "skip_bad",
+        "ignore",
+        "classes",
+        "start",
+        "cache_dir",
+        "precision",
+    )
     found = {name: value for name, value in vars(config).items() if name not in left_out}
     usual = asdict(TrainConfig()) | RECIPES[SCRATCH]
     usual["size"] = backbone_of(config).default_size
@@ -244,11 +252,23 @@ def identity_of(config: TrainConfig, digest: str, *, cache_key: str = "") -> dic
     return found | {
         **({"teachers": [file_sha256(one) for one in config.teachers]} if config.teachers else {}),
         **({"weights": weights.sha256} if weights else {}),
-        **({"cache": cache_key} if cache_key else {}),
-        "precision": choose_engine("keras", config.precision).precision,
         "ferplus": config.ferplus is not None,
-        "data": digest,
         "copies": about(),
         "augmentation": asdict(augmentation_of(config)),
+    }
+
+
+def identity_of(config: TrainConfig, digest: str, *, cache_key: str = "") -> dict[str, Any]:
+    """All that two trainings must have in common to give the same weights.
+
+    Args:
+        config: the settled configuration.
+        digest: of the source, which depends on the ignored and mapped classes.
+        cache_key: of a cache that is trained on.
+    """
+    return options_of(config) | {
+        **({"cache": cache_key} if cache_key else {}),
+        "precision": choose_engine("keras", config.precision).precision,
+        "data": digest,
         "backend": backend_name(),
     }

@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_features.backbones.weights_file import WeightsFile, is_weights_file, read_weights
-from fer_features.cache import Cache, free_bytes
+from fer_features.cache import Cache
+from fer_features.cache.folder import check_space
 from fer_features.config import TrainConfig
 from fer_features.data import FaceSource, open_source
+from fer_features.data.summary import photograph_notes
 from fer_features.data.tasks import Task, load_task
 from fer_features.errors import FerError, reason_of
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
@@ -33,9 +35,11 @@ from fer_features.training.checkpoint import (
 )
 from fer_features.training.data import TrainingData, load_cached_data, load_training_data
 from fer_features.training.recipe import (
+    SETTLED_LATE,
     check,
     identity_of,
     is_cache,
+    options_of,
     out_of,
     seen_before,
     settled,
@@ -45,7 +49,9 @@ from fer_features.training.teachers import read_teachers, soft_labels
 from fer_features.training.trainer import Trainer, batches, make_trainer
 
 SPACE = 60_000_000
-"""Bytes: fernet's checkpoint (weights, momentum and averages in float32) twice, and its weights."""
+"""Bytes that fernet needs. What another network needs is known once it has been built."""
+
+_ELSEWHERE = "name a file in another folder with --out"
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ def train(config: TrainConfig, *, progress: Progress = no_progress, log: Log = n
     config = settled(config)
     check(config)
     _check_out(out_of(config))
+    _finished(out_of(config), options_of(config), unknown=SETTLED_LATE)  # before data are read
     task = load_task(config.task)
     opened = Cache(Path(config.data)) if is_cache(config.data) else open_source(config)
     with opened if isinstance(opened, Cache) else nullcontext():
@@ -94,7 +101,10 @@ def _train_on(
         digest, key = str(opened.header.dataset["sha256"]), _cache_key(opened)
     else:
         digest, key = opened.digest(), ""
-        for text in opened.index().notes:
+        for text in (
+            *opened.index().notes,
+            *photograph_notes(opened, option="fer extract --detect"),
+        ):
             log(f"note: {text}")
     own, out = identity_of(config, digest, cache_key=key), out_of(config)
     found = _finished(out, own)
@@ -139,29 +149,35 @@ def _check_out(out: Path) -> None:
         raise FerError(f"--out {out}: the name of a weights file ends in .h5")
     if os.path.lexists(out) and not out.is_file():
         raise FerError(f"--out {out} exists, and is no file")
-    folder, elsewhere = out.parent, "name a file in another folder with --out"
+    folder = out.parent
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise FerError(f"{folder} cannot be written: {reason_of(error)}", hint=elsewhere) from error
-    free = free_bytes(folder)
-    if free < SPACE:
-        raise FerError(
-            f"{folder}: about {SPACE / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free",
-            hint=f"make room, or {elsewhere}",
-        )
+        message = f"{folder} cannot be written: {reason_of(error)}"
+        raise FerError(message, hint=_ELSEWHERE) from error
+    check_space(folder, SPACE, hint=f"make room, or {_ELSEWHERE}")
 
 
-def _finished(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """The provenance of the finished file, if it exists and is of the same training."""
+def _finished(
+    out: Path, identity: dict[str, Any], *, unknown: Collection[str] = ()
+) -> dict[str, Any] | None:
+    """The provenance of the finished file, if it exists and is of the same training.
+
+    Args:
+        out: the file.
+        identity: of the training.
+        unknown: what the identity does not tell yet.
+    """
     if not out.exists():
         return None
     elsewhere = "name another file with --out, or move that one away"
     if not is_weights_file(out):
         raise FerError(f"{out} exists, and is no weights file", hint=elsewhere)
     provenance = read_weights(out).provenance
-    other = difference(provenance.get("identity") or {}, identity)
+    recorded = provenance.get("identity") or {}
+    known = {name: value for name, value in recorded.items() if name not in unknown}
+    other = difference(known, identity)
     if other:
         raise FerError(f"{out} exists, and is of another training: {other}", hint=elsewhere)
     return provenance
@@ -180,8 +196,7 @@ def _train(
     n, out, epochs = len(data.split.train), out_of(config), int(config.epochs or 0)
     steps = n // config.batch_size
     if not steps:
-        hint = "lower --batch-size"
-        raise FerError(f"{n} images fill no batch of {config.batch_size}", hint=hint)
+        raise FerError(f"{n} images: fewer than the {config.batch_size} of --batch-size")
     trainer = make_trainer(
         config,
         outputs=data.outputs,
@@ -190,6 +205,7 @@ def _train(
         precision=identity["precision"],
         teachers=teachers,
     )
+    _check_space(trainer, out.parent)
     checkpoint = checkpoint_path(out)
     state = load_checkpoint(checkpoint, trainer.variables, identity=identity)
     if state.epoch:
@@ -218,6 +234,13 @@ def _train(
         provenance = write_trained(config, data, trainer, state, identity)
     checkpoint.unlink(missing_ok=True)
     return provenance
+
+
+def _check_space(trainer: Trainer, folder: Path) -> None:
+    """Raise a `FerError` if a folder has no room for two checkpoints, the old one and the new."""
+    variables = [*trainer.variables, *trainer.student.variables]  # and those of a best epoch
+    needed = 2 * sum(4 * int(np.prod(one.shape)) for one in variables)
+    check_space(folder, needed, hint=f"make room, or {_ELSEWHERE}")
 
 
 def _weights_to_keep(

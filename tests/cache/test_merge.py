@@ -246,7 +246,7 @@ def test_a_full_disk_is_said_before_anything_is_written(
 ) -> None:
     shards = make_shards(tmp_path, 2)
     monkeypatch.setattr("fer_features.cache.folder.free_bytes", lambda folder: 1000)
-    with pytest.raises(FerError, match="GB are needed") as caught:
+    with pytest.raises(FerError, match="MB are needed, 0 MB are free") as caught:
         merge_shards(shards)
     assert "--out" in caught.value.hint
     assert {one.name for one in tmp_path.glob("*.h5*")} == {one.name for one in shards}

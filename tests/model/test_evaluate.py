@@ -230,7 +230,7 @@ def test_the_largest_face_of_each_photograph(photographs: FaceSource) -> None:
         ["class: not happy", "1"],
         ["class: happy", "3"],
     ]
-    assert "that of the 4 faces answered; 3 pictures have no answer (no_face 1," in found.texts()[0]
+    assert "that of the 4 faces answered; no answer for 3 pictures (no_face 1," in found.texts()[0]
 
 
 def test_whole_photographs_that_are_scored_as_faces_are_noted(tmp_path: Path) -> None:

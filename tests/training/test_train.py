@@ -1,5 +1,6 @@
 """Stage 0 on the drawn sample: small trainings, but whole ones."""
 
+import json
 import os
 import re
 import subprocess
@@ -15,7 +16,7 @@ from PIL import Image
 
 from fer_features.backbones import get_backbone
 from fer_features.backbones.signatures import signature_list
-from fer_features.backbones.weights_file import read_weights
+from fer_features.backbones.weights_file import WeightsFile, read_weights, write_weights
 from fer_features.config import TrainConfig
 from fer_features.data import open_faces, read_all
 from fer_features.data.tasks import BINARY, SEVEN
@@ -25,7 +26,7 @@ from fer_features.runtime.image_keys import image_keys, seen_by
 from fer_features.training.checkpoint import checkpoint_path
 from fer_features.training.data import load_training_data
 from fer_features.training.predict import model_of, probabilities
-from fer_features.training.recipe import settled
+from fer_features.training.recipe import options_of, settled
 from fer_features.training.run import train
 from fer_features.training.trainer import make_trainer
 from tests.training.interrupting import stop_in_epoch
@@ -208,11 +209,50 @@ def test_where_nothing_can_be_written_nothing_is_read(
 
     monkeypatch.setattr("fer_features.training.run.open_source", None)  # not to be called
     if trouble == "full":
-        monkeypatch.setattr("fer_features.training.run.free_bytes", lambda folder: 10**6)
+        monkeypatch.setattr("fer_features.cache.folder.free_bytes", lambda folder: 10**6)
     else:
         monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(FerError, match=r"Read-only|\b1 MB"):
         train(replace(SMALL, out=tmp_path / "weights.h5"))
+
+
+def test_a_file_of_another_training_is_refused_before_data_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "mine.h5"
+    config = replace(SMALL, out=out)
+    late = {"data": "0" * 64, "precision": "float32", "backend": "tensorflow"}
+    identity = json.loads(json.dumps(options_of(settled(config)) | late))
+    write_weights(out, WeightsFile({}, {}, np.empty(0, np.uint64), {"identity": identity}))
+    monkeypatch.setattr("fer_features.training.run.open_source", None)  # not to be called
+    with pytest.raises(FerError, match="another training: its seed is 0, not 5"):
+        train(replace(config, seed=5))
+    with pytest.raises(TypeError):  # the same options: only the data can tell
+        train(config)
+
+
+def test_two_checkpoints_must_fit_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of fernet_wide: weights, momentum, averages and a best epoch's, of 4 bytes each."""
+    free = 100_000_000
+    monkeypatch.setattr("fer_features.cache.folder.free_bytes", lambda folder: free)
+    with pytest.raises(FerError, match="about 202 MB are needed, 100 MB are free"):
+        train(replace(SMALL, backbone="fernet_wide", out=tmp_path / "weights.h5"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_photographs_are_noted(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("happy", "sad"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            grey = rng.integers(0, 256, (300, 400), np.uint8)
+            Image.fromarray(grey).save(tmp_path / name / f"{number}.png")
+    log: list[str] = []
+    with pytest.raises(FerError):  # six are too few
+        train(replace(SMALL, data=str(tmp_path), out=tmp_path / "w.h5"), log=log.append)
+    assert any("400×300" in line and "fer extract --detect" in line for line in log)
 
 
 @pytest.mark.long
