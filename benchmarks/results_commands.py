@@ -31,6 +31,11 @@ class NotRun:
 
 _NO_FILE = "Keras's file of ImageNet weights could not be had on the machine that made these runs."
 
+_TESTED = (
+    "The way is tested from random weights, small: one epoch of the drawn sample, and features of "
+    "the new weights (`tests/training/test_finetune.py`); its scores mean nothing."
+)
+
 NOT_RUN = (
     NotRun(
         "`inception_resnet_v2` on ImageNet weights, frozen: the published procedure to the letter",
@@ -55,7 +60,7 @@ NOT_RUN = (
     ),
     NotRun(
         "`resnet50` on VGGFace2's weights, fine-tuned to seven classes",
-        "Those weights could not be had either.",
+        f"Those weights could not be had either. {_TESTED}",
         (
             "fer train fer2013.csv --backbone resnet50_vggface2 "
             "--from rcmalli_vggface_tf_notop_resnet50.h5 --test",
@@ -63,7 +68,7 @@ NOT_RUN = (
     ),
     NotRun(
         "`inception_resnet_v2` and `inception_v3` on ImageNet weights, fine-tuned to seven classes",
-        _NO_FILE,
+        f"{_NO_FILE} {_TESTED}",
         tuple(
             f"fer train fer2013.csv --backbone {name} --from imagenet --test"
             for name in ("inception_resnet_v2", "inception_v3")

@@ -67,7 +67,9 @@ class JournalWriter(OpenFile):
         try:
             self._file: BinaryIO = path.open("wb", buffering=0)
         except OSError as error:
-            raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
+            raise FerError(
+                f"{path} cannot be written: {error.strerror or error}", hint="name another folder"
+            ) from error
         self._synced = time.monotonic()
         about = {
             "version": JOURNAL_VERSION,

@@ -40,7 +40,9 @@ def only_writer(path: Path) -> Iterator[None]:
     except FileExistsError as error:
         raise FerError(f"{path.parent} is no folder", hint="--cache-dir takes a folder") from error
     except OSError as error:
-        raise FerError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise FerError(
+            f"{path} cannot be written: {error.strerror or error}", hint="name another folder"
+        ) from error
     try:
         yield
     finally:

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import re
@@ -363,14 +364,23 @@ def test_an_interruption_is_one_line_and_status_130(monkeypatch: pytest.MonkeyPa
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_full_disk_is_one_line_and_status_2(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: object, **kwargs: object) -> None:
-        raise OSError(28, "No space left on device", "somewhere.h5")
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [(errno.ENOSPC, "make room"), (errno.EROFS, "another place"), (errno.EISDIR, "")],
+)
+def test_what_the_disk_refuses_is_two_lines_and_status_2(
+    monkeypatch: pytest.MonkeyPatch, number: int, hint: str
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError(number, os.strerror(number), "somewhere.h5")
 
-    monkeypatch.setattr("fer_features.data.open_faces", full)
+    monkeypatch.setattr("fer_features.data.open_faces", refuse)
     result = fer("data", "info")
     assert result.exit_code == 2
-    assert result.stderr == "error: somewhere.h5: No space left on device\n"
+    error, *hints = result.stderr.splitlines()
+    assert error == f"error: somewhere.h5: {os.strerror(number)}"
+    assert [one[:6] for one in hints] == (["hint: "] if hint else [])
+    assert hint in "".join(hints)
 
 
 def test_runs_go_nowhere_before_the_work_and_not_after(tiny: Backbone, folder: Path) -> None:

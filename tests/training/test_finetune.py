@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import extract_tiny
+from legacy_weights import save_legacy
 from typer.testing import CliRunner
 
-from fer_features.backbones import Backbone, resolve_weights, seen_images
+from fer_features.backbones import Backbone, get_backbone, resolve_weights, seen_images
 from fer_features.backbones.loading import load_weights
 from fer_features.backbones.weights import learnt_from
 from fer_features.backbones.weights_file import arrays_of, assign, paths, read_weights
@@ -253,13 +254,30 @@ def test_layers_that_keras_counts_have_the_same_paths_in_every_network() -> None
 
 
 @pytest.mark.long
-def test_a_network_of_keras_applications_is_fine_tuned(tmp_path: Path) -> None:
-    """Keras counts this one's layers: the file's arrays are found again all the same."""
+@pytest.mark.parametrize(
+    ("name", "size", "tail", "last", "channels"),
+    [
+        ("inception_v3", 75, "mixed9", "last", 2048),
+        ("inception_resnet_v2", 75, "block8_9_ac", "conv_7b_ac", 1536),
+        ("resnet50_vggface2", 48, "conv5_2", "conv5_3", 2048),
+    ],
+)
+def test_the_published_networks_are_fine_tuned(
+    tmp_path: Path, name: str, size: int, tail: str, last: str, channels: int
+) -> None:
+    """The path of the published systems, from random weights; of VGGFace2's network, in a file.
+
+    Keras counts layers of the first two: the file's arrays are found again all the same.
+    """
+    start = "random:0"
+    if name == "resnet50_vggface2":
+        start = str(tmp_path / "rcmalli_vggface_tf_notop_resnet50.h5")
+        save_legacy(get_backbone(name).build(size), Path(start))
     config = TrainConfig(
-        backbone="inception_v3",
-        start="random:0",
-        tail_from="mixed9",
-        size=75,
+        backbone=name,
+        start=start,
+        tail_from=tail,
+        size=size,
         task="binary",
         epochs=1,
         out=tmp_path / "mine.h5",
@@ -267,22 +285,24 @@ def test_a_network_of_keras_applications_is_fine_tuned(tmp_path: Path) -> None:
     )
     trained = train(config)
     assert trained.provenance["command"] == (
-        "fer train sample --backbone inception_v3 --from random:0 --tail-from mixed9 --size 75 "
-        "--task binary --epochs 1"
+        f"fer train sample --backbone {name} --from {Path(start).name} --tail-from {tail} "
+        f"--size {size} --task binary --epochs 1"
     )
     done = extract(
         ExtractConfig(
-            backbone="inception_v3",
+            backbone=name,
             weights=str(trained.path),
-            layers=("last",),
+            layers=(last,),
             outputs=("pooled",),
-            per_class=10,
+            per_class=5,
             cache_dir=tmp_path,
         )
     )
     with Cache(done.cache) as cache:
-        assert cache.header.spec["size"] == 75
-        assert np.isfinite(cache.read("last", "pooled")).all()
+        assert cache.header.spec["size"] == size
+        features = cache.read(last, "pooled")
+    assert features.shape == (10, channels)
+    assert np.isfinite(features).all()
 
 
 @pytest.mark.parametrize(
