@@ -22,6 +22,7 @@ from fer_features.cache.faults import damaged, unreadable
 from fer_features.cache.record import ROW_DTYPES, Columns, Header, Rows, RowSelection
 from fer_features.cache.shard import part_only, shard_of
 from fer_features.errors import UPDATE, FerError
+from fer_features.runtime.memory import new_array
 
 _MOST_CHUNKS = 16
 """Chunks that are read at once when rows are gathered."""
@@ -230,11 +231,12 @@ class Cache(file_format.OpenFile):
         A few chunks are read at a time: h5py's own indexing by lists is slow for many rows.
 
         Raises:
-            FerError: a checksum does not match.
+            FerError: a checksum does not match, or memory does not hold them.
         """
         try:
             dataset = self._file[self._datasets[column]]
-            out = np.empty((len(places), *dataset.shape[1:]), dataset.dtype)
+            shape = len(places), *dataset.shape[1:]
+            out = new_array(shape, dataset.dtype, f"{len(places):,} rows of {column}")
             if len(places) == len(self):
                 dataset.read_direct(out)
                 return out

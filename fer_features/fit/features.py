@@ -14,6 +14,7 @@ from fer_features.errors import FerError
 from fer_features.fit.dataset import Dataset, load_dataset
 from fer_features.fit.extract_command import extract_command
 from fer_features.runtime.flags import make_config
+from fer_features.runtime.memory import new_array
 from fer_features.runtime.progress import Progress, no_progress
 
 _BLOCK = 2048
@@ -127,7 +128,8 @@ def _read(dataset: Dataset, output: str, views: tuple[str, ...]) -> NDArray[Any]
         return _column(cache, names[0][0], rows)
     shapes = [cache.shapes()[f"{layer}/{output}"] for layer in dataset.layers]
     joined = (*shapes[0][1:-1], sum(shape[-1] for shape in shapes))
-    out = np.empty((len(rows), *joined), "f2" if output == "map" else "f4")
+    what = f"{len(rows):,} rows of {' and '.join(name for of_layer in names for name in of_layer)}"
+    out = new_array((len(rows), *joined), "f2" if output == "map" else "f4", what)
     for start in range(0, len(rows), _BLOCK):  # maps are large: one float32 block at a time
         block = slice(start, start + _BLOCK)
         means = [_mean(cache, of_layer, rows[block]) for of_layer in names]

@@ -110,3 +110,14 @@ def test_layers_are_written_with_a_plus_between() -> None:
     for text in ("a+", "+", "a+a", ""):
         with pytest.raises(FerError, match=re.escape(f"--features {text}")):
             parse_layers(text)
+
+
+@pytest.mark.parametrize("views", [(), ("flip",)])
+def test_features_that_memory_does_not_hold_are_refused(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch, views: tuple[str, ...]
+) -> None:
+    dataset = four_rows(cache, "second", *views)
+    monkeypatch.setattr("fer_features.runtime.memory.LARGE", 0)
+    monkeypatch.setattr("fer_features.runtime.memory.free_memory", lambda: 10)
+    with pytest.raises(FerError, match=r"4 rows of .*second/map.* of memory are needed"):
+        read_features(dataset, "map")
