@@ -32,8 +32,8 @@ class NotRun:
 _NO_FILE = "Keras's file of ImageNet weights could not be had on the machine that made these runs."
 
 _TESTED = (
-    "The way is tested from random weights, small: one epoch of the drawn sample, and features of "
-    "the new weights (`tests/training/test_finetune.py`); its scores mean nothing."
+    "A test fine-tunes these networks from random weights for one epoch of the drawn sample, and "
+    "extracts features with the result (`tests/training/test_finetune.py`); its scores mean nothing."
 )
 
 NOT_RUN = (
