@@ -33,7 +33,7 @@ _NO_FILE = "Keras's file of ImageNet weights could not be had on the machine tha
 
 _TESTED = (
     "A test fine-tunes these networks from random weights for one epoch of the drawn sample, and "
-    "extracts features with the result (`tests/training/test_finetune.py`); its scores mean nothing."
+    "extracts features with the result (`tests/training/test_finetune.py`): scores without meaning."
 )
 
 NOT_RUN = (
