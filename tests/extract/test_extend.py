@@ -235,7 +235,7 @@ def test_a_full_disk_is_an_error_before_the_work(
 ) -> None:
     monkeypatch.setattr("fer_features.cache.folder.free_bytes", lambda folder: 1000)
     passes = Passes()
-    with pytest.raises(FerError, match=" GB") as caught:
+    with pytest.raises(FerError, match="about 2 MB are needed, 0 MB are free") as caught:
         extract(config, progress=passes)
     assert "--cache-dir" in caught.value.hint
     assert passes == []
