@@ -179,9 +179,10 @@ class Products:
         draw = torch.Generator().manual_seed(0)
         x, b = (torch.randn(self._side, self._side, generator=draw) for _ in range(2))
         device = "cuda" if self._gpu else "cpu"
+        precisions = ("float32", "bfloat16") if has_bfloat16(torch) else ("float32",)
         self._pairs = {
-            name: (x.to(device, dtype), (b / self._side**0.5).to(device, dtype))
-            for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+            name: tuple(one.to(device, getattr(torch, name)) for one in (x, b / self._side**0.5))
+            for name in precisions
         }
         for pair in self._pairs.values():
             self._chain(*pair)
