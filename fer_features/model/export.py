@@ -157,7 +157,9 @@ def probability_graph(
     if combine == "features" and views:  # as the fit does: in float32, then as they are
         mean = _mean([ops.cast(one, "float32") for one in found])
         found = [ops.cast(mean, found[0].dtype)]
-    probability = _mean([head_graph(head, one) for one in found])
+    inputs = keras.Input(found[0].shape[1:], dtype=found[0].dtype)
+    of_head = keras.Model(inputs, head_graph(head, inputs), name="head")  # once, for both images
+    probability = _mean([of_head(one) for one in found])
     if calibrator is not None:
         probability = calibrator_graph(calibrator, probability)
     return keras.Model(faces, keras.layers.Identity(name=OUTPUT)(probability), name="model")

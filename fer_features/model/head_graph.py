@@ -120,18 +120,20 @@ def _svm_values(features: Any, head: SupportVectorHead) -> Any:
 def _network(features: Any, head: KerasHead) -> Any:
     """A Keras head's layers; those that only train are left out.
 
-    Its layer of standardisation keeps the moments where converters to other formats see inputs, so
+    They are in a model of their own, as other members of an ensemble have layers of the same names.
+    The layer of standardisation keeps the moments where converters to other formats see inputs, so
     the operation stands in its place.
     """
     keras = import_keras()
-    x = features
+    x = inputs = keras.Input(features.shape[1:])
     for layer in head.model_.layers:
         if head.moments_ is not None and isinstance(layer, keras.layers.Normalization):
             mean, variance = (np.asarray(one, np.float32) for one in head.moments_)
             x = (x - mean) / np.maximum(np.sqrt(variance), keras.config.epsilon())
         elif not isinstance(layer, keras.layers.Dropout):
             x = layer(x)
-    return x if len(head.classes_) > 2 else keras.ops.concatenate([1 - x, x], axis=-1)
+    found = keras.Model(inputs, x, name=f"{head.name}_network")(features)
+    return found if len(head.classes_) > 2 else keras.ops.concatenate([1 - found, found], axis=-1)
 
 
 def _ensemble(head: EnsembleHead, features: Any) -> Any:
