@@ -15,7 +15,7 @@ from fer_features.cli.extract import bad_dicts, show_bad
 from fer_features.cli.flags import CacheDir, Json
 from fer_features.config import CACHE_DIR, COPIES_INDEXED, EMOTIONS, NEAR, USAGES, DataConfig
 from fer_features.runtime.console import emit_json, print_line, print_wrapped, table
-from fer_features.runtime.files import write_text
+from fer_features.runtime.files import check_replaced, write_text
 from fer_features.runtime.progress import show_progress
 from fer_features.runtime.text import counted
 
@@ -43,6 +43,10 @@ _MEANING = {
 }
 
 
+PAIR_COLUMNS = ("row_a", "row_b", "sha256_a", "sha256_b", "kind", "correlation")
+AUDIT_COLUMNS = ("row", "usage", "emotion", "findings", "group", "first")
+
+
 def audit(
     config: DataConfig,
     *,
@@ -66,6 +70,7 @@ def audit(
     from fer_features.runtime.figures import save_figure
 
     source = open_source(config)
+    check_replaced(out / "rows.csv", ",".join(AUDIT_COLUMNS).encode(), what="list of an audit")
     show_notes(source.index().notes)
     found = run(
         source, ferplus=ferplus, threshold=threshold, progress=show_progress, cache_dir=cache_dir
@@ -105,6 +110,8 @@ def twins(
     from fer_features.data.twin_table import twin_table
 
     source = open_source(config)
+    if out is not None:
+        check_replaced(out, ",".join(PAIR_COLUMNS).encode(), what="file of pairs")
     found = twin_table(source, cache_dir, progress=show_progress)
     index = source.index()
     show_notes(index.notes)
@@ -238,7 +245,7 @@ def write_rows(found: Audit, path: Path) -> Path:
     import numpy as np
 
     faces, voted = found.faces, found.opinion is not None
-    lines = [["row", "usage", "emotion", "findings", "group", "first", *["ferplus"] * voted]]
+    lines = [[*AUDIT_COLUMNS, *["ferplus"] * voted]]
     _, first, of_row = np.unique(found.twins.groups.exact, return_index=True, return_inverse=True)
     for place in np.flatnonzero(np.any(list(found.findings.values()), axis=0)):
         usage = faces.usage[place]
@@ -256,7 +263,7 @@ def write_rows(found: Audit, path: Path) -> Path:
 def _lines_of_pairs(found: TwinTable) -> Iterable[Sequence[object]]:
     from fer_features.data.twins import KINDS, every_pair
 
-    yield ["row_a", "row_b", "sha256_a", "sha256_b", "kind", "correlation"]
+    yield PAIR_COLUMNS
     for (a, b), kind, r in zip(*every_pair(found.twins), strict=True):
         hashes = (found.sha256[place].decode() for place in (a, b))
         yield [found.row[a], found.row[b], *hashes, KINDS[kind], f"{r:.4f}"]

@@ -54,7 +54,8 @@ def predict(config: PredictConfig, *, json: Json = False) -> None:
         model = load_model(config.model)
         total = sum(1 for _ in list_sources(inputs))
         if not total:
-            raise FerError("no pictures or videos there", hint="name others")
+            named = ", ".join(map(str, inputs))
+            raise FerError(f"no pictures or videos in {named}", hint="name others")
         file = _file(config, model)
         summary = _Summary(model.name, config.out)
         if file and file.sources == total:

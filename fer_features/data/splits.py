@@ -258,8 +258,8 @@ def _draw(units: Rows, unit_label: Rows, share: float, seed: int) -> list[Rows]:
     except ValueError as error:
         counts = ", ".join(map(str, np.unique(label, return_counts=True)[1]))
         raise FerError(
-            f"too few images to cut {share:.0%} from them: {counts} in the classes",
-            hint="take more images of each class; copies of one photograph, which a grouped split "
-            "keeps together, count as one",
+            f"too few images to cut {share:.0%} from them: the classes have {counts}, where "
+            "copies of one photograph count once",
+            hint="take more images of each class",
         ) from error
     return parts

@@ -70,7 +70,8 @@ class SupportVectorHead(CalibratedHead):
             raise HeadError(
                 f"{rows:,} training rows, more than max_rows = {self.max_rows:,}: the time of "
                 "the svm head grows with their square",
-                hint="use the logreg or mlp head, fit to fewer rows, or raise max_rows",
+                hint="use the logreg or mlp head, fit to fewer rows, or raise max_rows "
+                "(--set svm.max_rows=N)",
             )
         return super()._try_candidates(training, valid)
 

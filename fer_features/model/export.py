@@ -21,6 +21,7 @@ from fer_features.engines.graph import build_graph
 from fer_features.errors import FerError, install_hint, reason_of
 from fer_features.heads.calibration import Calibrator
 from fer_features.model.head_graph import calibrator_graph, head_graph
+from fer_features.runtime.files import check_replaced
 from fer_features.runtime.keras_runtime import (
     backend_name,
     import_keras,
@@ -70,11 +71,13 @@ class Format:
 
     Attributes:
         suffix: the file name ending.
+        begins: what such a file begins with.
         write: writes a Keras model and the facts to a path.
         load: reads the path; what it returns maps faces to probabilities.
     """
 
     suffix: str
+    begins: bytes
     write: Callable[[Any, Path, Facts], None]
     load: Callable[[Path], Callable[[NDArray[np.uint8]], NDArray[Any]]]
 
@@ -108,6 +111,7 @@ def export_model(
             f"{model.graph.backbone.name} is no network, and cannot be exported",
             hint="export a model on a network's features: fer extract --backbone fernet, say",
         )
+    check_replaced(target, chosen.begins, what=f"{format_} file")
     _check_requirements(format_)
     log(f"building {model.name} with Keras and converting it to {format_}")
     with keras_settings():
@@ -288,8 +292,8 @@ def _load_openvino(path: Path) -> Callable[[NDArray[np.uint8]], NDArray[Any]]:
 
 
 FORMATS = {
-    "onnx": Format(".onnx", _write_onnx, _load_openvino),
-    "openvino": Format(".xml", _write_openvino, _load_openvino),
-    "keras": Format(".keras", _write_keras, _load_keras),
+    "onnx": Format(".onnx", b"\x08", _write_onnx, _load_openvino),
+    "openvino": Format(".xml", b"<?xml", _write_openvino, _load_openvino),
+    "keras": Format(".keras", b"PK", _write_keras, _load_keras),
 }
 """By name on the command line."""

@@ -15,7 +15,7 @@ from fer_features.report.gather import gather
 from fer_features.report.view import FindFaces, Report
 from fer_features.runs.predictions import ENOUGH
 from fer_features.runs.run import Run
-from fer_features.runtime.files import atomic_path
+from fer_features.runtime.files import atomic_path, check_replaced
 from fer_features.runtime.progress import Log, no_log
 
 
@@ -56,6 +56,7 @@ def write_report(
     Raises:
         FerError: there are no runs, or the file cannot be written.
     """
+    check_replaced(path, b"<!doctype html", what="HTML file")
     report = gather(runs, every_seed=every_seed, faces=faces, log=log)
     content = page(report).encode()
     with atomic_path(path, option="--out") as temporary:

@@ -174,7 +174,9 @@ def read_run(path: Path) -> Run:
         raw = json.loads(file.read_text(encoding="utf-8"))
         version = int(raw["format_version"])
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise FerError(f"no run in {path}", hint="fer fit makes one") from error
+        holds_runs = any(path.glob(f"*/{RECORD}"))
+        hint = f"those in it: --runs-dir {path}" if holds_runs else "fer fit makes one"
+        raise FerError(f"no run in {path}", hint=hint) from error
     except OSError as error:
         raise FerError(f"{file} cannot be read: {reason_of(error)}") from error
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:

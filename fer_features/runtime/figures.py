@@ -14,7 +14,7 @@ import numpy as np
 
 from fer_features.errors import FerError
 from fer_features.runtime.console import silence_matplotlib
-from fer_features.runtime.files import atomic_path
+from fer_features.runtime.files import atomic_path, check_replaced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,11 +65,16 @@ def new_figure(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
+_PICTURES = (b"\x89PNG", b"\xff\xd8", b"%PDF", b"%!PS", b"<?xml", b"<svg", b"RIFF", b"II*", b"MM")
+"""What pictures begin with: PNG, JPEG, PDF, PostScript, SVG, WebP and TIFF."""
+
+
 def save_figure(figure: Figure, path: Path) -> Path:
     """Save a figure under a temporary name and rename it.
 
     Raises:
-        FerError: the file's suffix is not a picture's, or it cannot be written.
+        FerError: the file's suffix is not a picture's, it cannot be written, or what is there is
+            no picture.
     """
     import matplotlib as mpl
 
@@ -77,6 +82,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
     kind = path.suffix.removeprefix(".").lower()
     if kind not in known:
         raise FerError(f"{path}: not a picture's name", hint="give a name that ends in .png")
+    check_replaced(path, *_PICTURES, what="picture")
     with atomic_path(path) as temporary, mpl.rc_context(_NO_MATH):
         figure.savefig(temporary, format=kind)
     return path

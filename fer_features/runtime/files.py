@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fer_features.errors import FerError, reason_of
+
+
+def check_replaced(path: Path, *begins: bytes, what: str) -> None:
+    """Make sure that a file which is to be replaced is of the kind that is to be written.
+
+    Args:
+        path: the file; if it does not exist or is empty, all is well.
+        begins: what such a file begins with, one of them; in any case of letters.
+        what: what it is.
+
+    Raises:
+        FerError: it is something else, the caller's data for example, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(max(map(len, begins))).lower()
+    except (FileNotFoundError, NotADirectoryError):  # whether it can be written is seen then
+        return
+    except OSError as error:
+        raise FerError(
+            f"{path} cannot be replaced: {reason_of(error)}", hint="name another file with --out"
+        ) from error
+    if start and not start.startswith(tuple(one.lower() for one in begins)):
+        raise FerError(
+            f"{path} exists, and is no {what}: it is not replaced",
+            hint="name another file with --out",
+        )
 
 
 @contextmanager
@@ -33,11 +61,16 @@ def atomic_path(path: Path, *, option: str = "") -> Iterator[Path]:
     except OSError as error:
         raise FerError(
             f"{path} cannot be written: {reason_of(error)}",
-            hint="make room there, or name another place" + (f" with {option}" if option else ""),
+            hint=_hint_of(error) + (f" with {option}" if option else ""),
         ) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _hint_of(error: OSError) -> str:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "make room there, or name another place" if full else "name another place"
 
 
 def write_text(path: Path, text: str) -> Path:

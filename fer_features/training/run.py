@@ -103,7 +103,7 @@ def _train_on(
         digest, key = opened.digest(), ""
         for text in (
             *opened.index().notes,
-            *photograph_notes(opened, option="fer extract --detect"),
+            *photograph_notes(opened, option="fer extract --detect, whose maps fer train takes,"),
         ):
             log(f"note: {text}")
     own, out = identity_of(config, digest, cache_key=key), out_of(config)

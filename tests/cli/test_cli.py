@@ -383,6 +383,35 @@ def test_what_the_disk_refuses_is_two_lines_and_status_2(
     assert hint in "".join(hints)
 
 
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("mine.csv", ["data", "twins", "--out", "mine.csv"]),
+        ("rows.csv", ["data", "audit", "--out", "."]),
+        ("mine.png", ["data", "show", "--out", "mine.png"]),
+        ("mine.xml", ["export", "fernet", "--format", "openvino", "--out", "mine.xml"]),
+    ],
+)
+def test_the_users_own_files_are_not_replaced(folder: Path, name: str, args: list[str]) -> None:
+    (folder / name).write_text("emotion,pixels\n0,1 2 3\n")
+    result = fer(*args)
+    assert result.exit_code == 2
+    assert f"{name} exists, and is no" in result.stderr
+    assert (folder / name).read_text() == "emotion,pixels\n0,1 2 3\n"
+
+
+def test_a_list_of_pairs_is_replaced_by_another(folder: Path) -> None:
+    for _ in range(2):
+        assert fer("data", "twins", "--out", "pairs.csv").exit_code == 0
+
+
+def test_a_folder_of_runs_is_not_a_run(tiny: Backbone, folder: Path) -> None:
+    ok(*EXTRACT)
+    ok("fit", "--head", "ridge")
+    result = fer("compare", "runs")
+    assert result.stderr.endswith("error: no run in runs\nhint: those in it: --runs-dir runs\n")
+
+
 def test_runs_go_nowhere_before_the_work_and_not_after(tiny: Backbone, folder: Path) -> None:
     ok(*EXTRACT)
     (folder / "file").write_text("")

@@ -17,7 +17,7 @@ from fer_features.cli.report import find_faces
 from fer_features.data.tasks import SEVEN
 from fer_features.errors import FerError
 from fer_features.metrics.intervals import share_interval
-from fer_features.report import gather, page
+from fer_features.report import gather, page, write_report
 from fer_features.runs.published import PUBLISHED_MARK
 from fer_features.runs.run import Run, list_runs
 from fer_features.runtime.progress import no_log
@@ -84,6 +84,16 @@ class Reader(HTMLParser):
             for name, attrs in self.elements
             if name == tag and wanted.items() <= attrs.items()
         ]
+
+
+def test_a_file_that_is_no_page_is_not_replaced(writer: Writer, tmp_path: Path) -> None:
+    path, run = tmp_path / "data.csv", writer.write()
+    path.write_text("emotion,pixels\n")
+    with pytest.raises(FerError, match="is no HTML file: it is not replaced"):
+        write_report([run], path)
+    assert path.read_text() == "emotion,pixels\n"
+    for _ in range(2):
+        write_report([run], tmp_path / "page.html")
 
 
 def test_every_section_is_there_and_the_contents_lead_to_it(writer: Writer) -> None:
