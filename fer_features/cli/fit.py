@@ -54,8 +54,8 @@ def fit(
 
     path = config.cache or latest_cache(config.cache_dir)
     config = replace(config, cache=path)
-    if save and (scan_layers or len(config.heads) > 1 or config.seeds > 1 or "all" in config.heads):
-        raise FerError("--save writes one model", hint="name one --head, without --seeds")
+    if save:
+        _check_save(save, config, scan_layers=scan_layers)
     if scan_layers:
         show_scan(config, json=json)
         return
@@ -76,6 +76,15 @@ def fit(
         print_line(f"  model: {saved['model']}")
     elif config.seeds > 1:
         show_seeds(over_seeds(runs))
+
+
+def _check_save(save: Path, config: FitConfig, *, scan_layers: bool) -> None:
+    """Raise a `FerError`, before the fit, if its model cannot be saved."""
+    from fer_features.model.file import model_path
+
+    if scan_layers or len(config.heads) > 1 or config.seeds > 1 or "all" in config.heads:
+        raise FerError("--save writes one model", hint="name one --head, without --seeds")
+    model_path(save)
 
 
 def show_scan(config: FitConfig, *, json: bool) -> None:

@@ -18,7 +18,7 @@ from fer_features.model.card import card
 from fer_features.model.head_file import check_hdf5, read_head
 from fer_features.model.record import Entry, ModelRecord, decode_record, encode_record
 from fer_features.model.zip_file import open_zip, read_entry
-from fer_features.runtime.files import atomic_path
+from fer_features.runtime.files import atomic_path, check_writable
 
 SUFFIX = ".fer"
 RECORD = "model.json"
@@ -43,8 +43,7 @@ def write_model(path: Path, record: ModelRecord, head: Head, *, weights: Path | 
     Raises:
         FerError: it cannot be written.
     """
-    path = path if path.suffix else path.with_name(path.name + SUFFIX)
-    _check_replaceable(path)
+    path = model_path(path)
     with tempfile.TemporaryDirectory() as folder:
         file = head.save(Path(folder, "head"))
         contents = {file.name: file.read_bytes()}
@@ -64,14 +63,16 @@ def write_model(path: Path, record: ModelRecord, head: Head, *, weights: Path | 
     return path
 
 
-def _check_replaceable(path: Path) -> None:
-    """Refuse to replace a file that is no model, such as a photograph.
+def model_path(path: Path) -> Path:
+    """The file that a model is to be written to: with ``.fer`` where the path has no suffix.
 
     Raises:
-        FerError: it is none.
+        FerError: it cannot be written, or is there and no model, but a photograph, say.
     """
+    path = path if path.suffix else path.with_name(path.name + SUFFIX)
+    check_writable(path, hint="name another file for the model")
     if not path.exists():
-        return
+        return path
     try:
         with zipfile.ZipFile(path) as archive:
             known = RECORD in archive.namelist()
@@ -81,6 +82,7 @@ def _check_replaceable(path: Path) -> None:
         raise FerError(
             f"{path} is no model, and is not replaced", hint="name another file for the model"
         )
+    return path
 
 
 def _entry(content: bytes) -> Entry:

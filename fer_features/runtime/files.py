@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fer_features.errors import FerError, reason_of
+
+
+def check_writable(path: Path, *, hint: str) -> None:
+    """Make sure that a file can be made, before the work whose result it is to hold.
+
+    Args:
+        path: the file; its folder, or the nearest above it that exists, is tried.
+        hint: what to do otherwise.
+
+    Raises:
+        FerError: it cannot.
+    """
+    folder = next((one for one in path.parents if one.exists()), path.parent)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise FerError(f"{folder} cannot be written: {reason_of(error)}", hint=hint) from error
 
 
 def check_replaced(path: Path, *begins: bytes, what: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
@@ -23,7 +22,8 @@ from fer_features.config import TrainConfig
 from fer_features.data import FaceSource, open_source
 from fer_features.data.summary import photograph_notes
 from fer_features.data.tasks import Task, load_task
-from fer_features.errors import FerError, reason_of
+from fer_features.errors import FerError
+from fer_features.runtime.files import check_writable
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
 from fer_features.runtime.progress import Log, Progress, clock, no_log, no_progress
 from fer_features.training.checkpoint import (
@@ -149,14 +149,10 @@ def _check_out(out: Path) -> None:
         raise FerError(f"--out {out}: the name of a weights file ends in .h5")
     if os.path.lexists(out) and not out.is_file():
         raise FerError(f"--out {out} exists, and is no file")
-    folder = out.parent
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        message = f"{folder} cannot be written: {reason_of(error)}"
-        raise FerError(message, hint=_ELSEWHERE) from error
-    check_space(folder, SPACE, hint=f"make room, or {_ELSEWHERE}")
+    if not out.parent.is_dir():
+        raise FerError(f"--out {out}: there is no folder {out.parent}", hint=_ELSEWHERE)
+    check_writable(out, hint=_ELSEWHERE)
+    check_space(out.parent, SPACE, hint=f"make room, or {_ELSEWHERE}")
 
 
 def _finished(

@@ -400,6 +400,19 @@ def test_the_users_own_files_are_not_replaced(folder: Path, name: str, args: lis
     assert (folder / name).read_text() == "emotion,pixels\n0,1 2 3\n"
 
 
+def test_a_model_that_cannot_be_saved_is_not_fitted_first(tiny: Backbone, folder: Path) -> None:
+    ok(*EXTRACT)
+    (folder / "notes.fer").write_text("mine")
+    result = fer("fit", "--head", "ridge", "--save", "notes.fer")
+    assert result.exit_code == 2
+    assert "notes.fer is no model, and is not replaced" in result.stderr
+    assert not (folder / "runs").exists()
+    result = fer("fit", "--head", "ridge", "--save", "/proc/model.fer")
+    assert result.exit_code == 2
+    assert "error: /proc cannot be written" in result.stderr
+    assert not (folder / "runs").exists()
+
+
 def test_a_list_of_pairs_is_replaced_by_another(folder: Path) -> None:
     for _ in range(2):
         assert fer("data", "twins", "--out", "pairs.csv").exit_code == 0
