@@ -65,8 +65,14 @@ def new_figure(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-_PICTURES = (b"\x89PNG", b"\xff\xd8", b"%PDF", b"%!PS", b"<?xml", b"<svg", b"RIFF", b"II*", b"MM")
-"""What pictures begin with: PNG, JPEG, PDF, PostScript, SVG, WebP and TIFF."""
+_BEGINS = {
+    "png": b"\x89PNG",
+    "jpg": b"\xff\xd8",
+    "jpeg": b"\xff\xd8",
+    "pdf": b"%PDF",
+    "svg": b"<?xml",
+}
+"""What pictures begin with, by the ending of their names; of other endings anything is replaced."""
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
@@ -82,7 +88,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
     kind = path.suffix.removeprefix(".").lower()
     if kind not in known:
         raise FerError(f"{path}: not a picture's name", hint="give a name that ends in .png")
-    check_replaced(path, *_PICTURES, what="picture")
+    check_replaced(path, _BEGINS.get(kind, b""), what=f"{kind} picture")
     with atomic_path(path) as temporary, mpl.rc_context(_NO_MATH):
         figure.savefig(temporary, format=kind)
     return path
