@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 
@@ -32,6 +33,13 @@ def reason_of(error: OSError) -> str:
     if number:
         return os.strerror(int(number[1]))
     return error.strerror or next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def hint_of(error: OSError) -> str:
+    """What to do where something could not be written; empty if the reason is another one."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room there, or name another place"
+    return "name another place" if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else ""
 
 
 def install_hint(*extras: str) -> str:

@@ -42,9 +42,10 @@ def show(
     from fer_features.cli.figures import faces_grid
     from fer_features.data import open_source, read_all
     from fer_features.data.summary import sample_rows
-    from fer_features.runtime.figures import save_figure
+    from fer_features.runtime.figures import check_picture, save_figure
 
     source = open_source(config)
+    check_picture(out)
     show_notes(source.index().notes)
     rows = sample_rows(source.index(), per_emotion=per_emotion, seed=seed)
     figure = faces_grid(read_all(source, rows), title=f"{source.name}, with row numbers")

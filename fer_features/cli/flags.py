@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import inspect
 import os
 import sys
@@ -17,7 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.models import OptionInfo
 
-from fer_features.errors import FerError
+from fer_features.errors import FerError, hint_of
 from fer_features.runtime.console import print_message
 from fer_features.runtime.flags import Flag, flags_of
 from fer_features.runtime.interrupt import INTERRUPTED
@@ -38,13 +37,6 @@ RunFolders = Annotated[
 Size = Annotated[
     int | None, typer.Option(min=1, help="Height and width that images are resized to.")
 ]
-
-_NO_ROOM = "make room there, and repeat the command"
-_NO_PERMISSION = "name another place, or change its permissions"
-_HINTS = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _NO_ROOM),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _NO_PERMISSION),
-}
 
 _METAVARS = {str: "TEXT", Path: "PATH", int: "N", float: "NUMBER"}
 
@@ -132,7 +124,7 @@ def _errors_as_lines() -> Iterator[None]:
     except OSError as error:  # a full disk, a folder that cannot be written
         place = f"{error.filename}: " if error.filename else ""
         print_message(f"error: {place}{error.strerror or error}")
-        if hint := _HINTS.get(error.errno or 0):
+        if hint := hint_of(error):
             print_message(f"hint: {hint}")
         raise typer.Exit(USAGE_ERROR) from None
 

@@ -75,6 +75,12 @@ _BEGINS = {
 """What pictures begin with, by the ending of their names; of other endings anything is replaced."""
 
 
+def check_picture(path: Path) -> None:
+    """Raise a `FerError` if there is something in a picture's place that is no such picture."""
+    kind = path.suffix.removeprefix(".").lower()
+    check_replaced(path, _BEGINS.get(kind, b""), what=f"{kind} picture")
+
+
 def save_figure(figure: Figure, path: Path) -> Path:
     """Save a figure under a temporary name and rename it.
 
@@ -88,7 +94,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
     kind = path.suffix.removeprefix(".").lower()
     if kind not in known:
         raise FerError(f"{path}: not a picture's name", hint="give a name that ends in .png")
-    check_replaced(path, _BEGINS.get(kind, b""), what=f"{kind} picture")
+    check_picture(path)
     with atomic_path(path) as temporary, mpl.rc_context(_NO_MATH):
         figure.savefig(temporary, format=kind)
     return path

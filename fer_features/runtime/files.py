@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fer_features.errors import FerError, reason_of
+from fer_features.errors import FerError, hint_of, reason_of
 
 
 def check_writable(path: Path, *, hint: str) -> None:
@@ -48,12 +47,12 @@ def check_replaced(path: Path, *begins: bytes, what: str) -> None:
         return
     except OSError as error:
         raise FerError(
-            f"{path} cannot be replaced: {reason_of(error)}", hint="name another file with --out"
+            f"{path} cannot be replaced: {reason_of(error)}", hint="name another file"
         ) from error
     if start and not start.startswith(tuple(one.lower() for one in begins)):
         raise FerError(
             f"{path} exists, and is no {what}: it is not replaced",
-            hint="name another file with --out",
+            hint="name another file, or move that one away",
         )
 
 
@@ -80,16 +79,11 @@ def atomic_path(path: Path, *, option: str = "") -> Iterator[Path]:
     except OSError as error:
         raise FerError(
             f"{path} cannot be written: {reason_of(error)}",
-            hint=_hint_of(error) + (f" with {option}" if option else ""),
+            hint=(hint_of(error) or "name another place") + (f" with {option}" if option else ""),
         ) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _hint_of(error: OSError) -> str:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return "make room there, or name another place" if full else "name another place"
 
 
 def write_text(path: Path, text: str) -> Path:

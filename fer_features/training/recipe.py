@@ -258,15 +258,18 @@ def options_of(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def identity_of(config: TrainConfig, digest: str, *, cache_key: str = "") -> dict[str, Any]:
+def identity_of(
+    config: TrainConfig, options: dict[str, Any], digest: str, *, cache_key: str = ""
+) -> dict[str, Any]:
     """All that two trainings must have in common to give the same weights.
 
     Args:
         config: the settled configuration.
+        options: its `options_of`.
         digest: of the source, which depends on the ignored and mapped classes.
         cache_key: of a cache that is trained on.
     """
-    return options_of(config) | {
+    return options | {
         **({"cache": cache_key} if cache_key else {}),
         "precision": choose_engine("keras", config.precision).precision,
         "data": digest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,16 +21,18 @@ from fer_features.backbones.weights_file import (
     Seen,
     WeightsFile,
     arrays_of,
+    is_weights_file,
     read_weights,
     write_weights,
 )
 from fer_features.config import TrainConfig
+from fer_features.errors import FerError
 from fer_features.metrics import Scores, score
 from fer_features.runtime.figures import learning_curves, save_figure
 from fer_features.runtime.flags import words_of
 from fer_features.runtime.image_keys import image_keys
 from fer_features.runtime.keras_runtime import backend_name
-from fer_features.training.checkpoint import State
+from fer_features.training.checkpoint import State, difference
 from fer_features.training.data import TrainingData
 from fer_features.training.predict import Logits, model_of, probabilities
 from fer_features.training.recipe import (
@@ -41,6 +44,44 @@ from fer_features.training.recipe import (
     starting_weights,
 )
 from fer_features.training.trainer import Trainer
+
+_ELSEWHERE = "name another file with --out, or move that one away"
+
+
+def finished(out: Path) -> dict[str, Any] | None:
+    """The provenance of a finished file; None if there is none.
+
+    Raises:
+        FerError: it is no weights file.
+    """
+    if not out.exists():
+        return None
+    if not is_weights_file(out):
+        raise FerError(f"{out} exists, and is no weights file", hint=_ELSEWHERE)
+    return read_weights(out).provenance
+
+
+def check_same(
+    out: Path,
+    found: dict[str, Any] | None,
+    identity: dict[str, Any],
+    *,
+    unknown: Collection[str] = (),
+) -> None:
+    """Raise a `FerError` if a finished file is of another training.
+
+    Args:
+        out: the file.
+        found: its provenance; None if there is none.
+        identity: of the training.
+        unknown: what the identity does not tell yet.
+    """
+    if found is None:
+        return
+    recorded = found.get("identity") or {}
+    known = {name: value for name, value in recorded.items() if name not in unknown}
+    if other := difference(known, identity):
+        raise FerError(f"{out} exists, and is of another training: {other}", hint=_ELSEWHERE)
 
 
 def write_trained(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_features.backbones.weights_file import WeightsFile, is_weights_file, read_weights
+from fer_features.backbones.weights_file import WeightsFile
 from fer_features.cache import Cache
 from fer_features.cache.folder import check_space
 from fer_features.config import TrainConfig
@@ -23,13 +23,13 @@ from fer_features.data import FaceSource, open_source
 from fer_features.data.summary import photograph_notes
 from fer_features.data.tasks import Task, load_task
 from fer_features.errors import FerError
+from fer_features.runtime.figures import check_picture
 from fer_features.runtime.files import check_writable
 from fer_features.runtime.keras_runtime import import_keras, keras_settings
 from fer_features.runtime.progress import Log, Progress, clock, no_log, no_progress
 from fer_features.training.checkpoint import (
     State,
     checkpoint_path,
-    difference,
     load_checkpoint,
     save_checkpoint,
 )
@@ -44,7 +44,14 @@ from fer_features.training.recipe import (
     seen_before,
     settled,
 )
-from fer_features.training.record import add_test_scores, score_rows, write_trained
+from fer_features.training.record import (
+    add_test_scores,
+    check_same,
+    curves_path,
+    finished,
+    score_rows,
+    write_trained,
+)
 from fer_features.training.teachers import read_teachers, soft_labels
 from fer_features.training.trainer import Trainer, batches, make_trainer
 
@@ -86,15 +93,22 @@ def train(config: TrainConfig, *, progress: Progress = no_progress, log: Log = n
     config = settled(config)
     check(config)
     _check_out(out_of(config))
-    _finished(out_of(config), options_of(config), unknown=SETTLED_LATE)  # before data are read
+    found, options = finished(out_of(config)), options_of(config)
+    check_same(out_of(config), found, options, unknown=SETTLED_LATE)  # before data are read
     task = load_task(config.task)
     opened = Cache(Path(config.data)) if is_cache(config.data) else open_source(config)
     with opened if isinstance(opened, Cache) else nullcontext():
-        return _train_on(config, opened, task, progress, log)
+        return _train_on(config, found, options, opened, task, progress, log)
 
 
 def _train_on(
-    config: TrainConfig, opened: Cache | FaceSource, task: Task, progress: Progress, log: Log
+    config: TrainConfig,
+    found: dict[str, Any] | None,
+    settled_early: dict[str, Any],
+    opened: Cache | FaceSource,
+    task: Task,
+    progress: Progress,
+    log: Log,
 ) -> Trained:
     """Train on an opened source or cache, unless that has been done."""
     if isinstance(opened, Cache):
@@ -106,8 +120,8 @@ def _train_on(
             *photograph_notes(opened, option="fer extract --detect, whose maps fer train takes,"),
         ):
             log(f"note: {text}")
-    own, out = identity_of(config, digest, cache_key=key), out_of(config)
-    found = _finished(out, own)
+    out, own = out_of(config), identity_of(config, settled_early, digest, cache_key=key)
+    check_same(out, found, own)
     if found is not None and not (config.test and "test" not in found["scores"]):
         return Trained(out, found, found=True)
     teachers = read_teachers(config.teachers, task)
@@ -151,32 +165,9 @@ def _check_out(out: Path) -> None:
         raise FerError(f"--out {out} exists, and is no file")
     if not out.parent.is_dir():
         raise FerError(f"--out {out}: there is no folder {out.parent}", hint=_ELSEWHERE)
+    check_picture(curves_path(out))
     check_writable(out, hint=_ELSEWHERE)
     check_space(out.parent, SPACE, hint=f"make room, or {_ELSEWHERE}")
-
-
-def _finished(
-    out: Path, identity: dict[str, Any], *, unknown: Collection[str] = ()
-) -> dict[str, Any] | None:
-    """The provenance of the finished file, if it exists and is of the same training.
-
-    Args:
-        out: the file.
-        identity: of the training.
-        unknown: what the identity does not tell yet.
-    """
-    if not out.exists():
-        return None
-    elsewhere = "name another file with --out, or move that one away"
-    if not is_weights_file(out):
-        raise FerError(f"{out} exists, and is no weights file", hint=elsewhere)
-    provenance = read_weights(out).provenance
-    recorded = provenance.get("identity") or {}
-    known = {name: value for name, value in recorded.items() if name not in unknown}
-    other = difference(known, identity)
-    if other:
-        raise FerError(f"{out} exists, and is of another training: {other}", hint=elsewhere)
-    return provenance
 
 
 @keras_settings()
